@@ -2,10 +2,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers.sets import DATA_MODULES
+from lightning import LightningDataModule
 
 from dlp.commands.data import data as data_command
 from dlp.datamodules import ArrayDataModule, TargetEncoder
+from dlp.datamodules.base import supervised_data
 from dlp.datamodules.tables.rows import TableRows
+from dlp.errors import InputError
 
 
 def test_a_table_has_a_line_per_column():
@@ -65,3 +68,8 @@ def test_the_command_prints_the_description_and_the_sizes_of_the_parts(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("20 rows of shape (1,)")
     assert lines[-1] == "rows per part: train 10, val 6, test 4"
+
+
+def test_data_of_another_project_is_refused():
+    with pytest.raises(InputError, match="not of LightningDataModule"):
+        supervised_data(LightningDataModule())

@@ -1,8 +1,7 @@
 """Command ``data``: the rows of a config as they are read."""
 
 from dlp.console import say
-from dlp.datamodules import SupervisedDataModule
-from dlp.errors import InputError
+from dlp.datamodules.base import supervised_data
 from dlp.lightning_cli.recipe import Recipe
 
 
@@ -12,9 +11,7 @@ def data(recipe: Recipe) -> None:
     Args:
         recipe: Config.
     """
-    module = recipe.data()
-    if not isinstance(module, SupervisedDataModule):
-        raise InputError(f"data describes DataModules of dlp, not {type(module).__name__}.")
+    module = supervised_data(recipe.data())
     say(module.labelled.describe())
     sizes = [f"{part} {len(rows):,}" for part, rows in module.labelled_parts().items()]
     say(f"\nrows per part: {', '.join(sizes)}")

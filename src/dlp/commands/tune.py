@@ -25,6 +25,7 @@ with extra("tune"):
     from sqlalchemy.exc import SQLAlchemyError
 
 from dlp.console import muted, say
+from dlp.datamodules.base import supervised_data
 from dlp.evaluation.verdict import verdict
 from dlp.files import write_text
 from dlp.folds.training import silent_trainer
@@ -56,7 +57,7 @@ def tune(recipe: Recipe, space: str, trials: PositiveInt = 50, storage: str | No
     monitor = recipe.config.monitor
     epochs = recipe.fold_epochs()
     ranges = read_space(space, monitor)
-    data = recipe.data()
+    data = supervised_data(recipe.data())
     mode = monitor_mode(monitor, recipe.model(data))
     rows = data.fit()["rows"]
     content = recipe.config_dump | {"space": ranges, "rows": rows}

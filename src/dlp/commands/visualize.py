@@ -10,6 +10,7 @@ from torch import nn
 
 from dlp import visualization
 from dlp.console import say
+from dlp.datamodules.base import supervised_data
 from dlp.errors import InputError, check_choice
 from dlp.files import save_figure
 from dlp.lightning_cli.recipe import Recipe
@@ -33,7 +34,7 @@ def batch(
         num_images: Number of images.
         copies: Number of epochs that each image is drawn of, side by side.
     """
-    data = recipe.data()
+    data = supervised_data(recipe.data())
     image_format_of(data)  # refuses other rows
     loader: Any = data.loader("train")
     order = loader.batch_sampler

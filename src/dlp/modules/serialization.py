@@ -92,7 +92,10 @@ def spec_in(checkpoint: Mapping[str, Any]) -> ModelSpec:
         InputError: If the checkpoint has none that this version reads.
     """
     if "spec" not in checkpoint:
-        raise InputError("the checkpoint holds no description of a model; train anew by dlp fit.")
+        raise InputError(
+            "the checkpoint has no description of a model, which that of a SupervisedModule has."
+            " Give one of these."
+        )
     with naming("the checkpoint"):
         return ModelSpec.from_dict(checkpoint["spec"])
 

@@ -7,7 +7,7 @@ import pandas as pd
 from lightning import LightningModule
 from lightning.pytorch.utilities.seed import isolate_rng
 
-from dlp.datamodules.base import SupervisedDataModule
+from dlp.datamodules.base import SupervisedDataModule, supervised_data
 from dlp.datamodules.parts import rows_fingerprint
 from dlp.errors import InputError
 from dlp.folds.plan import read_folds
@@ -47,7 +47,7 @@ def restore(run: str | Path, check_rows: bool = True) -> RestoredRun:
     with isolate_rng():  # a recipe sets the seed
         recipe = load(home.config)
         recipe.checkpoint = checkpoint
-        data = recipe.data(check_rows)
+        data = supervised_data(recipe.data(check_rows))
         module = recipe.model(data)
     module.load_state_dict(read_file(checkpoint, "state_dict")["state_dict"])
     return RestoredRun(home, data, module.eval())
