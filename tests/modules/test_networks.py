@@ -5,12 +5,16 @@ import torch
 from torch import nn
 
 from dlp.errors import InputError
-from dlp.modules import ConvNet, DenseNet
+from dlp.modules import Backbone, ConvNet, DenseNet, PretrainedModule
 from dlp.modules.networks import ACTIVATIONS
 
 
 def colour(batch):
     return ConvNet((3, 8, 6), 2, channels=(2,), dense=())(batch)
+
+
+def squeezenet(batch):
+    return Backbone("squeezenet1_1")(batch)
 
 
 @pytest.mark.parametrize(("outputs", "width", "count"), [(1, 16, 160_305), (46, 64, 647_214)])
@@ -58,10 +62,13 @@ def test_same_padding_keeps_the_size_and_sizes_may_be_given_per_convolution():
     ("call", "message"),
     [
         (lambda: colour(torch.rand(2, 8, 6, 3)), r"permute\(0, 3, 1, 2\)"),
+        (lambda: squeezenet(torch.rand(2, 32, 32, 3)), r"permute\(0, 3, 1, 2\)"),
         (lambda: colour(torch.rand(2, 1, 8, 6)), r"expand\(-1, 3, -1, -1\)"),
         (lambda: colour(torch.rand(2, 3, 8, 7)), r"rows of shape \(3, 8, 6\); the batch has"),
         (lambda: colour(torch.zeros(2, 3, 8, 6, dtype=torch.uint8)), r"inputs.float\(\) / 255"),
         (lambda: ConvNet((10,), 2), "takes images .* Use DenseModule for tables"),
+        (lambda: PretrainedModule((1, 28, 28), 2, weights=None), "takes rows of shape"),
+        (lambda: PretrainedModule((32,), 2, weights=None), "takes rows of shape"),
         (lambda: ConvNet((1, 8, 8), 2), "convolutions leave nothing of a 8 x 8 image"),
     ],
 )

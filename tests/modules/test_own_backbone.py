@@ -5,7 +5,6 @@ import torch
 from helpers.backbones import IMAGES, TinyBackbone, fit, small_data, small_model, state_of
 
 from dlp.callbacks import CacheFeatures, Unfreeze
-from dlp.errors import InputError
 from dlp.visualization import GradCAM
 
 pytestmark = pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training")
@@ -28,16 +27,3 @@ def test_it_is_stored_unfrozen_and_seen_like_a_published_one():
     }
     with GradCAM(model) as cam:
         assert cam(IMAGES[:1]).shape == (1, 13, 13)
-
-
-def test_weights_of_a_file_are_loaded_whatever_its_head(tmp_path):
-    tensors = TinyBackbone("tiny").model.state_dict() | {"fc.weight": torch.zeros(2)}
-    del tensors["deep.index"]
-    torch.save(tensors, tmp_path / "tiny.pth")
-    backbone = TinyBackbone("tiny", tmp_path / "tiny.pth")
-    assert torch.equal(backbone.model.stem.weight, tensors["stem.weight"])
-
-
-def test_other_names_of_weights_are_refused():
-    with pytest.raises(InputError, match=r"weights of tiny 'DEFUALT'. Did you mean 'DEFAULT'"):
-        TinyBackbone("tiny", "DEFUALT")
