@@ -15,7 +15,6 @@ from dlp.cli import main
 from dlp.errors import InputError
 from dlp.inference import Predictor
 from dlp.modules import PretrainedModule
-from dlp.modules.pretrained import Backbone
 from dlp.runs import restore
 
 RUN = Path("runs/points/version_0")
@@ -57,33 +56,24 @@ class OwnModule(PretrainedModule):
     """Subclass of the user."""
 
 
-def fit_images(class_path, **arguments):
-    """Fit a pretrained module on small images by a config of one's own; return it restored."""
+def test_a_module_and_a_backbone_of_ones_own_are_restored_without_the_weights_file():
     image_folder(Path("images"), side=32)
+    tensors = TinyBackbone("tiny").model.state_dict()
+    del tensors["deep.index"]
+    torch.save(tensors, "weights.pt")
     images = {"path": "images", "image_size": 32, "val_size": 4}
+    backbone = {"backbone": "helpers.backbones.TinyBackbone", "weights": "weights.pt"}
+    model = {"head": "sigmoid", **backbone}
     config = {
         "data": {"class_path": "ImageFolderDataModule", "init_args": images},
-        "model": {"class_path": class_path, "init_args": {"head": "sigmoid", **arguments}},
+        "model": {"class_path": f"{__name__}.OwnModule", "init_args": model},
         "trainer": {"max_epochs": 1, "accelerator": "cpu"},
     }
     Path("own.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     main(["fit", "--config", "own.yaml"])
     Path("weights.pt").unlink()
-    return restore("own").module
-
-
-def test_a_subclass_of_a_pretrained_module_needs_no_weights_file():
-    torch.save(Backbone("shufflenet_v2_x0_5", None).model.state_dict(), "weights.pt")
-    backbone = {"backbone": "shufflenet_v2_x0_5", "weights": "weights.pt"}
-    assert isinstance(fit_images(f"{__name__}.OwnModule", **backbone), OwnModule)
-
-
-def test_a_backbone_of_ones_own_is_named_by_its_import_path():
-    tensors = TinyBackbone("tiny").model.state_dict()
-    del tensors["deep.index"]
-    torch.save(tensors, "weights.pt")
-    backbone = {"backbone": "helpers.backbones.TinyBackbone", "weights": "weights.pt"}
-    module = fit_images("PretrainedModule", **backbone)
+    module = restore("own").module
+    assert type(module) is OwnModule
     assert type(module.network.backbone) is TinyBackbone
     network = Predictor.load("own").modules[0].network
     assert type(network.backbone) is TinyBackbone

@@ -70,12 +70,12 @@ def sgd(parameters):
     return torch.optim.SGD(parameters, lr=0.5)
 
 
-def small_fit(*callbacks, model=DenseModule, path=None, **trainer):
+def small_fit(*callbacks, path=None, **trainer):
     """Fit a classifier of 60 rows, three batches per epoch; return its Trainer."""
     x = torch.randn(60, 4, generator=torch.Generator().manual_seed(0)).numpy()
     data = ArrayDataModule(x, (x[:, 0] > 0).astype(int), batch_size=16)
     torch.manual_seed(0)
-    module = model(data.input_shape, data.num_outputs, head="sigmoid", hidden=(4,))
+    module = DenseModule(data.input_shape, data.num_outputs, head="sigmoid", hidden=(4,))
     result = quiet_trainer(**{"max_epochs": 3, "callbacks": callbacks, **trainer})
     result.fit(module, datamodule=data, ckpt_path=path, weights_only=None if path is None else True)
     return result
