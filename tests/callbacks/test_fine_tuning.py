@@ -4,13 +4,20 @@ from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
-from unittest.mock import Mock
 
 import pytest
 import torch
-from helpers.backbones import CLASSES, IMAGES, changed, fit, small_data, small_model, state_of
+from helpers.backbones import (
+    CLASSES,
+    IMAGES,
+    TinyBackbone,
+    changed,
+    fit,
+    small_data,
+    small_model,
+    state_of,
+)
 from lightning import Callback, Trainer
-from lightning.pytorch.callbacks import LambdaCallback
 
 from dlp.callbacks import CacheFeatures, Unfreeze
 from dlp.callbacks.caching import FeatureRows
@@ -20,8 +27,10 @@ from dlp.errors import InputError
 from dlp.files import cache_dir
 from dlp.modules import Backbone, DenseModule
 from dlp.modules.pretrained import StoredFeatures
+from dlp.visualization import GradCAM
 
 pytestmark = pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training")
+tiny = partial(small_model, backbone=TinyBackbone)
 
 
 class FlippedArrays(ArrayDataModule):
@@ -57,7 +66,7 @@ def test_results_equal_those_without_the_cache(arguments, steps, cut):
 
 def test_augmentation_leaves_the_training_images_and_stores_the_validation_part():
     data = partial(FlippedArrays, IMAGES, CLASSES, val_size=4, batch_size=5)
-    cached, plain = cached_fit(small_model(), data()), fit(small_model(), data())
+    cached, plain = cached_fit(tiny(), data()), fit(tiny(), data())
     assert cached.metrics == plain.metrics
     assert not any(isinstance(inputs, StoredFeatures) for inputs in cached.inputs)
     assert [len(torch.load(path)) for path in files()] == [4]
@@ -65,28 +74,28 @@ def test_augmentation_leaves_the_training_images_and_stores_the_validation_part(
 
 def test_equal_images_are_computed_once():
     data = small_data(IMAGES.repeat(3, 1, 1, 1), CLASSES.repeat(3))
-    assert cached_fit(small_model(), data, epochs=0).runs == 3
+    assert cached_fit(tiny(), data, epochs=0).runs == 3
     assert [len(torch.load(path)) for path in files()] == [14]
 
 
 def test_other_folds_and_heads_find_the_features():
     data = partial(small_data, val_size=None, num_folds=3)
-    assert cached_fit(small_model(), data(fold=0), epochs=0).runs == 3
-    build = partial(small_model, hidden=(8, 4), activation="tanh")
+    assert cached_fit(tiny(), data(fold=0), epochs=0).runs == 3
+    build = partial(tiny, hidden=(8, 4), activation="tanh")
     other = cached_fit(build(), data(fold=1, batch_size=3), epochs=1)
     assert other.runs == 0
     assert other.metrics == fit(build(), data(fold=1, batch_size=3), epochs=1).metrics
 
 
 def test_whatever_changes_the_features_has_its_own_file():
-    model = small_model()
+    model = tiny()
     weights = deepcopy(model)
     statistics = deepcopy(model)
     images = IMAGES.clone()
-    weights.network.backbone.model.conv5[0].weight.data[0, 0, 0, 0] += 1
-    statistics.network.backbone.model.conv1[1].running_mean[0] += 1
+    weights.network.backbone.model.deep[0].weight.data[0, 0, 0, 0] += 1
+    statistics.network.backbone.model.deep[1].running_mean[0] += 1
     images[3, 0, 0, 0] = 0.5
-    others = [small_model(scaling="unit"), small_model(trainable_stages=1)]
+    others = [tiny(scaling="unit"), tiny(trainable_stages=1)]
     models = [model, weights, statistics, *others]
     runs = [(model, small_data(), {}) for model in models]
     runs.append((model, small_data(images), {}))
@@ -101,12 +110,12 @@ def test_a_data_set_without_hashes_trains_on_images():
         def load(self):
             return {name: replace(part, hashes=None) for name, part in super().load().items()}
 
-    cached_fit(small_model(), Images(IMAGES, CLASSES, val_size=4), epochs=0)
+    cached_fit(tiny(), Images(IMAGES, CLASSES, val_size=4), epochs=0)
     assert files() == []
 
 
 def test_a_trial_computes_and_writes_nothing():
-    watch = cached_fit(small_model(), small_data(), fast_dev_run=True)
+    watch = cached_fit(tiny(), small_data(), fast_dev_run=True)
     assert watch.runs == 2  # a batch of each part
     assert files() == []
 
@@ -115,19 +124,21 @@ def has_images(data):
     return not any(isinstance(data.inputs(part), FeatureRows) for part in ("train", "val"))
 
 
-def test_the_data_has_its_images_again_after_a_fit_and_after_an_error():
+def test_data_and_backbone_are_restored_after_a_fit_and_after_an_error():
     class Fail(Callback):
-        def on_train_start(self, trainer, pl_module):
+        def on_train_batch_end(self, trainer, pl_module, *_):
             assert not has_images(trainer.datamodule)
+            assert pl_module.network.backbone.frozen_stages == 1
             raise RuntimeError
 
     data = small_data()
-    model = small_model()
+    model = tiny()
     cached_fit(model, data, epochs=0)
     assert has_images(data)
     with pytest.raises(RuntimeError):
-        cached_fit(model, data, Fail())
+        cached_fit(model, data, Unfreeze(1, 1), Fail())
     assert has_images(data)
+    assert model.network.backbone.frozen_stages == 2
 
 
 @pytest.mark.parametrize(
@@ -173,12 +184,15 @@ def test_batch_norm_of_the_stages_of_the_backbone_itself_is_trained():
     assert any("stage4" in name for name in moves)
 
 
-def test_the_backbone_is_restored_after_an_error():
-    model = small_model()
-    fail = LambdaCallback(on_train_epoch_end=Mock(side_effect=RuntimeError))
-    with pytest.raises(RuntimeError):
-        fit(model, small_data(), Unfreeze(1, 2), fail)
-    assert model.network.backbone.frozen_stages == 5
+def test_a_backbone_of_ones_own_is_stored_unfrozen_and_seen():
+    model = tiny()
+    before = state_of(model.network.backbone)
+    assert fit(model, small_data(), CacheFeatures(), Unfreeze(2, 1)).trained == [0, 1]
+    layers = ("0.weight", "0.bias", "1.weight", "1.bias")
+    moves = changed(before, model.network.backbone.state_dict())
+    assert moves == {f"model.deep.{name}" for name in layers}
+    with GradCAM(model) as cam:
+        assert cam(IMAGES[:1]).shape == (1, 13, 13)
 
 
 @pytest.mark.parametrize(

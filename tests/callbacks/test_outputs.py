@@ -18,6 +18,11 @@ X = DRAW.normal(size=(20, 3)).astype(np.float32)
 LABELS = np.stack([np.arange(20) % 2, np.arange(20) // 10, np.arange(20) % 3 == 0], 1).astype(int)
 VALUES = DRAW.normal(size=(20, 2))
 KEYS = [float(2**53 - row) for row in range(20)]
+FIGURES = {
+    "softmax": {"confusion.png", "reliability.png", "worst.png"},
+    "multilabel": {"reliability.png"},
+    "regression": {"residuals.png"},
+}
 
 
 def written(path, module, data):
@@ -129,13 +134,6 @@ def test_predictions_of_plain_loaders_are_written_by_number(head, columns, tmp_p
 def test_an_id_column_called_as_a_column_of_predictions_is_refused(name):
     with pytest.raises(InputError, match=f"the column {name} cannot name the rows"):
         Examples(np.zeros((2, 1)), names={name: np.array(["a", "b"])})
-
-
-FIGURES = {
-    "softmax": {"confusion.png", "reliability.png", "worst.png"},
-    "multilabel": {"reliability.png"},
-    "regression": {"residuals.png"},
-}
 
 
 def run_test(folder, model, data):

@@ -19,6 +19,21 @@ from dlp.modules.pretrained import StoredFeatures
 
 small_convnet = partial(ConvNetModule, channels=(8,), dense=(8,))
 MODULES = {"table": DenseModule, "text": DenseModule, "images": small_convnet}
+NUM_ROWS = 6
+VALUES = torch.rand(NUM_ROWS, 3)
+CLASSES = torch.arange(NUM_ROWS) % 3
+IMAGES = torch.rand(NUM_ROWS, 3, 32, 32)
+LOG = {"target_transform": "log1p", "target_std": [1.0, 2.0, 3.0]}
+HEADS = {
+    "sigmoid": (2, CLASSES.clamp(max=1).float(), {}),
+    "softmax": (3, CLASSES, {}),
+    "softmax, one-hot": (3, torch.eye(3)[CLASSES], {}),
+    "multilabel": (3, VALUES.round(), {}),
+    "regression": (3, VALUES, {"target_mean": [1.0] * 3, "target_std": [2.0] * 3}),
+    "regression, logarithms": (3, VALUES, LOG),
+    "bounded_regression": (3, VALUES, {}),
+}
+PRETRAINED = {"backbone": "shufflenet_v2_x0_5", "weights": None, "hidden": (4,)}
 
 
 def case(name, folder):
@@ -72,24 +87,6 @@ def test_mixed_precision_trains_weights_of_single_precision(name, tmp_path):
     for weight, first in zip(module.parameters(), before, strict=True):
         assert weight.dtype == torch.float32
         assert not weight.equal(first)
-
-
-NUM_ROWS = 6
-VALUES = torch.rand(NUM_ROWS, 3)
-CLASSES = torch.arange(NUM_ROWS) % 3
-IMAGES = torch.rand(NUM_ROWS, 3, 32, 32)
-LOG = {"target_transform": "log1p", "target_std": [1.0, 2.0, 3.0]}
-
-HEADS = {
-    "sigmoid": (2, CLASSES.clamp(max=1).float(), {}),
-    "softmax": (3, CLASSES, {}),
-    "softmax, one-hot": (3, torch.eye(3)[CLASSES], {}),
-    "multilabel": (3, VALUES.round(), {}),
-    "regression": (3, VALUES, {"target_mean": [1.0] * 3, "target_std": [2.0] * 3}),
-    "regression, logarithms": (3, VALUES, LOG),
-    "bounded_regression": (3, VALUES, {}),
-}
-PRETRAINED = {"backbone": "shufflenet_v2_x0_5", "weights": None, "hidden": (4,)}
 
 
 class Tensors(TorchDispatchMode):

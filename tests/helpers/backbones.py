@@ -96,10 +96,6 @@ def changed(before, after):
     return {name for name in after if not torch.equal(before[name], after[name])}
 
 
-def image_side(name):
-    return 64 if name == "alexnet" else 32
-
-
 def whole_network(name):
     """Return torchvision's own network with its classifier, without values."""
     with torch.device("meta"):
@@ -113,8 +109,6 @@ def drawn_weights(network):
         if value.ndim < 2:
             is_scale = name.endswith(("weight", "running_var"))
             state[name] = torch.full(value.shape, float(is_scale)).to(value.dtype)
-        elif not value.is_floating_point():
-            state[name] = torch.zeros(value.shape, dtype=value.dtype)
         else:
             rows, columns = value.shape[0], math.prod(value.shape[1:])
             noise = torch.rand(rows + columns, generator=draw) * 2 - 1

@@ -12,6 +12,7 @@ from dlp.modules.heads import HEADS
 pytestmark = plain_loaders
 SEED = 5
 build = partial(DenseModule, (3,), 4, hidden=(6,), l2=1e-3)
+pretrained = partial(PretrainedModule, (3, 32, 32), 2, weights=None, backbone="squeezenet1_1")
 
 
 def test_a_member_begins_with_the_weights_of_its_seed():
@@ -54,9 +55,6 @@ def test_confident_members_that_disagree_have_finite_logits():
     network = EnsembleNet([torch.nn.Identity(), torch.nn.Identity()], "logit")
     logits = network.mean(torch.tensor([[[200.0]], [[-200.0]]]))
     torch.testing.assert_close(logits, torch.zeros(1, 1))
-
-
-pretrained = partial(PretrainedModule, (3, 32, 32), 2, weights=None, backbone="squeezenet1_1")
 
 
 @pytest.mark.parametrize(

@@ -20,15 +20,6 @@ LABELS = torch.randint(0, 2, (60, 3), generator=draw)
 CLASSES = torch.randint(0, 3, (60,), generator=draw)
 Z = torch.randn(60, 3, generator=draw)
 P = Z.softmax(1)
-
-
-def computed(head, batches):
-    metrics = make_metrics(head)
-    for logits, targets in batches:
-        metrics.update(head.scores(logits), head.metric_targets(head.prepare(targets)))
-    return {name: value.item() for name, value in metrics.compute().items()}
-
-
 MACRO = {"average": "macro"}
 BALANCED = [sk.balanced_accuracy_score(LABELS[:, n], Z[:, n] > 0) for n in range(3)]
 EXPECTED = {
@@ -61,6 +52,14 @@ EXPECTED = {
         "r2": sk.r2_score(LABELS, Z),
     },
 }
+BETAS = [FBetaScore("binary", beta=0.5), FBetaScore("binary", beta=2.0)]
+
+
+def computed(head, batches):
+    metrics = make_metrics(head)
+    for logits, targets in batches:
+        metrics.update(head.scores(logits), head.metric_targets(head.prepare(targets)))
+    return {name: value.item() for name, value in metrics.compute().items()}
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -129,9 +128,6 @@ def acc(predictions, targets):
 
 def loss(predictions, targets):
     return predictions - targets
-
-
-BETAS = [FBetaScore("binary", beta=0.5), FBetaScore("binary", beta=2.0)]
 
 
 @pytest.mark.parametrize(

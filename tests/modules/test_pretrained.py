@@ -6,9 +6,9 @@ import torch
 import torchvision
 from helpers.backbones import (
     IMAGES,
+    TinyBackbone,
     changed,
     drawn_weights,
-    image_side,
     small_model,
     state_of,
     whole_network,
@@ -41,7 +41,8 @@ def of_torchvision(name, folder):
     backbone = Backbone(name, path)
     path.unlink()
     preset = torchvision.models.get_model_weights(name).DEFAULT.transforms()
-    return backbone, whole.eval(), (preset.mean, preset.std), image_side(name)
+    side = 64 if name == "alexnet" else 32
+    return backbone, whole.eval(), (preset.mean, preset.std), side
 
 
 def of_timm(name):
@@ -127,6 +128,13 @@ def test_the_blocks_of_vgg16_are_those_of_the_book():
         blocks = torchvision_network("vgg16", None).stages
     assert [*blocks] == ["block1", "block2", "block3", "block4", "block5"]
     assert blocks["block5"] == [f"features.{number}" for number in range(24, 31)]
+
+
+def test_stages_of_ones_own_run_on_standardised_images_without_the_classifier():
+    backbone = TinyBackbone("tiny").eval()
+    expected = backbone.model.deep(backbone.model.stem((IMAGES - 0.5) / 0.25))
+    torch.testing.assert_close(backbone(IMAGES), expected)
+    assert not any("fc" in name for name in backbone.state_dict())
 
 
 @pytest.mark.parametrize("number", [0, 2, "all"])

@@ -32,6 +32,8 @@ X = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
 IS_POSITIVE = X[:, 0] > 0
 PIXELS = IMAGES.numpy()
 SCALE = {"target_mean": [1.0, 2.0], "target_std": [3.0, 4.0]}
+OTHERS = """os.system subprocess.Popen torch.nn.modules.linear.Linear this.Head
+dlp.modules.nothing.Head dlp.modules.heads.torch"""
 
 
 class Mine(DenseModule):
@@ -61,6 +63,11 @@ def pretrained():
     return model
 
 
+def of_timm():
+    pytest.importorskip("timm")
+    return small_model(backbone="timm/test_vit")
+
+
 own = {"backbone": TinyBackbone, "weights": None, "hidden": ()}
 dense = partial(DenseModule, (4,))
 member = partial(dense, 2, "sigmoid", l2=1e-3)
@@ -74,6 +81,7 @@ CASES = {
     "classes": (partial(dense, 2, "sigmoid", **weighted), X, IS_POSITIVE, {}),
     "images": (partial(ConvNetModule, (3, 32, 32), 2, **plain), PIXELS, CLASSES, {}),
     "pretrained": (pretrained, PIXELS, CLASSES, {}),
+    "timm": (of_timm, PIXELS, CLASSES, {}),
     "own backbone": (
         partial(PretrainedModule, (3, 32, 32), 2, "sigmoid", **own),
         *(PIXELS, CLASSES, {"backbone": TinyBackbone}),
@@ -120,10 +128,6 @@ class ThreeClasses(SoftmaxHead):
 
     def __init__(self):
         super().__init__(3)
-
-
-OTHERS = """os.system subprocess.Popen torch.nn.modules.linear.Linear this.Head
-dlp.modules.nothing.Head dlp.modules.heads.torch"""
 
 
 class Unrelated:

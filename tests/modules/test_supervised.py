@@ -71,25 +71,6 @@ def test_epochs_log_the_exact_means_over_samples(penalty, samples_per_update, mo
     torch.testing.assert_close([*module.network.parameters()], [*network.parameters()])
 
 
-@pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before")
-def test_a_fit_resumed_within_an_epoch_logs_the_rest_of_it(tmp_path):
-    path = tmp_path / "a.ckpt"
-
-    class Save(Callback):
-        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-            if trainer.global_step == 4:  # after the first of three batches of the second epoch
-                trainer.save_checkpoint(path)
-
-    module = SupervisedModule(small_net(), "softmax", 4, optimizer=sgd)
-    quiet_trainer(2, [Save()]).fit(module, loader(X, Y))
-    module.load_state_dict(torch.load(path, weights_only=True)["state_dict"])
-    network = copy.deepcopy(module.network)
-    curves = Curves()
-    quiet_trainer(2, [curves]).fit(module, loader(X, Y), ckpt_path=path, weights_only=True)
-    assert len(curves.epochs) == 1
-    assert curves.epochs == [trained_by_hand(network, BATCHES[:2])]  # a plain loader begins anew
-
-
 @pytest.mark.parametrize("stage", ["train", "val", "test"])
 def test_a_stage_that_broke_off_leaves_nothing_behind(stage, monkeypatch):
     monkeypatch.setattr("dlp.modules.epoch_metrics._SAMPLES_PER_UPDATE", 4)
@@ -124,18 +105,14 @@ def test_one_metric_object_serves_every_stage_without_mixing_them(monkeypatch):
 
 
 def test_a_loader_may_reuse_its_memory():
-    class Reusing:
-        def __len__(self):
-            return 2
-
-        def __iter__(self):
-            x, y = torch.empty(4, 3), torch.empty(4, dtype=torch.int64)
-            for new_x, new_y in BATCHES[:2]:
-                yield x.copy_(new_x), y.copy_(new_y)
+    def reusing():
+        x, y = torch.empty(4, 3), torch.empty(4, dtype=torch.int64)
+        for new_x, new_y in BATCHES[:2]:
+            yield x.copy_(new_x), y.copy_(new_y)
 
     module, network = module_and_copy()
     trainer = quiet_trainer()
-    trainer.fit(module, Reusing())
+    trainer.fit(module, reusing())
     assert as_numbers(trainer.callback_metrics) == trained_by_hand(network, BATCHES[:2])
 
 

@@ -1,19 +1,13 @@
 """What networks of timm have beside those of torchvision; `test_pretrained` runs their stages."""
 
-import numpy as np
 import pytest
 import torch
-from helpers.backbones import IMAGES, small_data, small_model
-from helpers.training import quiet_trainer
 
-from dlp.callbacks import CacheFeatures
 from dlp.errors import InputError
-from dlp.inference import Predictor
 from dlp.modules import Backbone
 from dlp.modules.weights import read_state_dict
 
 timm = pytest.importorskip("timm")
-pytestmark = pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training")
 
 
 @pytest.mark.parametrize("name", ["test_convnext", "test_efficientnet", "resnetv2_18"])
@@ -73,14 +67,3 @@ def test_a_tag_gives_the_weights_and_their_scaling(monkeypatch):
     assert names[0] == ("efficientnet_b0.ra4_e3600_r224_in1k", True)
     assert backbone.mean.flatten().tolist() == [0.5] * 3
     assert Backbone("timm/efficientnet_b0", "DEFAULT").mean[0] == pytest.approx(0.485)
-
-
-@pytest.mark.parametrize("name", ["test_vit", pytest.param("resnetblur18", marks=pytest.mark.slow)])
-def test_a_checkpoint_of_stored_features_predicts_without_a_download(name):
-    model = small_model(backbone=f"timm/{name}")
-    trainer = quiet_trainer(callbacks=[CacheFeatures()])
-    trainer.fit(model, small_data())
-    trainer.save_checkpoint("a.ckpt")
-    expected = model.eval().head.predict(model(IMAGES)).detach()
-    scores = Predictor.load("a.ckpt").scores(IMAGES.numpy())
-    np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-6)

@@ -25,6 +25,26 @@ NETS = {
     "colour": {"input_shape": (3, 21, 19), "channels": (4, 3), "pool": (2, 0), "padding": "same"},
     "linear": {"input_shape": (3, 12, 12), "channels": (4,), "activation": "linear", "dense": ()},
 }
+_FIT = """
+import sys, warnings
+warnings.simplefilter("ignore")
+from dlp.speed import startup
+if {broken}:
+    from lightning_utilities.core.imports import RequirementCache as cache
+    cache._check = cache._check_available
+    cache.__bool__ = lambda self: self._check() or self.available
+    del cache._check_available  # as in another version
+with startup.frozen_imports():
+    startup.import_lightning()
+assert isinstance(sys.modules.get("torch._dynamo"), startup._Compiler) != {broken}
+assert sys.modules.get("triton", "not imported")
+import torch
+from helpers.training import small_fit
+print(float(small_fit(max_epochs=1).callback_metrics["val_loss"]))
+if {compiles}:
+    assert torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1)) == 2
+"""
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are copied on Linux")
 
 
 def net(name):
@@ -100,27 +120,6 @@ def test_denormals_are_flushed_in_the_block_alone(monkeypatch):
         assert (tiny / 2).all()
 
 
-_FIT = """
-import sys, warnings
-warnings.simplefilter("ignore")
-from dlp.speed import startup
-if {broken}:
-    from lightning_utilities.core.imports import RequirementCache as cache
-    cache._check = cache._check_available
-    cache.__bool__ = lambda self: self._check() or self.available
-    del cache._check_available  # as in another version
-with startup.frozen_imports():
-    startup.import_lightning()
-assert isinstance(sys.modules.get("torch._dynamo"), startup._Compiler) != {broken}
-assert sys.modules.get("triton", "not imported")
-import torch
-from helpers.training import small_fit
-print(float(small_fit(max_epochs=1).callback_metrics["val_loss"]))
-if {compiles}:
-    assert torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1)) == 2
-"""
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("broken", "compiles"), [(False, False), (False, True), (True, True)])
 def test_imports_that_wait_or_break_give_the_same_fit(broken, compiles):
@@ -131,9 +130,6 @@ def test_imports_that_wait_or_break_give_the_same_fit(broken, compiles):
     assert "leaked" not in result.stderr
     loss = float(small_fit(max_epochs=1).callback_metrics["val_loss"])
     assert float(result.stdout.split()[-1]) == loss
-
-
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are copied on Linux")
 
 
 def test_each_function_has_a_process_of_one_thread_and_results_keep_their_order():

@@ -7,6 +7,7 @@ import torch
 from captum.attr import LayerGradCam
 from torch import nn
 from torchvision.models import resnet18, squeezenet1_1, vgg11
+from torchvision.ops import Permute
 
 from dlp.errors import InputError
 from dlp.modules import ConvNet
@@ -14,6 +15,9 @@ from dlp.seeds import derived_seed
 from dlp.visualization import GradCAM, activations, filter_patterns
 from dlp.visualization.activation_maps import channel_image, default_layers
 from dlp.visualization.grad_cam import default_cam_layer
+
+IMAGES = torch.rand(2, 3, 14, 12, generator=torch.Generator().manual_seed(1))
+SMALL = {"size": 12, "steps": 5, "border": 2}
 
 
 class Awkward(nn.Module):
@@ -39,9 +43,6 @@ class Awkward(nn.Module):
         if self.fails:
             raise RuntimeError("out of order")
         return self.output(self.drop(maps.mean((2, 3))))
-
-
-IMAGES = torch.rand(2, 3, 14, 12, generator=torch.Generator().manual_seed(1))
 
 
 def see_heat(model):
@@ -167,34 +168,16 @@ def test_the_default_layer_gives_the_last_map_before_pooling(build, layer):
     assert default_cam_layer(model, torch.rand(1, 3, 64, 64)) == layer
 
 
-class ChannelsLast(nn.Module):
-    """Network that goes on with tokens (N, L, D), or with channels that are last."""
-
-    def __init__(self, has_tokens):
-        super().__init__()
-        self.patches = nn.Conv2d(3, 8, 4, stride=4)
-        self.mixed = nn.Linear(8, 20)
-        self.has_tokens = has_tokens
-
-    def forward(self, images):
-        values = self.patches(images).permute(0, 2, 3, 1)
-        if self.has_tokens:
-            values = values.flatten(1, 2)
-        return self.mixed(values).flatten(1, -2).mean(1)
-
-
-@pytest.mark.parametrize("has_tokens", [True, False])
-def test_tokens_and_channels_that_are_last_have_no_heat_map(has_tokens):
+@pytest.mark.parametrize("move", [nn.Flatten(2), Permute([0, 2, 3, 1])])
+def test_tokens_and_channels_that_are_last_have_no_heat_map(move):
+    model = nn.Sequential(nn.Conv2d(3, 20, 4, stride=4), move)
     with pytest.raises(InputError, match="ends without maps"):
-        default_cam_layer(ChannelsLast(has_tokens), IMAGES)
+        default_cam_layer(model, IMAGES)
 
 
 def test_a_layer_without_maps_is_an_error():
     with pytest.raises(InputError, match=r"returns \(2, 3\), not maps"):
         GradCAM(Awkward(), "output")(IMAGES, 0)
-
-
-SMALL = {"size": 12, "steps": 5, "border": 2}
 
 
 def test_without_jitter_and_border_the_pattern_is_that_of_the_book():
