@@ -35,13 +35,10 @@ def test_a_loss_and_an_accuracy_of_one_course_have_one_reading(kind, course):
         assert reading.best_epoch == np.argmin(course) + 1
 
 
-def noisy(course, noise, seed):
-    return course + noise * np.random.default_rng(seed).normal(size=len(course))
-
-
-def readings(course, noise, mode="min"):
+def readings(course, deviation, mode="min"):
     """Count the kinds of 100 noisy curves."""
-    return Counter(verdict(noisy(course, noise, seed), mode).kind for seed in range(100))
+    noise = np.random.default_rng(0).normal(0, deviation, (100, len(course)))
+    return Counter(verdict(curve, mode).kind for curve in course + noise)
 
 
 @pytest.mark.parametrize("mode", ["min", "max"])
@@ -55,11 +52,6 @@ def test_overfitting_is_seen_through_noise():
     assert readings(U_SHAPED, 0.01)["overfitting"] >= 95
 
 
-def test_the_noise_is_measured():
-    noises = [verdict(noisy(np.full(60, 0.5), 0.02, seed), "min").noise for seed in range(50)]
-    assert np.median(noises) == pytest.approx(0.02, rel=0.2)
-
-
 def test_epochs_without_a_value_are_left_out():
     assert verdict([np.nan, 0.5, np.nan, 0.3, np.inf, 0.4], "min").best_epoch == 4
     assert verdict([np.nan, np.inf], "min") is None
@@ -70,7 +62,6 @@ def test_epochs_without_a_value_are_left_out():
     [
         ([0.5, 0.4, np.nan, np.nan], "val_loss became NaN at epoch 3: training diverged; use a sm"),
         ([0.5, np.inf], "val_loss became infinite at epoch 2: training diverged"),
-        ([np.nan], "val_loss became NaN at epoch 1: training diverged"),
         ([], ""),
         ([0.5, np.nan, 0.4], ""),  # it ends with a value
     ],

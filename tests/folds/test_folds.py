@@ -59,13 +59,6 @@ def test_a_fold_that_was_trained_again_counts_by_its_last_line(fold):
     assert [result.engine for result in read_folds(PATH, []).values()] == ["stacked"]
 
 
-def test_a_line_that_was_cut_off_is_skipped_and_does_not_spoil_the_next(fold):
-    PATH.write_text(json.dumps(asdict(fold))[:-9])
-    other = replace(plan()[2], engine="stacked")
-    append_fold(PATH, other)
-    assert [*read_folds(PATH, plan())] == [other]
-
-
 def test_a_damaged_line_is_left_out_and_its_fold_trained_again(fold):
     append_fold(PATH, fold)
     line = PATH.read_bytes()
