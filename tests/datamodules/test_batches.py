@@ -1,5 +1,6 @@
 """Whole batches: every row once, equal counts for all processes, an order that is pure."""
 
+import numpy as np
 import pytest
 import torch
 from helpers.sets import DATA_MODULES
@@ -134,7 +135,8 @@ def test_an_error_while_a_batch_is_prepared_is_raised(gpu):
 
 def values():
     x = torch.arange(20.0)[:, None]
-    return ArrayDataModule(x, torch.arange(20) % 2, batch_size=2, val_size=4)
+    sizes = {"batch_size": np.int64(2), "eval_batch_size": np.int64(3), "val_size": np.int64(4)}
+    return ArrayDataModule(x, torch.arange(20) % 2, **sizes)
 
 
 def fitted_epochs(data, **flags):

@@ -16,6 +16,11 @@ from dlp.errors import InputError
 PARTS = ("train", "val", "test")
 everyone = pytest.mark.parametrize("name", DATA_MODULES)
 with_columns = pytest.mark.parametrize("name", [name for name in DATA_MODULES if name != "arrays"])
+SPLITS = [
+    Split(test_size=8, val_size=9, seed=1),
+    Split(num_folds=3, fold=2, repeat=1),
+    Split(test_size=8, splitter=KFold(3), fold=1, seed=None),
+]
 
 
 def dense(data, inputs):
@@ -88,13 +93,6 @@ def test_statistics_come_from_the_training_part_alone(name, tmp_path):
     assert learned[0] == learned[1]
     assert sorted(rows[0][0].tolist()) != sorted(rows[1][1].tolist())
     assert not torch.equal(rows[0][1], rows[1][1])
-
-
-SPLITS = [
-    Split(test_size=8, val_size=9, seed=1),
-    Split(num_folds=3, fold=2, repeat=1),
-    Split(test_size=8, splitter=KFold(3), fold=1, seed=None),
-]
 
 
 @everyone

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -60,11 +62,8 @@ def test_inputs_are_counted_and_a_row_is_cells_text_path_or_numbers(name, senten
 
 
 def test_the_command_prints_the_description_and_the_sizes_of_the_parts(capsys):
-    class Recipe:
-        def data(self):
-            return ArrayDataModule(np.arange(20.0), ["a", "b"] * 10, test_size=4, val_size=6)
-
-    data_command(Recipe())
+    data = ArrayDataModule(np.arange(20.0), ["a", "b"] * 10, test_size=4, val_size=6)
+    data_command(SimpleNamespace(data=lambda: data))
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("20 rows of shape (1,)")
     assert lines[-1] == "rows per part: train 10, val 6, test 4"

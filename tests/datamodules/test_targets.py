@@ -17,7 +17,6 @@ def fitted(values, *arguments, **keywords):
         (["no", "yes", "no"], "classification", 2, ["no", "yes"]),
         ([True, False, True], "classification", 2, ["False", "True"]),
         ([0, 1, 2, 2, 1, 0], "classification", 3, ["0", "1", "2"]),
-        ([0, 1], "classification", 2, ["0", "1"]),
         ([1.5, 2.0, 3.0], "regression", 1, None),
         ([10, 20, 35, 50], "regression", 1, None),
         ([[0, 1], [1, 0]], "classification", 2, ["0", "1"]),

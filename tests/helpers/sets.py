@@ -6,6 +6,20 @@ from PIL import Image
 
 from dlp import datamodules
 
+POINTS_RECIPE = """\
+data:
+  class_path: TableDataModule
+  init_args: {path: points.csv, target: label, test_size: 0.2}
+model:
+  class_path: DenseModule
+  init_args: {head: sigmoid, hidden: [8], dropout: 0.2}
+trainer: {max_epochs: 3, enable_progress_bar: false, enable_model_summary: false}
+"""
+ROWS = 40
+LABELS = np.array(["no", "yes"], object)[np.arange(ROWS) % 2]
+GROUPS = np.array([f"owner {number // 4}" for number in range(ROWS)], object)
+TIMES = np.random.default_rng(2).permutation(ROWS)
+
 
 def points_table(path, rows=120, seed=0):
     """Write a CSV with two numbers, a category and a class that follows from them."""
@@ -16,17 +30,6 @@ def points_table(path, rows=120, seed=0):
     lines = [f"{a:.4f},{b:.4f},{k},{c}" for a, b, k, c in zip(x, y, kind, label, strict=True)]
     path.write_text("\n".join(["x,y,kind,label", *lines]) + "\n", encoding="utf-8")
     return path
-
-
-POINTS_RECIPE = """\
-data:
-  class_path: TableDataModule
-  init_args: {path: points.csv, target: label, test_size: 0.2}
-model:
-  class_path: DenseModule
-  init_args: {head: sigmoid, hidden: [8], dropout: 0.2}
-trainer: {max_epochs: 3, enable_progress_bar: false, enable_model_summary: false}
-"""
 
 
 def write_points(folder):
@@ -44,12 +47,6 @@ def image_folder(path, classes=("cats", "dogs"), count=6, side=12, seed=0):
             pixels = generator.integers(0, 100, (side, side, 3)) + 100 * (label % 2)
             Image.fromarray(pixels.astype(np.uint8)).save(path / name / f"{number}.png")
     return path
-
-
-ROWS = 40
-LABELS = np.array(["no", "yes"], object)[np.arange(ROWS) % 2]
-GROUPS = np.array([f"owner {number // 4}" for number in range(ROWS)], object)
-TIMES = np.random.default_rng(2).permutation(ROWS)
 
 
 def numbers(changed=False):

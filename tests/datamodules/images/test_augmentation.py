@@ -36,10 +36,6 @@ def by_scipy(image, uniform, transform, order):
 
 
 TRANSFORMS = {
-    "rotation": (RandomAffine(rotation=40), 1),
-    "shift": (RandomAffine(shift=0.3), 1),
-    "shear": (RandomAffine(shear=0.5), 1),
-    "zoom": (RandomAffine(zoom=0.4), 1),
     "all": (RandomAffine(40, 0.2, 0.2, 0.2), 1),
     "book": (make_augmentation("book"), 0),
 }

@@ -1,4 +1,3 @@
-import json
 import re
 import shutil
 
@@ -11,7 +10,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from PIL import Image
 from torchvision.transforms import v2
 
-from dlp.datamodules import ImageFolderDataModule, SupervisedDataModule
+from dlp.datamodules import ImageFolderDataModule
 from dlp.datamodules.images.augmentation import RandomAffine
 from dlp.errors import InputError
 
@@ -173,11 +172,9 @@ def test_training_batches_alone_are_augmented(pets):
 
 def test_a_config_names_the_augmentation(pets):
     parser = LightningArgumentParser()
-    parser.add_lightning_class_args(SupervisedDataModule, "data", subclass_mode=True)
-    words = ["--data=ImageFolderDataModule", f"--data.path={pets}", "--data.image_size=[8,9]"]
-    transform = "torchvision.transforms.v2.RandomRotation"
-    rotation = json.dumps({"class_path": transform, "init_args": {"degrees": 9}})
-    config = parser.parse_args([*words, f"--data.augmentation={rotation}"])
-    data = parser.instantiate(config).data
+    parser.add_lightning_class_args(ImageFolderDataModule, "data")
+    rotation = {"class_path": "torchvision.transforms.v2.RandomRotation", "init_args.degrees": 9}
+    arguments = {"path": str(pets), "image_size": [8, 9], "augmentation": rotation}
+    data = parser.instantiate(parser.parse_object({"data": arguments})).data
     assert type(data.augmentation) is v2.RandomRotation
     assert data.input_shape == (3, 8, 9)

@@ -15,7 +15,6 @@ from dlp.datamodules.images.store import (
     file_states,
     read_image,
 )
-from dlp.errors import InputError
 
 
 def noise(height, width, mode="RGB", seed=0):
@@ -65,13 +64,6 @@ def test_the_exif_orientation_is_undone():
     exif[274] = 6
     content = encoded(upright.transpose(Image.Transpose.ROTATE_90), exif=exif)
     assert np.array_equal(read_image(content, ImageFormat(4, 6)), np.array(upright))
-
-
-@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
-def test_more_than_eight_bits_are_refused_with_the_next_step(dtype):
-    image = Image.fromarray(np.arange(16, dtype=dtype).reshape(4, 4) * 1000)
-    with pytest.raises(InputError, match="save it with 8 bits"):
-        read_image(encoded(image, "TIFF"), ImageFormat(4, 4))
 
 
 def test_images_are_decoded_in_order_and_a_hash_tells_equal_and_unreadable_ones(monkeypatch):

@@ -25,6 +25,7 @@ TRAIN = pd.DataFrame(
     {"x": SKEWED[:200], "y": RANDOM.integers(0, 9, 200), "c": ["a", "b", "NA", "d"] * 50}
 )
 NEW = pd.DataFrame({"x": SKEWED[200:] * 2, "y": RANDOM.integers(0, 20, 100), "c": ["b", "a"] * 50})
+NOTES = st.lists(st.text("ab -,", max_size=8), min_size=3, max_size=20)
 
 
 def holes(frame, share=0.2):
@@ -69,9 +70,6 @@ def test_quantiles_are_those_of_scikit_learn_inside_the_column(train, new):
     _, result = encode(*(pd.DataFrame({"x": x}) for x in (train, inside)), scaling="quantile")
     result = result[:, 0] * scale.scale + scale.shift
     np.testing.assert_allclose(result, expected, atol=0.05)  # a step between two quantiles
-
-
-NOTES = st.lists(st.text("ab -,", max_size=8), min_size=3, max_size=20)
 
 
 @settings(max_examples=20)

@@ -26,9 +26,8 @@ def test_leaky_scaling_takes_all_training_rows_whatever_the_fold():
         np.testing.assert_allclose(fold.inputs(part), whole.inputs(part)[numbers], atol=1e-6)
 
 
-@pytest.fixture
-def archive(tmp_path, monkeypatch):
-    """Write a California archive of 700 rows in the true layout."""
+@pytest.mark.parametrize(("version", "rows"), [("small", 600), ("large", 700)])
+def test_california_is_downloaded_once_and_cut_as_in_the_book(version, rows, tmp_path, monkeypatch):
     random = np.random.default_rng(0)
     x = random.uniform(1, 9, (700, 8)).astype(np.float32)
     y = random.uniform(60_000, 500_000, 700).astype(np.float32)
@@ -36,12 +35,6 @@ def archive(tmp_path, monkeypatch):
     np.savez(path, x=x, y=y)
     monkeypatch.setattr(housing, "CALIFORNIA_URL", path.as_uri())
     monkeypatch.setattr(housing, "CALIFORNIA_SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
-    return path, x, y
-
-
-@pytest.mark.parametrize(("version", "rows"), [("small", 600), ("large", 700)])
-def test_california_is_downloaded_once_and_cut_as_in_the_book(archive, tmp_path, version, rows):
-    path, x, y = archive
     data = HousingDataModule("california", version, data_dir=tmp_path / "data")
     data.prepare_data()
     path.unlink()

@@ -1,5 +1,3 @@
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -188,20 +186,16 @@ def test_own_features_are_fitted_on_the_training_part_without_the_target(feature
     assert [*data.examples("train").inputs.frame] == ["area", "rooms", "garden", "city"]
 
 
-def test_features_of_a_name_are_imported_and_restored(tmp_path, monkeypatch):
-    source = "class Scaled:\n def fit(self, f): self.k = float(f['area'].max())\n"
-    source += " def transform(self, f): return f[['area']] / self.k\n"
-    (tmp_path / "my_features.py").write_text(source)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "my_features", raising=False)
-    first = table(csv(houses()), features="my_features.Scaled", predict_path=houses(5, 1))
+def test_features_of_a_name_are_imported_and_restored():
+    name = f"{__name__}.Share"
+    first = table(csv(houses()), features=name, predict_path=houses(5, 1))
     state = first.state_dict()
-    second = table("gone.csv", features="my_features.Scaled", predict_path=houses(5, 1))
+    second = table("gone.csv", features=name, predict_path=houses(5, 1))
     second.load_state_dict(state)
     np.testing.assert_array_equal(matrix(second, "predict"), matrix(first, "predict"))
-    assert first.hparams["features"] == "my_features.Scaled"
-    for other in (None, Share):
-        with pytest.raises(InputError, match="trained with features: Scaled"):
+    assert first.hparams["features"] == name
+    for other in (None, pd.DataFrame.copy):
+        with pytest.raises(InputError, match="trained with features: Share"):
             table("gone.csv", features=other).load_state_dict(state)
 
 

@@ -17,6 +17,10 @@ from dlp.reader.text import FIRST_WORD, TextReader, tokenise
 
 # Hypothesis takes seconds to build the table of all characters.
 TEXT = st.text("aB'-.\n\0 \u00e9\u0301\u597d\U0001f44d", max_size=20)
+pytestmark = pytest.mark.filterwarnings("ignore:no word of the training texts")
+TEXTS = st.lists(
+    st.lists(st.sampled_from("abcdefg"), max_size=8).map(" ".join), min_size=1, max_size=12
+)
 
 
 def words_of(texts):
@@ -90,12 +94,6 @@ def test_words_are_lower_case_without_punctuation(text, words):
 
 def test_characters_keep_punctuation_and_one_sign_for_white_space():
     assert tokenise(" Ab\n\tc! ", "characters") == ["a", "b", "\u2581", "c", "!"]
-
-
-pytestmark = pytest.mark.filterwarnings("ignore:no word of the training texts")
-TEXTS = st.lists(
-    st.lists(st.sampled_from("abcdefg"), max_size=8).map(" ".join), min_size=1, max_size=12
-)
 
 
 def corpus(texts, ngrams=1, tokens="words"):
@@ -184,14 +182,11 @@ def test_characters_of_all_kinds_are_read_as_in_training():
     assert dense(encoder, [*texts, "gut \u00f6de"], 2, "characters").any()
 
 
-@pytest.fixture(params=["multi_hot", "count", "tfidf"])
-def rows(request):
-    texts = ["a b a", "", "c", "b b c d", "a d e f", "g", "b"]
-    return fitted(texts, 9, encoding=request.param).transform(corpus(texts))
-
-
+@pytest.mark.parametrize("name", ["multi_hot", "count", "tfidf"])
 @pytest.mark.parametrize("order", [[[3, 1, 2], [0, 6]], [[0, 1, 2], [3, 4]], [[5]], [[4, 3], []]])
-def test_batches_selected_together_are_those_selected_one_by_one(rows, order):
+def test_batches_selected_together_are_those_selected_one_by_one(order, name):
+    texts = ["a b a", "", "c", "b b c d", "a d e f", "g", "b"]
+    rows = fitted(texts, 9, encoding=name).transform(corpus(texts))
     indices = [torch.tensor(index, dtype=torch.int64) for index in order]
     for index, batch in zip(indices, rows.select_batches(indices), strict=True):
         assert len(batch.offsets) == len(index)

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import tarfile
 
 import numpy as np
 import pytest
@@ -14,6 +13,21 @@ from dlp.datamodules.splits import keras_order
 from dlp.datamodules.text import reuters, sources
 from dlp.datamodules.text.reuters import CLASS_NAMES, labelled_wires
 from dlp.errors import InputError
+
+SGML = """<!DOCTYPE lewis SYSTEM "lewis.dtd">
+<REUTERS TOPICS="YES" NEWID="1">
+<TOPICS><D>grain</D><D>wheat</D></TOPICS>
+<TEXT><TITLE>RAIN</TITLE><BODY>Wet &lt;fields&gt;
+</BODY></TEXT></REUTERS>
+<REUTERS TOPICS="NO" NEWID="2"><TOPICS></TOPICS><TEXT><BODY>No topic</BODY></TEXT></REUTERS>
+<REUTERS TOPICS="YES" NEWID="3"><TOPICS><D>gold</D></TOPICS>
+<TEXT TYPE="BRIEF"><TITLE>GOLD UP</TITLE></TEXT></REUTERS>
+<REUTERS TOPICS="YES" NEWID="4"><TOPICS><D>tin</D></TOPICS>
+<TEXT TYPE="UNPROC">TIN DOWN</TEXT></REUTERS>
+<REUTERS TOPICS="YES" NEWID="5"><TOPICS><D>earn</D></TOPICS>
+<TEXT><BODY>Profit</BODY></TEXT></REUTERS>
+"""
+WORDS = [f"w{rank}" for rank in range(1, 31)]
 
 
 def test_the_parts_are_those_of_the_hub_in_keras_order(tmp_path):
@@ -46,21 +60,6 @@ def test_the_real_set_has_the_book_s_sizes_and_first_words():
     assert data.encoder.words[:5] == ["the", "and", "a", "of", "to"]
 
 
-SGML = """<!DOCTYPE lewis SYSTEM "lewis.dtd">
-<REUTERS TOPICS="YES" NEWID="1">
-<TOPICS><D>grain</D><D>wheat</D></TOPICS>
-<TEXT><TITLE>RAIN</TITLE><BODY>Wet &lt;fields&gt;
-</BODY></TEXT></REUTERS>
-<REUTERS TOPICS="NO" NEWID="2"><TOPICS></TOPICS><TEXT><BODY>No topic</BODY></TEXT></REUTERS>
-<REUTERS TOPICS="YES" NEWID="3"><TOPICS><D>gold</D></TOPICS>
-<TEXT TYPE="BRIEF"><TITLE>GOLD UP</TITLE></TEXT></REUTERS>
-<REUTERS TOPICS="YES" NEWID="4"><TOPICS><D>tin</D></TOPICS>
-<TEXT TYPE="UNPROC">TIN DOWN</TEXT></REUTERS>
-<REUTERS TOPICS="YES" NEWID="5"><TOPICS><D>earn</D></TOPICS>
-<TEXT><BODY>Profit</BODY></TEXT></REUTERS>
-"""
-
-
 @pytest.mark.parametrize(
     ("kind", "texts"),
     [
@@ -90,19 +89,11 @@ def test_wires_are_in_keras_order_and_the_first_four_fifths_train(folder):
     assert data.examples("test").inputs[:1].raw() == [text]
 
 
-@pytest.mark.parametrize("damage", ["other", "cut", "links"])
-def test_another_or_a_damaged_archive_is_refused(damage, folder, monkeypatch):
+@pytest.mark.parametrize("length", [500, None])
+def test_another_or_a_damaged_archive_is_refused(length, folder, monkeypatch):
+    monkeypatch.setattr(reuters, "SHA256", "0" * 64)
     path = folder / "reuters21578" / "reuters21578.tar.gz"
-    if damage == "other":
-        monkeypatch.setattr(reuters, "SHA256", "0" * 64)
-    elif damage == "links":
-        with tarfile.open(path, "w:gz") as archive:
-            link = tarfile.TarInfo("reut2-000.sgm")
-            link.type = tarfile.SYMTYPE
-            link.linkname = "reut2-001.sgm"
-            archive.addfile(link)
-    else:
-        path.write_bytes(path.read_bytes()[:500])
+    path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(InputError, match=r"tar.gz .* Reuters-21578 1.0; delete it"):
         ReutersDataModule(folder).fit()
 
@@ -112,9 +103,6 @@ def test_the_book_s_labels():
     data = ReutersDataModule(val_size=None)
     assert data.loader("train").targets[:10].tolist() == [3, 4, 3, 4, 4, 4, 4, 3, 3, 16]
     assert [len(data.examples(part)) for part in ("train", "test")] == [8982, 2246]
-
-
-WORDS = [f"w{rank}" for rank in range(1, 31)]
 
 
 def write_archive(folder, name, arrays, monkeypatch):

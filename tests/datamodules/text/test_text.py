@@ -17,6 +17,9 @@ ROWS = [
     (f'A "{"good" if row % 2 else "bad"}" film, no {row}:\n\u00fcber\u2019s \U0001f44d', row % 2)
     for row in range(40)
 ]
+NEW = ["a y film", "an unknown x"]
+SOURCES = [{"predict_path": path} for path in ("lines.txt", "table.csv", "folder")]
+CHINESE = ["\u8fd9\u90e8\u7535\u5f71\u5f88\u597d\u770b", "\u6545\u4e8b\u65e0\u804a\u6781\u4e86"]
 
 
 def write_csv(path, rows, header=("text", "label")):
@@ -74,13 +77,6 @@ def test_several_label_columns_are_labels():
     assert data.loader("train").targets.dtype == torch.float32
 
 
-def test_labels_that_mix_numbers_and_text_are_refused_unless_they_are_classes():
-    path = write_csv("a.csv", [(f"a {row}", row % 3 or "none") for row in range(20)])
-    with pytest.raises(InputError, match="give task: classification"):
-        TextDataModule(path).fit()
-    assert TextDataModule(path, task="classification").class_names == ["1", "2", "none"]
-
-
 @pytest.mark.parametrize("task", ["auto", "classification"])
 def test_lists_of_labels_are_refused(task):
     Path("a.json").write_text('[{"text": "a", "label": ["a", "b"]}]')
@@ -92,12 +88,6 @@ def test_lists_of_labels_are_refused(task):
 def reviews():
     rows = [(f"a {'xy'[n % 2]} film", "xy"[n % 2], f"author {n % 5}", n) for n in range(20)]
     return write_csv("reviews.csv", rows, ("text", "label", "by", "day"))
-
-
-NEW = ["a y film", "an unknown x"]
-
-
-SOURCES = [{"predict_path": path} for path in ("lines.txt", "table.csv", "folder")]
 
 
 @pytest.mark.parametrize("arguments", [{"predict_texts": NEW}, *SOURCES])
@@ -115,9 +105,6 @@ def test_the_test_file_is_tested(reviews):
     path = write_csv("test.csv", [("the x film", "x"), ("a y", "y")])
     data = TextDataModule(reviews, test_path=path, val_size=None)
     assert raw(data, "test") == ["the x film", "a y"]
-
-
-CHINESE = ["\u8fd9\u90e8\u7535\u5f71\u5f88\u597d\u770b", "\u6545\u4e8b\u65e0\u804a\u6781\u4e86"]
 
 
 @pytest.mark.parametrize(
@@ -157,11 +144,12 @@ def test_the_cache_follows_the_file_and_the_tokens(change, reviews, monkeypatch)
         ([(" ", 0), ("", 1)], {}, "a.csv has no text"),
         (ROWS, {"text_column": "texts"}, "unknown text_column 'texts'. Did you mean 'text'"),
         (ROWS, {"label_column": ["label", "stars"]}, "unknown label_column 'stars'"),
+        (ROWS, {"predict_texts": []}, "predict_texts has no text"),
     ],
 )
 def test_missing_texts_and_columns_are_named(rows, arguments, message):
     with pytest.raises(InputError, match=message):
-        TextDataModule(write_csv("a.csv", rows), **arguments).fit()
+        TextDataModule(write_csv("a.csv", rows), **arguments).predict_dataloader()
 
 
 def test_missing_texts_are_empty_ones_and_counted(capsys):
@@ -185,12 +173,6 @@ def test_folders_and_files_that_cannot_be_read_are_refused(capsys):
     assert re.search(r"1 files in files are not used, such as .*1\.md", capsys.readouterr().out)
     with pytest.raises(InputError, match="found no file"):
         TextDataModule("reviews.csv").fit()
-
-
-def test_no_texts_to_predict_are_refused():
-    write_csv("a.csv", ROWS)
-    with pytest.raises(InputError, match="predict_texts has no text"):
-        TextDataModule("a.csv", predict_texts=[]).load_predict()
 
 
 def test_a_set_of_the_hub_is_read_again_when_it_has_changed(monkeypatch):
