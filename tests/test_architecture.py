@@ -32,6 +32,17 @@ FORBIDDEN = (
     r"__new__|__init_subclass__|sys\._getframe|inspect\.stack|\bgc\.|os\._exit|__signature__"
 )
 FORBIDDEN += r"|torch\._(?![_C])\w|(?<![\w.])(?:eval|exec)\("
+#: Imports in their order -> what none of them may bring; one process runs all.
+LIGHT_IMPORTS = {
+    "import dlp, dlp.runs.folder, dlp.cli\n"
+    "dlp.cli.main(['--help'])": "torch lightning numpy pandas jsonargparse",
+    "import dlp.commands.serve": "torch lightning sklearn matplotlib",
+    "import dlp.datamodules.tables.encoder, dlp.datamodules.text.encoding\n"
+    "from dlp.modules import ConvNet, DenseNet, SoftmaxHead\n"
+    "from dlp.modules.pretrained.network import Backbone, PretrainedNet\n"
+    "from dlp.inference import Predictor\n"
+    "import dlp.inference.trained": "lightning torchmetrics torchvision sklearn",
+}
 
 
 def name_of(path):
@@ -98,19 +109,6 @@ def test_datamodules_know_no_loss_and_modules_no_data():
         other = others.get(file.partition(".")[0])
         if other is not None:
             assert other not in {target.partition(".")[0] for target in imports(file)}, file
-
-
-#: Imports in their order -> what none of them may bring; one process runs all.
-LIGHT_IMPORTS = {
-    "import dlp, dlp.runs.folder, dlp.cli\n"
-    "dlp.cli.main(['--help'])": "torch lightning numpy pandas jsonargparse",
-    "import dlp.commands.serve": "torch lightning sklearn matplotlib",
-    "import dlp.datamodules.tables.encoder, dlp.datamodules.text.encoding\n"
-    "from dlp.modules import ConvNet, DenseNet, SoftmaxHead\n"
-    "from dlp.modules.pretrained.network import Backbone, PretrainedNet\n"
-    "from dlp.inference import Predictor\n"
-    "import dlp.inference.trained": "lightning torchmetrics torchvision sklearn",
-}
 
 
 @pytest.mark.slow

@@ -25,7 +25,6 @@ from dlp.lightning_cli.invocation import _scan
     ("words", "message"),
     [
         ("tset", "unknown command 'tset'. Did you mean 'test'? Accepted: fit, validate, test"),
-        ("visualize", "Did you mean 'visualize batch'?"),
         ("visualize filer", "unknown command 'visualize filer'. Did you mean 'visualize filters'?"),
         ("--config imdb", "unknown command '--config'. Accepted: fit,"),
         ("crossval --config imdb --ckpt_path x", "unrecognized arguments: --ckpt_path x"),

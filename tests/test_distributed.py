@@ -1,4 +1,3 @@
-import hashlib
 import json
 import os
 import socket
@@ -75,14 +74,7 @@ def fine_tune():
     callbacks = [CacheFeatures(), Unfreeze(at_epoch=2, stages=2)]
     watch = fit(model, small_data(), *callbacks, devices=2, strategy=strategy)
     assert watch.trained == [0, 2]
-    return [hash_of(state) for state in watch.states]
-
-
-def hash_of(state):
-    digest = hashlib.sha256()
-    for value in state.values():
-        digest.update(value.numpy().tobytes())
-    return digest.hexdigest()
+    return [[value.numpy().tobytes() for value in state.values()] for state in watch.states]
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ import shlex
 import sys
 import tomllib
 from importlib import import_module
-from itertools import pairwise
 from pathlib import Path
 from pydoc import locate
 
@@ -16,17 +15,23 @@ from dlp.cli import COMMANDS, main
 from dlp.lightning_cli.configs import config_folder, named_configs
 
 ROOT = Path(__file__).parents[1]
-CONFIGS = named_configs() | named_configs("variations")
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("notebooks/*.py"), *sorted((ROOT / "docs").rglob("*.md"))]
 TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in PAGES}
 TEXTS.pop("CHANGELOG.md")
-#: Lines for a shell that are run by .ci/run, by the tests of examples, by an exported folder's, or
-#: by hand, because they take hours.
-ELSEWHERE = r"(git clone|cd dlp$|python3 -m venv|\.venv/bin|\.ci/run|DLP_DATA_DIR="
-ELSEWHERE += r"|python (benchmarks|docs|examples)/|pip install onnxruntime|python predict\.py"
-ELSEWHERE += r"|for |  +python -m venv|done$)"
 #: Snippets that need a run: those of the page of texts are run after its commands.
 NEEDS_RUN = r"load_from_checkpoint|Predictor|restore"
+WITH_ADDRESS = ["CHANGELOG.md", "SECURITY.md", ".github/ISSUE_TEMPLATE/config.yml"]
+#: What makes a fit long -> what is run instead: the check is that nothing raises.
+SHORTER = {
+    r'"model.dropout": 0.3(, "trainer.max_epochs": 2)?': (
+        '"model.dropout": 0.3, "trainer.fast_dev_run": True'
+    ),
+    r"max_epochs=\d+": "max_epochs=1",
+    r"else 40,": "else 1,",
+    r"repeats=\d+": "repeats=1",
+    r"make_classification\(4000": "make_classification(400",
+    r"for epoch in range\(1, 11\)": "for epoch in range(1, 2)",
+}
 
 
 def blocks(text, *languages):
@@ -70,23 +75,6 @@ def test_links_lead_to_files_and_headings(name):
             assert anchor in slugs, target
 
 
-def test_commands_and_configs_exist():
-    for words in [words for text in TEXTS.values() for words in commands(text)]:
-        assert name_of(words)
-        for config in re.findall(r"--config (\S+)", " ".join(words)):
-            assert config.endswith(".yaml") or config in CONFIGS, words
-
-
-def test_each_line_for_a_shell_has_a_test():
-    for text in TEXTS.values():
-        for line in "".join(blocks(text, "bash", "text", "")).splitlines():
-            is_command = line.startswith(("dlp ", "   "))
-            assert is_command or not line or re.match(ELSEWHERE, line), line
-
-
-WITH_ADDRESS = ["CHANGELOG.md", "SECURITY.md", ".github/ISSUE_TEMPLATE/config.yml"]
-
-
 def test_the_public_address_and_the_version_are_those_of_the_project():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     site = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]
@@ -105,19 +93,6 @@ def test_the_public_address_and_the_version_are_those_of_the_project():
     text = "".join((ROOT / name).read_text(encoding="utf-8") for name in WITH_ADDRESS)
     named = re.findall(r"https://github\.com/(?!advisories)[\w-]+/[\w-]+", text)
     assert {*named} == {repository}
-
-
-#: What makes a fit long -> what is run instead: the check is that nothing raises.
-SHORTER = {
-    r'"model.dropout": 0.3(, "trainer.max_epochs": 2)?': (
-        '"model.dropout": 0.3, "trainer.fast_dev_run": True'
-    ),
-    r"max_epochs=\d+": "max_epochs=1",
-    r"else 40,": "else 1,",
-    r"repeats=\d+": "repeats=1",
-    r"make_classification\(4000": "make_classification(400",
-    r"for epoch in range\(1, 11\)": "for epoch in range(1, 2)",
-}
 
 
 def shorter(code):
@@ -202,18 +177,3 @@ def test_a_page_runs_from_its_first_command_to_its_last(name, tmp_path):
         for snippet in NEED_RUN:
             exec(snippet.replace('"imdb"', '"reviews"'), {})
     assert (tmp_path / "runs").exists()
-
-
-NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.py"))
-PAIRS = list(pairwise([*NOTEBOOKS, NOTEBOOKS[0]]))
-
-
-@pytest.mark.parametrize(("path", "following"), PAIRS)
-def test_a_notebook_asserts_its_answers_and_names_the_next(path, following):
-    cells = path.read_text(encoding="utf-8").split("\n# %%")
-    parts = [cell.partition("\n") for cell in cells]
-    answers = [text for head, _, text in parts if '"answer"' in head]
-    asserts = [text for head, _, text in parts if '"hide"' in head and "assert " in text]
-    assert len(answers) >= 3
-    assert len(asserts) >= 3
-    assert following.name in cells[-1]

@@ -48,20 +48,15 @@ def test_folders_come_from_the_argument_then_the_environment_then_the_user(monke
     assert cache_dir() == tmp_path / "dlp"
 
 
-@pytest.fixture
-def origin(tmp_path):
-    """Return the address and the SHA-256 of a published file."""
-    (tmp_path / "origin").write_text("published")
-    return (tmp_path / "origin").as_uri(), hashlib.sha256(b"published").hexdigest()
-
-
-def test_another_file_than_the_published_one_is_refused(origin, tmp_path):
+def test_another_file_than_the_published_one_is_refused(tmp_path):
+    origin = tmp_path / "origin"
+    origin.write_text("published")
     with pytest.raises(InputError, match=r"cannot download .* copy it to"):
-        download(origin[0], tmp_path / "sets" / "file", "0" * 64)
+        download(origin.as_uri(), tmp_path / "sets" / "file", "0" * 64)
     assert not [*(tmp_path / "sets").iterdir()]
     (tmp_path / "file").write_text("publi")
     with pytest.raises(InputError, match="file is not the published file; delete it"):
-        download(origin[0], tmp_path / "file", origin[1])
+        download(origin.as_uri(), tmp_path / "file", hashlib.sha256(b"published").hexdigest())
 
 
 @pytest.fixture
@@ -128,20 +123,16 @@ def test_a_full_disk_while_a_file_is_built_leaves_nothing():
 def test_a_file_is_on_the_disk_before_it_is_moved_and_its_name_after(tmp_path, monkeypatch):
     path = tmp_path / "a.txt"
     moved = []
-    monkeypatch.setattr("os.fsync", lambda descriptor: moved.append(path.exists()))
-    write_text(path, "new")
-    assert moved[0] is False
-    assert moved[1:] in ([True], [])  # Windows syncs no folders
 
-
-def test_a_file_system_that_syncs_no_folders_is_written_to(tmp_path, monkeypatch):
-    def refuse(descriptor):
+    def sync(descriptor):
+        moved.append(path.exists())
         if stat.S_ISDIR(os.fstat(descriptor).st_mode):
-            raise OSError(22, "Invalid argument")
+            raise OSError(22, "Invalid argument")  # of a file system that syncs no folders
 
-    monkeypatch.setattr("os.fsync", refuse)
-    write_text(tmp_path / "a.txt", "new")
-    assert (tmp_path / "a.txt").read_text() == "new"
+    monkeypatch.setattr("os.fsync", sync)
+    write_text(path, "new")
+    assert path.read_text() == "new"
+    assert moved in ([False, True], [False])  # Windows syncs no folders
 
 
 def test_a_large_file_is_checked_by_its_length_and_a_sample(tmp_path, monkeypatch):

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.backbones import drawn_weights, whole_network
 from helpers.reference_sets import write_imdb, write_mnist, write_parquet, write_reuters
-from torchvision.models import vgg16
 
 SCRIPTS = sorted(Path(__file__).parents[1].glob("examples/plain/*.py"))
 #: Constants of the scripts -> those for the tiny sets.
@@ -50,10 +50,7 @@ def test_a_script_prints_its_number_last(script, tmp_path, monkeypatch, capsys):
     if script.stem == "vgg16":
         for name in ("kaiming_uniform_", "kaiming_normal_", "normal_"):  # of what is loaded
             monkeypatch.setattr(torch.nn.init, name, lambda tensor, *_, **__: tensor)
-        with torch.device("meta"):  # no random numbers to overwrite
-            shapes = vgg16().features.state_dict()
-        weights = {f"features.{name}": torch.randn(w.shape) / 20 for name, w in shapes.items()}
-        torch.save(weights, tmp_path / "vgg16.pth")
+        torch.save(drawn_weights(whole_network("vgg16")), tmp_path / "vgg16.pth")
         monkeypatch.setenv("DLP_WEIGHTS", str(tmp_path / "vgg16.pth"))
     module.main(*folders)
     last = capsys.readouterr().out.splitlines()[-1]

@@ -14,6 +14,7 @@ from dlp.lightning_cli.configs import about, named_configs
 
 TRIAL = [f"--trainer.{name}" for name in ("fast_dev_run=true", "enable_progress_bar=false")]
 TRIAL += ["--trainer.enable_model_summary=false"]
+ALL = named_configs() | named_configs("variations")
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +76,6 @@ def test_every_variation_runs_by_its_comment(variation):
     comment = named_configs("variations")[variation].read_text("utf-8").splitlines()[1]
     assert comment.startswith("# dlp fit --config ")
     run("fit", *re.findall(r"--config (\w+)", comment))
-
-
-ALL = named_configs() | named_configs("variations")
 
 
 @pytest.mark.parametrize("path", ALL.values(), ids=str)
