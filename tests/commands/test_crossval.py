@@ -41,12 +41,9 @@ def test_more_repetitions_go_on(validated, capsys):
     assert len(summary()["folds"]) == 6
 
 
-def test_a_job_that_is_refused_leaves_the_folder_to_the_others(points, fails):
+def test_calls_share_the_folds_and_the_last_one_writes_the_summary(points, fails, capsys):
     assert "folds takes 0 to 2; got 3." in fails(*ARGS, "--folds", "[0, 3]")
     assert (RUN / "config.yaml").exists()
-
-
-def test_calls_share_the_folds_and_the_last_one_writes_the_summary(points, capsys):
     main([*ARGS, "--folds", "[0, 2]"])
     assert "1 folds are missing" in capsys.readouterr().out
     assert not (RUN / "crossval.json").exists()

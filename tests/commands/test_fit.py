@@ -16,6 +16,8 @@ from lightning.pytorch.demos.boring_classes import BoringModel
 from dlp import load
 from dlp.callbacks import History
 from dlp.cli import main
+from dlp.errors import InputError
+from dlp.runs import restore
 
 RUN = Path("runs/points/version_0")
 FIT = ("fit", "--config", "points.yaml")
@@ -163,9 +165,6 @@ def test_no_command_uses_random_weights(points, fails):
     assert "no checkpoint of 'points'" in fails(*RESUME)
     assert "found no checkpoint of 'x.ckpt'" in fails("test", "--ckpt_path", "x.ckpt")
     assert not Path("runs").exists()
-
-
-def test_a_checkpoint_without_epoch_ends_in_a_sentence(points, fails):
     torch.save({"state_dict": {}}, "x.ckpt")
     message = fails("test", "--config", "points.yaml", "--ckpt_path", "x.ckpt")
     assert "x.ckpt cannot be read as a checkpoint" in message
@@ -193,6 +192,9 @@ def test_a_checkpoint_is_for_its_own_rows(fitted, fails):
     resume = (*RESUME, "--trainer.max_epochs", "4")
     for command in (resume, ("predict", "--config", "points.yaml"), ("export", "points")):
         assert "was trained on other rows" in fails(*command)
+    with pytest.raises(InputError, match="was trained on other rows"):
+        restore("points")
+    assert restore("points", check_rows=False).run.folder == RUN
     assert contents(RUN) == before
 
 
@@ -223,22 +225,18 @@ def test_a_resumed_fit_has_its_own_config_and_no_test_of_fewer_epochs(fitted):
     assert config["trainer"]["max_epochs"] == 5
 
 
-def test_a_resume_with_nothing_to_train_keeps_the_results(fitted, capsys):
+def test_a_resume_with_nothing_to_train_writes_what_a_kill_left_out(fitted, capsys):
     before = contents(RUN)
+    expected = results()
     main([*RESUME])
     assert "has its 3 epochs; go on by a larger --trainer.max_epochs" in capsys.readouterr().out
     assert contents(RUN) == before
-
-
-def test_a_resume_writes_what_a_kill_after_the_last_epoch_left_out(fitted):
-    expected = results()
-    metrics = (RUN / "metrics.csv").read_bytes()
     for name in ("results.json", "metrics.csv"):
         (RUN / name).unlink()
     main([*RESUME])
     times = {"seconds": expected["seconds"], "date": expected["date"]}
     assert results() | times == expected  # with those of the test
-    assert (RUN / "metrics.csv").read_bytes() == metrics
+    assert (RUN / "metrics.csv").read_bytes() == before[RUN / "metrics.csv"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot copy a process")

@@ -38,14 +38,6 @@ def test_the_generator_goes_on_after_a_restore(fitted):
     assert torch.get_rng_state().equal(state)
 
 
-def test_rows_that_have_changed_are_refused_unless_they_do_not_matter(fitted):
-    path = Path("points.csv")
-    path.write_text("\n".join(path.read_text().splitlines()[:-1]), encoding="utf-8")
-    with pytest.raises(InputError, match="was trained on other rows"):
-        restore("points")
-    assert restore("points", check_rows=False).run.folder == RUN
-
-
 def test_a_checkpoint_outside_of_a_run_is_a_sentence(fitted):
     path = (RUN / "checkpoints/best.ckpt").rename("best.ckpt")
     with pytest.raises(InputError, match=r"best.ckpt is not in the folder of a run"):
