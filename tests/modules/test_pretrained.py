@@ -24,14 +24,14 @@ from dlp.modules.weights import load_weights, read_state_dict
 
 #: A small network of each family; the quick ones are of each way to be cut.
 QUICK = ["mobilenet_v2", "resnet18", "shufflenet_v2_x0_5", "squeezenet1_1", "vgg11"]
+QUICK += ["timm/test_convnext", "timm/test_efficientnet", "timm/test_vit"]
 SLOW = ["alexnet", "convnext_tiny", "efficientnet_b0", "mobilenet_v3_small"]
-QUICK_TIMM = ["test_convnext", "test_efficientnet", "test_vit"]
-SLOW_TIMM = ["convnext_tiny", "efficientnet_b0", "vit_tiny_patch16_224", "mobilenetv3_small_050"]
-SLOW_TIMM += ["resnetv2_18", "swin_tiny_patch4_window7_224"]
+SLOW += ["timm/convnext_tiny", "timm/efficientnet_b0", "timm/mobilenetv3_small_050"]
+SLOW += ["timm/resnetv2_18", "timm/swin_tiny_patch4_window7_224", "timm/vit_tiny_patch16_224"]
 
 
 def of_torchvision(name, folder):
-    """Return a backbone from a file in torchvision's layout, and torchvision's features."""
+    """Return a backbone from a file in torchvision's layout, and what torchvision says of it."""
     whole = whole_network(name)
     state = drawn_weights(whole)
     path = folder / f"{name}.pth"
@@ -41,45 +41,39 @@ def of_torchvision(name, folder):
     backbone = Backbone(name, path)
     path.unlink()
     preset = torchvision.models.get_model_weights(name).DEFAULT.transforms()
+    scaling = (preset.mean, preset.std)
     side = 64 if name == "alexnet" else 32
-    return backbone, whole.eval(), (preset.mean, preset.std), side
+    return SimpleNamespace(backbone=backbone, features=whole.eval(), scaling=scaling, side=side)
 
 
 def of_timm(name):
-    """Return a backbone of random weights, and timm's features by the same weights."""
+    """Return a backbone of random weights, and what timm says of the same weights."""
     timm = pytest.importorskip("timm")
     torch.manual_seed(0)
     backbone = Backbone(f"timm/{name}")
     torch.manual_seed(0)
     whole = timm.create_model(name).eval()
     config = whole.pretrained_cfg
+    scaling = (config["mean"], config["std"])
+    side = config["input_size"][-1]
     features = whole.forward_features
     if backbone.stages == ("network",):
         whole.reset_classifier(0)
         features = whole
-    return backbone, features, (config["mean"], config["std"]), config["input_size"][-1]
+    return SimpleNamespace(backbone=backbone, features=features, scaling=scaling, side=side)
 
 
 @pytest.fixture(
-    scope="module",
-    params=[
-        *QUICK,
-        *(f"timm/{name}" for name in QUICK_TIMM),
-        *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW),
-        *(pytest.param(f"timm/{name}", marks=pytest.mark.slow) for name in SLOW_TIMM),
-    ],
+    scope="module", params=[*QUICK, *(pytest.param(n, marks=pytest.mark.slow) for n in SLOW)]
 )
 def published(request, tmp_path_factory):
-    """Give a backbone, the features of its library, their standardisation, and an image."""
+    """Give a backbone and an image, and the features and standardisation of its library."""
     library, _, name = request.param.rpartition("/")
-    case = SimpleNamespace()
-    if library == "timm":
-        case.backbone, case.features, case.scaling, side = of_timm(name)
-    else:
-        folder = tmp_path_factory.mktemp("weights")
-        case.backbone, case.features, case.scaling, side = of_torchvision(name, folder)
+    folder = tmp_path_factory.mktemp("weights")
+    case = of_timm(name) if library else of_torchvision(name, folder)
     case.backbone.eval()
-    case.images = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+    draw = torch.Generator().manual_seed(0)
+    case.images = torch.rand(1, 3, case.side, case.side, generator=draw)
     return case
 
 

@@ -105,14 +105,18 @@ def test_one_metric_object_serves_every_stage_without_mixing_them(monkeypatch):
 
 
 def test_a_loader_may_reuse_its_memory():
-    def reusing():
-        x, y = torch.empty(4, 3), torch.empty(4, dtype=torch.int64)
-        for new_x, new_y in BATCHES[:2]:
-            yield x.copy_(new_x), y.copy_(new_y)
+    class Reusing:
+        def __len__(self):
+            return 2
+
+        def __iter__(self):
+            x, y = torch.empty(4, 3), torch.empty(4, dtype=torch.int64)
+            for new_x, new_y in BATCHES[:2]:
+                yield x.copy_(new_x), y.copy_(new_y)
 
     module, network = module_and_copy()
     trainer = quiet_trainer()
-    trainer.fit(module, reusing())
+    trainer.fit(module, Reusing())
     assert as_numbers(trainer.callback_metrics) == trained_by_hand(network, BATCHES[:2])
 
 
