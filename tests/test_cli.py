@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import runpy
 import signal
 import subprocess
@@ -47,6 +48,7 @@ def test_help_lists_commands_and_configs(capsys):
     text = capsys.readouterr().out
     for name in (*COMMANDS, "imdb", "quickstart", "dropout"):
         assert f"  {name} " in text
+    assert re.search(r"  imdb +3\.4 Film reviews, positive or negative", text)
 
 
 def test_a_text_may_hold_an_emoji():

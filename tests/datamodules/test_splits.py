@@ -115,12 +115,9 @@ def test_repeats_and_seeds_give_other_folds(stratify, groups):
     assert len({tuple(sorted(split.parts(rows).val)) for split in splits}) == 4
 
 
-def test_without_a_seed_the_first_rows_are_tested_and_the_next_ones_validate():
+def test_without_a_seed_parts_and_folds_are_contiguous_as_in_the_book():
     parts = Split(3, 2, seed=None).parts(keyed(np.arange(8)))
     assert lists(parts) == [[5, 6, 7], [2, 3, 4], [0, 1]]
-
-
-def test_without_a_seed_folds_are_contiguous_as_in_the_book():
     folds = all_folds(keyed(np.arange(10)), 4, seed=None)
     assert lists(parts.val for parts in folds) == [[0, 1, 2], [3, 4, 5], [6, 7], [8, 9]]
 

@@ -10,11 +10,10 @@ from dlp import load
 from dlp.cli import main
 from dlp.datamodules.tables import housing
 from dlp.datamodules.text import reuters
-from dlp.lightning_cli.configs import about, named_configs
+from dlp.lightning_cli.configs import named_configs
 
 TRIAL = [f"--trainer.{name}" for name in ("fast_dev_run=true", "enable_progress_bar=false")]
 TRIAL += ["--trainer.enable_model_summary=false"]
-ALL = named_configs() | named_configs("variations")
 
 
 @pytest.fixture(scope="module")
@@ -76,15 +75,6 @@ def test_every_variation_runs_by_its_comment(variation):
     comment = named_configs("variations")[variation].read_text("utf-8").splitlines()[1]
     assert comment.startswith("# dlp fit --config ")
     run("fit", *re.findall(r"--config (\w+)", comment))
-
-
-@pytest.mark.parametrize("path", ALL.values(), ids=str)
-def test_a_config_says_section_command_and_expectation(path):
-    comments = [line for line in path.read_text("utf-8").splitlines() if line.startswith("# ")]
-    assert about(path) == comments[0][2:]
-    assert comments[1].startswith("# dlp ")
-    assert comments[1].endswith((f"--config {path.stem}", "--trainer.max_epochs 4"))
-    assert comments[2].startswith("# Expect: ")
 
 
 def test_the_convnets_have_the_sizes_that_their_configs_tell(sets):

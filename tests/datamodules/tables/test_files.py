@@ -190,12 +190,13 @@ def test_a_missing_file_is_named_with_the_working_directory(tmp_path):
         read_table(Path("absent.csv"))
 
 
-def test_dates_and_decimals_of_parquet_are_dates_and_numbers():
+def test_dates_decimals_and_a_named_index_of_parquet_are_columns():
     columns = {"d": [date(2024, 1, 3)] * 2, "n": [Decimal("1.5")] * 2, "b": [True, None]}
-    frame = pd.DataFrame(columns)
+    frame = pd.DataFrame(columns, pd.Index(["Bonn", "Ulm"], name="city"))
     frame.to_parquet("t.parquet")
     table = read_table(Path("t.parquet"))
-    assert all(is_numeric_or_date(table[name]) for name in table)
+    assert table.columns.tolist() == ["city", *columns]
+    assert all(is_numeric_or_date(table[name]) for name in columns)
     assert table["d"][0] == datetime(2024, 1, 3)
     assert table["n"][0] == 1.5
 
@@ -204,12 +205,6 @@ def test_dates_of_json_are_read_where_they_are_named():
     path = write('[{"d": "03.01.2024", "a": 1}]', "t.json")
     options = GERMAN | {"parse_dates": ["d", "absent"]}
     assert read_table(path, options)["d"].tolist() == [datetime(2024, 1, 3)]
-
-
-def test_a_named_index_of_parquet_is_a_column():
-    frame = pd.DataFrame({"city": ["Bonn", "Ulm"], "area": [1, 2]})
-    frame.set_index("city").to_parquet("flats.parquet")
-    assert read_table(Path("flats.parquet")).columns.tolist() == ["city", "area"]
 
 
 @st.composite
