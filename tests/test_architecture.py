@@ -125,10 +125,3 @@ def test_the_code_is_plain_python():
         for line in text.splitlines():
             code = line.partition("#")[0]
             assert file.startswith("speed") or not re.search(FORBIDDEN, code), (file, line)
-
-
-def test_every_public_name_is_there_and_documented():
-    for package in ("", "datamodules", "modules", "callbacks", "visualization"):
-        module = __import__(f"dlp.{package}".rstrip("."), fromlist=["x"])
-        for name in module.__all__:
-            assert getattr(module, name).__doc__, f"{package}.{name}"

@@ -26,21 +26,25 @@ def test_names_and_texts_of_people_are_escaped(fitted):
     assert "&lt;b&gt;" in page
 
 
-#: Test on foreign data.
-FOREIGN = {"test_loss": 0.1234, "rows": None, "checkpoint": None, "classes": [], "baselines": {}}
+def test_a_test_on_foreign_data_has_its_scores_alone(fitted):
+    path = fitted / "runs/points/version_0/results.json"
+    test = {"test_loss": 0.1234, "rows": None, "checkpoint": None, "classes": [], "baselines": {}}
+    path.write_text(json.dumps({"test": test}), encoding="utf-8")
+    page = main(["report", "points"]).read_text(encoding="utf-8")
+    assert "<div>test loss</div></th></tr>" in page
+    assert "<div>0.123</div>" in page
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "expected"),
-    [
-        ("results.json", json.dumps({"test": FOREIGN}), "<div>0.123</div>"),
-        ("results.json", "{}", "<h2>Scores of the test part</h2>\n<p></p></section>"),
-        ("worst.csv", "index,true\n", "<h2>Worst mistakes</h2></section>"),
-    ],
-)
-def test_what_a_run_lacks_is_left_out(fitted, name, content, expected):
-    (fitted / "runs/points/version_0" / name).write_text(content, encoding="utf-8")
-    assert expected in main(["report", "points"]).read_text(encoding="utf-8")
+def test_a_run_without_a_test_shows_no_scores(fitted):
+    (fitted / "runs/points/version_0/results.json").write_text("{}", encoding="utf-8")
+    page = main(["report", "points"]).read_text(encoding="utf-8")
+    assert "<h2>Scores of the test part</h2>\n<p></p></section>" in page
+
+
+def test_a_table_without_rows_is_left_out(fitted):
+    (fitted / "runs/points/version_0/worst.csv").write_text("index,true\n", encoding="utf-8")
+    page = main(["report", "points"]).read_text(encoding="utf-8")
+    assert "<h2>Worst mistakes</h2></section>" in page
 
 
 def test_a_page_of_folds_has_their_table(validated):

@@ -4,7 +4,6 @@ import pandas as pd
 import pytest
 
 from dlp.cli import main
-from dlp.commands.suspects import contradictions
 
 RUN = Path("runs/points/version_0")
 FOLDS = ("--num_folds", "3", "--data.test_size", "null", "--trainer.accelerator", "cpu")
@@ -57,8 +56,3 @@ def test_the_largest_error_of_a_value_comes_first(table):
     settings = ("--data.target", "x", "--model.head", "regression", "--trainer.max_epochs", "1")
     main([*ARGS, *settings])
     assert main(["suspects", "points"])["index"][0] == 17
-
-
-def test_inputs_with_several_labels_are_found_with_a_row_of_each():
-    rows = pd.DataFrame({"index": range(6), "hash": [7, 5, 7, 5, 7, 3], "target": [*"abaacb"]})
-    assert contradictions(rows)["index"].tolist() == [1, 3, 0, 4]

@@ -3,7 +3,6 @@
 import sys
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from torch import nn
 
 from dlp.datamodules import ArrayDataModule, ArrayRows
 from dlp.errors import InputError
-from dlp.hyperparameters import plain_value
 from dlp.inference import Predictor
 from dlp.modules import (
     Backbone,
@@ -25,7 +23,7 @@ from dlp.modules import (
     SoftmaxHead,
 )
 from dlp.modules.heads import BoundedRegressionHead, RegressionHead
-from dlp.modules.serialization import build, describe, output_names, spec_in
+from dlp.modules.serialization import build, describe, spec_in
 from dlp.reader.spec import Component
 
 X = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
@@ -57,9 +55,10 @@ class SquaredHead(RegressionHead):
 
 def pretrained():
     """Return a model that begins with a file of weights, which is gone afterwards."""
-    torch.save(Backbone("shufflenet_v2_x0_5").model.state_dict(), "weights.pth")
-    model = small_model(weights="weights.pth", trainable_stages=1, pool="flatten")
-    Path("weights.pth").unlink()
+    path = Path("weights.pth")
+    torch.save(Backbone("shufflenet_v2_x0_5").model.state_dict(), path)
+    model = small_model(weights=path, trainable_stages=1, pool="flatten")
+    path.unlink()
     return model
 
 
@@ -73,7 +72,7 @@ dense = partial(DenseModule, (4,))
 member = partial(dense, 2, "sigmoid", l2=1e-3)
 squared = partial(SquaredHead, factor=3.0)
 numpy = {"hidden": (np.int64(8),), "l2": np.float64(0.01)}
-weighted = {"threshold": 0.3, "class_weight": {"False": 2.0}}
+weighted = {"threshold": 0.3, "class_weight": {np.str_("False"): np.float32(2.0)}}
 plain = {"channels": (2,), "dense": (), "metrics": ["acc", "f1"], "padding": "same"}
 #: Name -> a function that builds the module, inputs, targets, and what its file cannot bring.
 CASES = {
@@ -148,13 +147,6 @@ def test_another_class_is_refused_and_its_module_not_imported(path, role):
     assert "this" not in sys.modules
 
 
-def test_classes_that_the_data_takes_for_one_column_of_values_are_numbered():
-    data = SimpleNamespace(output_names=["label"])
-    assert output_names(data, 1) == ["label"]
-    assert output_names(data, 2) == ["0", "1"]
-    assert output_names(None, 1) == ["value"]
-
-
 def test_a_network_of_ones_own_is_given(tmp_path):
     model = DenseModule((4,), 2)
     model.network = nn.Linear(4, 2)
@@ -181,16 +173,3 @@ def test_a_head_is_built_by_its_own_arguments_alone():
 def test_a_description_of_a_later_version_is_refused():
     with pytest.raises(InputError, match="written in format 99; update dlp"):
         spec_in({"spec": {"format": 99}})
-
-
-@pytest.mark.parametrize(
-    ("value", "plain"),
-    [
-        ((np.int64(8), 4), (8, 4)),
-        ({np.str_("a"): [np.float32(0.5), np.bool_(True)]}, {"a": [0.5, True]}),
-        (np.array([0.5, 2.0]), [0.5, 2.0]),
-        ([Path("a.pt")], ["a.pt"]),
-    ],
-)
-def test_values_of_numpy_and_paths_become_plain(value, plain):
-    assert repr(plain_value(value)) == repr(plain)

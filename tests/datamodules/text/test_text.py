@@ -18,7 +18,6 @@ ROWS = [
     for row in range(40)
 ]
 NEW = ["a y film", "an unknown x"]
-SOURCES = [{"predict_path": path} for path in ("lines.txt", "table.csv", "folder")]
 CHINESE = ["\u8fd9\u90e8\u7535\u5f71\u5f88\u597d\u770b", "\u6545\u4e8b\u65e0\u804a\u6781\u4e86"]
 
 
@@ -90,12 +89,13 @@ def reviews():
     return write_csv("reviews.csv", rows, ("text", "label", "by", "day"))
 
 
-@pytest.mark.parametrize("arguments", [{"predict_texts": NEW}, *SOURCES])
-def test_other_texts_are_predicted(arguments, reviews):
+@pytest.mark.parametrize("path", [None, "lines.txt", "table.csv", "folder"])
+def test_other_texts_are_predicted(path, reviews):
     Path("lines.txt").write_text("\n".join(NEW) + "\n")
     write_csv("table.csv", NEW, ["text"])
     write_folder("folder/deep", [(text, 0) for text in NEW])
-    data = TextDataModule(reviews, val_size=None, **arguments)
+    texts = NEW if path is None else None
+    data = TextDataModule(reviews, val_size=None, predict_texts=texts, predict_path=path)
     assert raw(data, "predict") == NEW
     batch, *_ = next(iter(data.predict_dataloader()))
     assert data.encoder.decode(batch.ids[batch.offsets[1] :]).split() == ["?", "?", "x"]
@@ -112,7 +112,6 @@ def test_the_test_file_is_tested(reviews):
     [
         (CHINESE, "words", True),
         (CHINESE, "characters", False),
-        ([" ".join(text) for text in CHINESE], "words", False),
         (["incomprehensibilities all over", "nothing"], "words", False),
     ],
 )
