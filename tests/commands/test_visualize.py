@@ -18,7 +18,6 @@ model:
   init_args: {head: sigmoid, channels: [4, 5], dense: []}
 trainer: {max_epochs: 1, enable_progress_bar: false, enable_model_summary: false}
 """
-
 SETTINGS = "--trainer.max_epochs 8 --model.hidden [32] --model.optimizer Adam --data.test_size null"
 
 
@@ -51,20 +50,18 @@ def test_heat_maps_of_a_run_show_each_class_in_turn(pets, capsys):
     assert "_dogs -> " in printed
 
 
-@pytest.mark.parametrize(
-    ("words", "drawn"),
-    [
-        ("filters pets --steps 1 --num_filters 2", ["features.conv2.png", "features.relu1.png"]),
-        (
-            "activations runs/pets/version_0/checkpoints/last.ckpt --images pets/cats/0.png "
-            "--layers [features.conv1,features.relu2]",
-            ["0_features.conv1.png", "0_features.relu2.png"],
-        ),
-    ],
-)
-def test_a_look_into_layers_is_drawn_by_layer(words, drawn, pets):
-    main(["visualize", *words.split()])
-    assert files(pets / "runs/pets/version_0/visualize" / words.split()[0]) == drawn
+def test_activations_of_files_are_drawn_by_layer(pets):
+    checkpoint = "runs/pets/version_0/checkpoints/last.ckpt"
+    words = ["--images", "pets/cats/0.png", "--layers", "[features.conv1, features.relu2]"]
+    main(["visualize", "activations", checkpoint, *words])
+    drawn = files(pets / "runs/pets/version_0/visualize/activations")
+    assert drawn == ["0_features.conv1.png", "0_features.relu2.png"]
+
+
+def test_filters_of_a_run_are_drawn(pets):
+    main(["visualize", "filters", "runs/pets/version_0", "--steps", "1", "--num_filters", "2"])
+    drawn = files(pets / "runs/pets/version_0/visualize/filters")
+    assert drawn == ["features.conv2.png", "features.relu1.png"]
 
 
 def test_a_network_of_torchvision_names_the_classes_of_weights(pets, capsys, fails, monkeypatch):
