@@ -177,3 +177,11 @@ def test_a_page_runs_from_its_first_command_to_its_last(name, tmp_path):
         for snippet in NEED_RUN:
             exec(snippet.replace('"imdb"', '"reviews"'), {})
     assert (tmp_path / "runs").exists()
+
+
+def test_commands_and_configs_exist():
+    configs = named_configs() | named_configs("variations")
+    for words in [words for text in TEXTS.values() for words in commands(text)]:
+        assert name_of(words)
+        for config in re.findall(r"--config (\S+)", " ".join(words)):
+            assert config.endswith(".yaml") or config in configs, words

@@ -7,7 +7,10 @@ import pandas as pd
 import pytest
 import torch
 from helpers.fold_problems import TRAINER, VALUES, X, classes, dense, maker, numbers
+from hypothesis import given
+from hypothesis import strategies as st
 from lightning.pytorch.callbacks import EarlyStopping
+from torch import nn
 
 from dlp.datamodules import ArrayDataModule
 from dlp.datamodules.batches import BatchOrder
@@ -153,3 +156,27 @@ def test_stacked_is_refused_where_it_cannot_be():
 def test_a_class_without_a_logit_is_a_sentence():
     with pytest.raises(InputError, match="takes targets from 0 to 1"):
         cross_validate(classes(), lambda data: DenseModule((3,), 2, "softmax"), 1)
+
+
+@given(
+    rows=st.integers(1, 9),
+    hidden=st.lists(st.integers(1, 6), max_size=3),
+    activation=st.sampled_from(["relu", "tanh", "sigmoid", "linear"]),
+    loss=st.sampled_from(["mse", "mae"]),
+    columns=st.integers(1, 3),
+    penalty=st.sampled_from([0.0, 0.1]),
+)
+def test_gradients_written_out_are_autograds(rows, hidden, activation, loss, columns, penalty):
+    options = {"hidden": hidden, "activation": activation, "loss": loss, "l1": penalty}
+    models = [DenseModule((4,), columns, "regression", l2=penalty, **options) for _ in range(2)]
+    x, y = torch.randn(2, rows, 4), torch.randn(2, rows, columns)
+    with torch.inference_mode():
+        net = StackedNet(models)
+        logits = net.backward(nn.functional.pad(x, (0, 1), value=1.0), y)
+    for fold, model in enumerate(models):
+        torch.testing.assert_close(logits[fold], model(x[fold]), rtol=1e-4, atol=1e-5)
+        loss_of_fold = model.head.loss(model(x[fold]), y[fold]) + model.penalty()
+        expected = torch.autograd.grad(loss_of_fold, [*model.network.parameters()])
+        gradients = [layer.gradient[fold] for layer in net.layers]
+        ours = [part for g in gradients for part in (g[:-1].t(), g[-1])]
+        torch.testing.assert_close(ours, [*expected], rtol=1e-4, atol=1e-5)
