@@ -23,10 +23,10 @@ def houses(tmp_path):
     """Write a German table with row numbers, names, dates, thousands, holes and codes."""
     rows = [
         f"{n};Weg {n};{n % 28 + 1:02}.12.2019;{50 + n * 7 % 90},5;{'?' if n == 9 else n * 3 % 40};"
-        f"0{n % 4}501;{n}.{100 + n},50"
+        f"0{n % 4}501;7{n % 25 + 10}-800;{n}.{100 + n},50"
         for n in range(1, 61)
     ]
-    text = "\n".join(["nr;straße;verkauft;fläche;alter;plz;preis", *rows])
+    text = "\n".join(["nr;straße;verkauft;fläche;alter;plz;typ;preis", *rows])
     (tmp_path / "häuser.csv").write_text(text, encoding="cp1252")
     return tmp_path / "häuser.yaml"
 
@@ -46,6 +46,7 @@ def test_refusals_of_a_table_are_settled_and_stand_in_the_config(houses, capsys)
     }
     assert arguments["id_column"] == "nr"
     assert arguments["text_columns"] == ["straße"]
+    assert arguments["categorical_columns"] == ["typ"]
     assert content("häuser")["model"]["init_args"]["head"] == "regression"
     assert "column 'alter' holds numbers and '?'" in capsys.readouterr().out
 
@@ -58,6 +59,14 @@ def test_a_target_of_unread_numbers_is_told_and_read_by_arguments(fails):
     main(["init", "t.csv", "--target", "price", "--read_csv", "{thousands: ','}"])
     assert content("t")["data"]["init_args"]["read_csv"] == {"thousands": ","}
     assert content("t")["model"]["init_args"]["head"] == "regression"
+
+
+def test_of_fixes_that_load_the_one_that_keeps_all_rows_is_taken():
+    texts = {20: '"good', 22: 'bad"'}
+    lines = [f"{'ab'[n % 2]}\t{texts.get(n, 'so so')}" for n in range(80)]
+    Path("t.tsv").write_text("\n".join(["y\ttext", *lines]))
+    main(["init", "t.tsv", "--target", "y", "--text_column", "text"])
+    assert content("t")["data"]["init_args"]["read_csv"] == {"quoting": 3}
 
 
 def test_where_no_fix_leads_on_the_first_refusal_and_its_end_are_told(fails):

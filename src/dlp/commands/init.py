@@ -21,7 +21,6 @@ from dlp.files import write_text
 from dlp.lightning_cli.configs import config_folder
 from dlp.modules.pretrained import Backbone
 
-_MAX_FIXES = 12
 _MIN_ROWS = 50
 _RARE = 2 / 3  # of an equal share
 _WIDE_RANGE = 100
@@ -41,6 +40,8 @@ _LINE = re.compile(r"(#? *)(?:# )?(\w*)(?:: [^#]*)?(.*)")
 #: Arguments of a DataModule or of a reader.
 Arguments = dict[str, Any]
 Column = str | None
+#: Number of rows, then the shape of the inputs.
+Size = tuple[int, ...]
 
 
 class Settled(NamedTuple):
@@ -76,7 +77,7 @@ def init(
     if file.exists():
         raise InputError(f"{file} exists and is not overwritten; move it, or give --output.")
     if target is None and not path.is_dir():
-        settled = resolve_refusals(lambda args: _inputs(path, args), {"read_csv": read_csv})
+        settled = resolve_refusals(lambda args: _inputs(path, args).shape, {"read_csv": read_csv})
         say(TableRows(_inputs(path, settled.args)).describe())
         say(
             "\ngive --target, the column to predict; if the inputs are texts or images also "
@@ -94,7 +95,13 @@ def init(
     typed |= {target_name: target, "read_csv": read_csv, "positive_class": positive_class}
     args = {**data["init_args"], "path": str(path)}
     args |= {name: value for name, value in typed.items() if value}
-    settled = resolve_refusals(lambda args: make(**args).fit(), args)
+
+    def load(args: Arguments) -> Size:
+        module = make(**args)
+        shape = module.input_shape
+        return len(module.labelled.parts["train"]), *shape
+
+    settled = resolve_refusals(load, args)
     module = make(**settled.args)
     say(module.labelled.describe())
     task = module.targets.task
@@ -194,35 +201,49 @@ def _fill(template: str, arguments: Arguments, reasons: dict[str, str]) -> list[
     return lines
 
 
-def resolve_refusals(load: Callable[[Arguments], object], args: Arguments) -> Settled:
+def resolve_refusals(load: Callable[[Arguments], Size], args: Arguments) -> Settled:
     """Load with the fewest arguments that refusals name as their fix, by a breadth-first search.
 
+    Of several that are as few, those win that keep the most rows, then the widest inputs.
+
+    Args:
+        load: Function of arguments; it returns the number of rows, then the shape of the inputs.
+        args: Arguments to begin with.
+
     Raises:
-        InputError: If no fix leads on: the first refusal, and where its first fix ends.
+        InputError: If no fix leads on: the first refusal, and where its fixes end.
     """
-    waiting = [Settled(args, {})]
+    level = [Settled(args, {})]
     tried = [args]
-    dead_ends = []
-    while waiting:
-        attempt = waiting.pop(0)
-        try:
-            with muted(True):
-                load(attempt.args)
-            return attempt
-        except InputError as error:
-            refusal = error
+    while True:
+        loaded: dict[Size, Settled] = {}
+        ends = []
         following = []
-        for fix in refusal.fixes:
-            new_args = _merge(attempt.args, fix)
-            if new_args not in tried and len(attempt.reasons) < _MAX_FIXES:
-                tried.append(new_args)
-                reasons = {**attempt.reasons, str(refusal): next(iter(fix))}
-                following.append(Settled(new_args, reasons))
-        waiting += following
+        for attempt in level:
+            try:
+                with muted(True):
+                    loaded.setdefault(load(attempt.args), attempt)
+            except InputError as refusal:
+                first = list(attempt.reasons)[:1]
+                ends.append(" Then: ".join([*first, str(refusal)]))
+                following += _fixed(attempt, refusal, tried)
+        if loaded:
+            return loaded[max(loaded)]
         if not following:
-            first = list(attempt.reasons)[:1]
-            dead_ends.append(" Then: ".join([*first, str(refusal)]))
-    raise InputError(dead_ends[0])
+            raise InputError(ends[0])
+        level = following
+
+
+def _fixed(attempt: Settled, refusal: InputError, tried: list[Arguments]) -> list[Settled]:
+    """Return an attempt with each fix of its refusal that is new; add those to `tried`."""
+    fixed = []
+    for fix in refusal.fixes:
+        args = _merge(attempt.args, fix)
+        if args not in tried:
+            tried.append(args)
+            reasons = {**attempt.reasons, str(refusal): next(iter(fix))}
+            fixed.append(Settled(args, reasons))
+    return fixed
 
 
 def _merge(old: Any, new: Any) -> Any:

@@ -67,7 +67,7 @@ def check_text(column: "pd.Series[Any]", advice: str, fix: Fix) -> None:
         fix: The same as an argument.
     """
     cells = column.dropna()
-    distinct = pd.Series(cells.unique()).astype(object)
+    distinct = _distinct(column)
     is_plain = pd.to_numeric(distinct, errors="coerce").notna()
     if 0.5 < is_plain.mean() < 1:
         others = distinct[~is_plain].tolist()[:8]
@@ -107,25 +107,29 @@ def check_inputs(frame: pd.DataFrame, texts: Collection[str]) -> None:
     names = []
     for name in map(str, frame):
         column = frame[name].sort_index()
+        is_input = _is_input(column)
         if name in texts:
             advice = f"list it in categorical_columns, or give drop_columns: [{name}] or id_column"
-            check_text(column, f"{advice}: {name}", fix={"drop_columns": [name]})
-        if not _is_input(column):
+            argument = "drop_columns"
+            if is_input and not _distinct(column).str.fullmatch(_NUMBER_OR_DATE).all():
+                argument = "categorical_columns"
+            check_text(column, f"{advice}: {name}", fix={argument: [name]})
+        if not is_input:
             names.append(name)
     if not names:
         return
     worded = [name for name in names if name in texts and _has_words(frame[name])]
     others = [name for name in names if name not in worded]
-    numbers = [name for name in others if is_numeric_or_date(frame[name])]
+    numbers = [name for name in others if pd.api.types.is_integer_dtype(frame[name])]
     fixes = [_settling(text_columns=worded, drop_columns=others)]
     if numbers:
         rest = [name for name in others if name != numbers[0]]
         fix = _settling(id_column=numbers[0], text_columns=worded, drop_columns=rest)
         fixes.insert(0, fix)
     raise InputError(
-        f"columns of row numbers, names, texts, lists or above {_MAX_CATEGORIES:,} categories are "
-        f"not inputs as they are: {', '.join(names)}. Give {inline(fixes[0])}, or list them in "
-        "numeric_columns or categorical_columns.",
+        f"columns of row numbers, names, texts, lists or above {_MAX_CATEGORIES:,} categories, or "
+        f"without a name, are not inputs as they are: {', '.join(names)}. Give "
+        f"{inline(fixes[0])}, or list them in numeric_columns or categorical_columns.",
         *fixes,
     )
 
@@ -142,14 +146,20 @@ def _numbers_rows(column: "pd.Series[Any]") -> bool:
     return bool(column.is_monotonic_increasing or column.max() - column.min() < 2 * len(column))
 
 
+def _distinct(column: "pd.Series[Any]") -> "pd.Series[str]":
+    """Return the distinct cells of a column as text."""
+    return pd.Series(column.dropna().unique()).astype("str")
+
+
 def _has_words(column: "pd.Series[Any]") -> bool:
     """Return True for texts of two words or more on average."""
-    texts = pd.Series(column.dropna().unique()).astype("str")
-    return bool(texts.str.count(r"\s\S").mean() >= 1)
+    return bool(_distinct(column).str.count(r"\s\S").mean() >= 1)
 
 
 def _is_input(column: "pd.Series[Any]") -> bool:
     if column.dtype == "object":  # lists
+        return False
+    if str(column.name).startswith("Unnamed: "):  # by pandas
         return False
     if is_numeric_or_date(column):
         return not _numbers_rows(column)
