@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from dlp.datamodules.images.store import ImageFormat
+from dlp.datamodules.tables.files import read_table
 from dlp.reader.answer import Answer
 from dlp.reader.array import ArrayReader
 from dlp.reader.files import typed_rows
@@ -51,6 +52,23 @@ def test_a_wrong_csv_is_refused(text, message, tmp_path):
     path.write_text(text, "utf-8")
     with pytest.raises(ValueError, match=message):
         typed_rows([str(path)], {"kind": "table", "read_csv": None})
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        (',a,b,\n0,1,"x,\n1,2,y",\n', {"quoting": 3}),
+        ("made by\na,b\n1,x\nsum,y\n", {"skiprows": 1, "skipfooter": 1, "engine": "python"}),
+        (",a\n0,1\n\n1,2\n", {"index_col": 0}),
+        ("1,x\n2,y\n", {"header": None}),
+    ],
+)
+def test_a_csv_is_read_as_in_training(text, options, tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text(text, "utf-8")
+    frame = read_table(path, {**options, "dtype": str, "na_filter": False})
+    rows = typed_rows([str(path)], {"kind": "table", "read_csv": options})
+    assert [{name: row[name] for name in frame} for row in rows] == frame.to_dict("records")
 
 
 def test_rows_are_typed_or_stand_in_files(tmp_path):

@@ -21,7 +21,14 @@ _CSV_OPTIONS = {
     "dtype",
     "parse_dates",
     "date_format",
+    "header",
+    "skiprows",
+    "skipfooter",
+    "engine",
+    "index_col",  # is no input, as columns that usecols leaves out
+    "usecols",
 }
+QUOTES = {"quotechar", "quoting", "escapechar", "doublequote", "skipinitialspace"}
 
 
 def typed_rows(
@@ -53,22 +60,26 @@ def _read_csv(
     options: Mapping[str, Any],
 ) -> list[dict[str, str]]:
     """Return the rows of a CSV by column."""
-    others = set(options) - _CSV_OPTIONS
+    others = set(options) - _CSV_OPTIONS - QUOTES
     if others:
         raise ValueError(f"predict.py does not know read_csv: {others}; give it rows in JSON.")
     separator = "\t" if path.endswith(".tsv") else ","
     separator = options.get("sep", separator)
+    quotes = {name: options[name] for name in QUOTES.intersection(options)}
     encoding = options.get("encoding", "utf-8-sig")
     with Path(path).open(encoding=encoding, newline="") as file:
-        reader = csv.DictReader(file, delimiter=separator)
-        rows = list(reader)
-    if not rows:
+        lines = list(csv.reader(file, delimiter=separator, **quotes))
+    start = options.get("skiprows", 0) + (options.get("header") or 0)
+    end = len(lines) - options.get("skipfooter", 0)
+    lines = [line for line in lines[start:end] if line]
+    if options.get("header", 0) is None:
+        lines.insert(0, [str(place) for place in range(len(lines[0]))])
+    if len(lines) < 2:
         raise ValueError(f"{path} has no rows.")
-    header = list(reader.fieldnames or [])
-    twins = [name for name in header if header.count(name) > 1]
+    names = [name or f"Unnamed: {place}" for place, name in enumerate(lines[0])]
+    twins = [name for name in names if names.count(name) > 1]
     if twins:
         raise ValueError(f"{path} has two columns called {twins[0]!r}; rename one.")
-    # DictReader puts None in place of what a short line lacks and a long one has too much.
-    if any(None in row or None in row.values() for row in rows):
+    if any(len(line) != len(names) for line in lines):
         raise ValueError(f"{path} has rows of different widths.")
-    return rows
+    return [dict(zip(names, line, strict=True)) for line in lines[1:]]

@@ -67,8 +67,6 @@ def test_a_csv_is_read_as_pandas_reads_it_with_the_arguments_of_the_user(text, a
         ("a;b\n1,5;2\n", {}, r"one column, 'a;b'.*sep: ;"),
         ("sep=;\na;b\n1;2\n", {}, r"one column, 'sep=;'.*skiprows: 1, sep: ;"),
         ("a,b,a\n1,2,3\n", {}, "two columns called 'a'"),
-        (",a\n0,1\n", {}, r"column 1 .* no name.*index_col: 0"),
-        ("a,b,\n1,2,\n", {}, r"column 3 .* no name.*usecols: \[a, b\]"),
         ("a,b\n1,2,3\n4,5,6\n", {}, r"must fit its header.*skiprows: 1"),
         ("a,b\n1,2\n3\n4,5\n", {}, r"row 1 .* has 1 cells, the header 2"),
         ("1,2\n3\n4,5\n", {"names": ["a", "b"]}, "row 1 .* has 1 cells, the header 2"),
@@ -134,6 +132,8 @@ def test_all_columns_that_name_rows_are_told_at_once():
         check(read_table(write("a,id,name\n" + rows(*names))))
     with pytest.raises(InputError, match=r"above 1,000 categories.*: c"):
         check(pd.DataFrame({"c": [f"name{n}" for n in range(1200)] * 3}))
+    with pytest.raises(InputError, match=r"id_column: 'Unnamed: 0', drop_columns: \['Un"):
+        check(read_table(write(",a,\n0,1.5,\n1,2.5,\n2,3.5,\n")))
 
 
 def test_classes_stay_as_they_are_written():
