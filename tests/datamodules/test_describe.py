@@ -17,15 +17,22 @@ def test_a_table_has_a_line_per_column():
     frame = pd.DataFrame(
         {
             "area": [50.5, None, 120.0],
-            "city": ["Rome", "Oslo", "Oslo"],
+            "city": ["NA", "Oslo", "Oslo"],
             "sold": pd.to_datetime(["2020-01-30", "2021-05-01", "2021-05-01"]),
         }
     )
     lines = [line.split() for line in TableRows(frame).describe().splitlines()]
     assert lines[:2] == [["3", "rows"], ["column", "kind", "missing", "distinct", "values"]]
     assert lines[2] == ["area", "number", "1", "2", "50.5", "to", "120"]
-    assert lines[3] == ["city", "category", "0", "2", "Oslo,", "Rome"]
+    assert lines[3] == ["city", "category", "0", "2", "NA,", "Oslo"]
     assert lines[4][:4] == ["sold", "date", "0", "2"]
+    assert lines[5][-5:] == ["missing,", "give", "read_csv:", "{na_values:", "NA}"]
+
+
+@pytest.mark.parametrize(("names", "count"), [(["5.1", "b"], 1), (["a", "b"], 0), (["0", "1"], 0)])
+def test_names_that_look_like_cells_are_told(names, count):
+    frame = pd.DataFrame({names[0]: [3.5, 4.5, 5.5], names[1]: ["b", "b", "c"]})
+    assert TableRows(frame).describe().count("{header: null}") == count
 
 
 @pytest.mark.parametrize(

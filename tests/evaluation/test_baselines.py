@@ -67,6 +67,13 @@ def test_tables_with_categories_and_holes_are_fitted():
     assert all(scores["acc"] > 0.9 for scores in fitted_scores(model, data, "test").values())
 
 
+def test_words_alone_are_fitted_by_the_linear_model():
+    frame = pd.DataFrame({"note": ["good day", "bad day"] * 40, "y": ["yes", "no"] * 40})
+    data = TableDataModule(frame, "y", text_columns=["note"], test_size=0.25)
+    model = DenseModule(data.input_shape, data.num_outputs, "sigmoid")
+    assert fitted_scores(model, data, "test") == {"linear model": {"acc": 1}}
+
+
 def test_the_lead_is_the_difference_of_mean_errors():
     generator = np.random.default_rng(0)
     targets = generator.normal(size=(50, 2))

@@ -11,7 +11,7 @@ import pandas as pd
 from dlp.console import say
 from dlp.datamodules.rows import Array, Estimator, Estimators, Indices, Rows
 from dlp.datamodules.tables.kinds import check_target, is_date, is_numeric_or_date
-from dlp.errors import InputError, check_choice
+from dlp.errors import InputError, check_choice, inline
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class TableRows(Rows):
         header = ["column", "kind", "missing", "distinct", "values"]
         lines = [_describe_column(self.frame[name]) for name in self.frame]
         table = pd.DataFrame(lines, columns=header).to_string(index=False)
-        return f"{len(self):,} rows\n{table}"
+        return "\n".join([f"{len(self):,} rows", table, *_hints(self.frame)])
 
     def readable(self) -> list[str]:
         """Return the cells of each row with their columns."""
@@ -83,10 +83,10 @@ class TableRows(Rows):
         # Trees take missing and unscaled numbers.
         codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
         coded = make_column_transformer(("passthrough", is_number), (codes, is_category))
-        return {
-            "linear model": make_pipeline(spread, linear()),
-            "gradient boosting": make_pipeline(coded, boosting()),
-        }
+        models = {"linear model": make_pipeline(spread, linear())}
+        if len(self.texts) < self.table.shape[1]:  # it takes no words
+            models["gradient boosting"] = make_pipeline(coded, boosting())
+        return models
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -120,6 +120,25 @@ def _describe_column(column: "pd.Series[Any]") -> tuple[Any, ...]:
         categories = sorted(cells.astype(str).unique())
         values = textwrap.shorten(", ".join(categories[:20]), 60, placeholder=" ...")
     return column.name, kind, len(column) - len(cells), cells.nunique(), values
+
+
+def _hints(frame: pd.DataFrame) -> list[str]:
+    """Return a line on cells of R that are missing, and one on names that look like cells."""
+    hints = []
+    counts = (frame == "NA").sum()
+    if counts.any():
+        hints.append(
+            f"cells with the text NA: {inline(counts[counts > 0].to_dict())}; if they are missing, "
+            "give read_csv: {na_values: NA}"
+        )
+    names = frame.columns.to_series()
+    is_cell = pd.to_numeric(names, errors="coerce").notna() | (frame == names).any()
+    if is_cell.all() and not names.str.isdigit().all():  # as names by header: null are
+        hints.append(
+            "the names of the columns look like cells; if the file has no names, give read_csv: "
+            "{header: null}"
+        )
+    return hints
 
 
 def check_columns(frame: pd.DataFrame, names: Iterable[str | None]) -> None:
