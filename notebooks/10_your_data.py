@@ -55,7 +55,6 @@ model:
   init_args: {head: regression, hidden: [32, 32]}
 trainer: {max_epochs: 30, enable_progress_bar: false, enable_model_summary: false}
 test_after_fit: best
-threads: 1
 """
 Path("flats.yaml").write_text(config)
 _ = main(["fit", "--config", "flats.yaml"])  # dlp fit --config flats.yaml

@@ -85,3 +85,12 @@ def test_the_convnets_have_the_sizes_that_their_configs_tell(sets):
     sizes = {"data.per_class": 12, "data.val_size": 6, "data.test_size": 6}
     assert parameters("mnist") == 93_322
     assert parameters("cats_dogs", **sizes) == 3_453_121
+
+
+@pytest.mark.parametrize(("units", "calls"), [(256, [1]), (512, [])])
+def test_a_small_dense_net_on_a_cpu_runs_on_one_thread(units, calls, monkeypatch):
+    given = []
+    monkeypatch.setattr("torch.accelerator.is_available", lambda: False)
+    monkeypatch.setattr("torch.set_num_threads", given.append)
+    load("mnist_dense", **{"model.hidden": [units]})
+    assert given == calls
