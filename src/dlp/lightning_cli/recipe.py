@@ -109,7 +109,7 @@ class Recipe(LightningCLI):
     def _is_small(self) -> bool:
         """Return True for a dense net on a CPU whose layers have at most 256 units."""
         model = self.config.model
-        if torch.accelerator.is_available() or not model.class_path.endswith(".DenseModule"):
+        if torch.accelerator.is_available() or model.class_path != "dlp.modules.DenseModule":
             return False
         return max(model.init_args.hidden, default=0) <= _FEW_UNITS
 
