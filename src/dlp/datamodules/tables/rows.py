@@ -125,7 +125,7 @@ def _describe_column(column: "pd.Series[Any]") -> tuple[Any, ...]:
 def _hints(frame: pd.DataFrame) -> list[str]:
     """Return a line on cells of R that are missing, and one on names that look like cells."""
     hints = []
-    counts = (frame == "NA").sum()
+    counts: Any = (frame == "NA").sum()
     if counts.any():
         hints.append(
             f"cells with the text NA: {inline(counts[counts > 0].to_dict())}; if they are missing, "
