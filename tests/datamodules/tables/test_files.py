@@ -127,7 +127,7 @@ def test_repeated_texts_are_categories_and_repeated_numbers_are_numbers(column):
 
 
 def test_all_columns_that_name_rows_are_told_at_once():
-    names = [[str(n) for n in range(12)], [f"n{n}" for n in range(12)], [""]]
+    names = [[str(n) for n in range(12)], [f"n{n}" for n in range(12)], ["no name"]]
     with pytest.raises(InputError, match=r"'Unnamed: 1', drop_columns: \[name, 'Unnamed: 3'\]"):
         check(read_table(write("a,,name,\n" + rows(*names))))
     with pytest.raises(InputError, match=r"above 1,000 categories.*: c"):

@@ -12,6 +12,7 @@ _NUMBER_OR_DATE = r"[^\w]*\d[\d.,'\s\u2019/]*[^\w]*|\d{4}-\d\d-\d\d.*"
 _ISO_DATE = r"\d{4}-\d\d-\d\d.*"
 _GERMAN_DATE = r"\d\d?\.\d\d?\.\d{4}"
 _GERMAN_NUMBER = r"-?(\d+|\d{1,3}(\.\d{3})+)(,\d\d?)?"
+_NO_NAME = "Unnamed: "  # of pandas, with the place of the column
 _MAX_CODES = 20
 _MAX_CATEGORIES = 1000
 
@@ -152,14 +153,16 @@ def _distinct(column: "pd.Series[Any]") -> "pd.Series[str]":
 
 
 def _has_words(column: "pd.Series[Any]") -> bool:
-    """Return True for texts of two words or more on average."""
+    """Return True for texts of two words or more on average; names of rows have no name."""
+    if str(column.name).startswith(_NO_NAME):
+        return False
     return bool(_distinct(column).str.count(r"\s\S").mean() >= 1)
 
 
 def _is_input(column: "pd.Series[Any]") -> bool:
     if column.dtype == "object":  # lists
         return False
-    if str(column.name).startswith("Unnamed: "):  # by pandas
+    if str(column.name).startswith(_NO_NAME):
         return False
     if is_numeric_or_date(column):
         return not _numbers_rows(column)
