@@ -17,18 +17,10 @@ from dlp.modules.monitor import Mode
 Kind = Literal["improving", "flat", "overfitting", "too_short"]
 Array = NDArray[Any]
 
-#: A curve that improves by less than this part of its whole improvement is flat.
-_MIN_TREND = 0.01
-#: A rise matters from this part of the best value, or this part of the whole improvement.
-_MIN_RISE_OF_BEST = 0.02
-_MIN_RISE_OF_GAIN = 0.1
-#: Fewer epochs show no trend unless each is better than the one before.
+#: A change matters from this part of the whole improvement.
+_MIN_CHANGE = 0.01
+#: Fewer epochs show no trend.
 _MIN_EPOCHS = 5
-#: Verbs of a curve that improves and of one that does not, and the side of its worse values.
-_WORDS: dict[Mode, tuple[str, str, str]] = {
-    "min": ("falls", "rose", "above"),
-    "max": ("rises", "fell", "below"),
-}
 #: Standard deviations of a normal distribution per median absolute deviation.
 _PER_MEDIAN = 1.4826
 
@@ -37,38 +29,29 @@ _PER_MEDIAN = 1.4826
 class Verdict:
     """Reading of a curve: its kind, the best epoch from 1, and what followed.
 
-    `change` is the improvement in the last `span` epochs (``improving``), or the rise since the
-    best epoch; `noise` is the deviation of one epoch's value from the curve.
+    `change` is the improvement in the last quarter of the epochs (``improving``), or the rise since
+    the best epoch; `noise` is the deviation of one epoch's value from the curve.
     """
 
     kind: Kind
     best_epoch: int
     best: float
     change: float
-    span: int
     noise: float
-    mode: Mode
 
     def sentence(self, metric: str, num_epochs: int) -> str:
         """Return the reading of a metric after some epochs, and the advice."""
-        falls, rose, above = _WORDS[self.mode]
         change = f"{self.change:.3g}"
-        noise = ""
-        if self.noise:
-            noise = f" (the noise of an epoch is ±{self.noise:.2g})"
+        noise = f" (the noise of an epoch is ±{self.noise:.2g})"
         more = f"train longer, for {longer(num_epochs)} epochs, or use a bigger network"
         retrain = f"retrain on everything up to epoch {self.best_epoch}"
-        flat = f"is flat since: at the end {change} {above} it{noise}"
-        if self.best_epoch == num_epochs:
-            flat = f"is flat{noise}"
         advice = {
-            "improving": f"still {falls}: by {change} in the last {self.span} epochs{noise}; "
-            f"{more}",
+            "improving": f"still improves: by {change} in the last quarter{noise}; {more}",
             "too_short": f"so few epochs show no trend; {more}",
-            "overfitting": f"{rose} by {change} after it{noise}: overfitting; {retrain}, or use "
+            "overfitting": f"got worse by {change} after it{noise}: overfitting; {retrain}, or use "
             "dropout, L2, a smaller network or more data",
-            "flat": f"{flat}; more epochs change little: {retrain}, or try another network or more "
-            "data",
+            "flat": f"is flat{noise}; more epochs change little: {retrain}, or try another network "
+            "or more data",
         }
         return f"{self.best_clause(metric)} and {advice[self.kind]}"
 
@@ -106,9 +89,8 @@ def verdict(values: Sequence[float], mode: Mode) -> Verdict | None:
 
     Medians of quarters of the curve are compared. It still improves if the last one is better than
     the one before, by four times its noise and a hundredth of the whole improvement. Else it
-    overfits if what followed the best value is worse, by that noise, the luck of the best of
-    all epochs, and an amount that matters. Else it is flat. Fewer than five epochs improve if each
-    is better than the one before.
+    overfits if what followed the best value is worse by as much, and by the luck of the best of
+    all epochs. Else it is flat.
     """
     numbers = np.asarray(values, np.float64)
     epochs = np.flatnonzero(np.isfinite(numbers)) + 1
@@ -118,35 +100,28 @@ def verdict(values: Sequence[float], mode: Mode) -> Verdict | None:
     if mode == "max":
         curve = -curve  # lower is better from here on
     noise = _noise(curve)
-    kind, change, span = _read(curve, noise)
+    kind, change = _read(curve, noise)
     best_epoch = int(epochs[curve.argmin()])
     best_value = float(numbers[best_epoch - 1])
-    return Verdict(kind, best_epoch, best_value, float(change), span, noise, mode)
+    return Verdict(kind, best_epoch, best_value, float(change), noise)
 
 
-def _read(curve: Array, noise: float) -> tuple[Kind, float, int]:
-    """Return kind, change and span of a curve of which lower is better."""
+def _read(curve: Array, noise: float) -> tuple[Kind, float]:
+    """Return kind and change of a curve of which lower is better."""
     lowest = curve.min()
-    after = len(curve) - 1 - int(curve.argmin())
-    gain = curve[0] - lowest
-    above = curve[-1] - lowest
+    rise = curve[-1] - lowest
     if len(curve) < _MIN_EPOCHS:
-        if len(curve) > 1 and (np.diff(curve) < 0).all():
-            return "improving", gain, len(curve)
-        return "too_short", above, after
+        return "too_short", rise
     span = max(len(curve) // 4, 2)
-    end = np.median(curve[-span:])
-    trend = np.median(curve[-2 * span : -span]) - end
-    error = 4 * noise / math.sqrt(span)
-    if trend > max(error, _MIN_TREND * gain):
-        return "improving", trend, span
-    if after:
-        rise = np.median(curve[-min(after, span) :]) - lowest
-        luck = noise * math.sqrt(2 * math.log(len(curve)))  # of the best of so many
-        least = min(_MIN_RISE_OF_BEST * abs(lowest), _MIN_RISE_OF_GAIN * gain)
-        if rise > max(luck + error, least):
-            return "overfitting", above, after
-    return "flat", above, after
+    least = max(4 * noise / math.sqrt(span), _MIN_CHANGE * (curve[0] - lowest))
+    trend = np.median(curve[-2 * span : -span]) - np.median(curve[-span:])
+    if trend > least:
+        return "improving", trend
+    after = curve[curve.argmin() + 1 :]
+    luck = noise * math.sqrt(2 * math.log(len(curve)))  # of the best of so many
+    if len(after) and np.median(after[-span:]) - lowest > least + luck:
+        return "overfitting", rise
+    return "flat", rise
 
 
 def _noise(curve: Array) -> float:
