@@ -2,7 +2,6 @@
 
 from dataclasses import asdict, replace
 from glob import glob
-from itertools import filterfalse
 from pathlib import Path
 from typing import Any, Literal
 
@@ -132,12 +131,11 @@ class ImageFolderDataModule(SupervisedDataModule):
     def load(self) -> LabelledParts:
         """Return the images of each part that the files have."""
         paths = {"train": self.path}
-        train = self.path / "train"
-        if train.is_dir() and _subfolders(train):  # without subfolders, train is a class
+        if any(self.path.glob("train/[!.]*/")):  # without subfolders, train is a class
             for name, part in PART_NAMES.items():
                 if (self.path / name).is_dir():
                     paths[part] = self.path / name
-            report_unused(self.path, set(_subfolders(self.path)).difference(paths.values()))
+            report_unused(self.path, set(self.path.glob("[!.]*")).difference(paths.values()))
         if self.test_path is not None:
             paths["test"] = Path(self.test_path)
         return {part: self.decoded(self._labelled(path)) for part, path in paths.items()}
@@ -228,58 +226,35 @@ class ImageFolderDataModule(SupervisedDataModule):
 
 
 def find_images(path: Path) -> list[Path]:
-    """Return an image file, or all images in a folder and below it, sorted."""
+    """Return an image file, or all images in a folder and below it but hidden ones, sorted."""
     if path.is_file():
         return [path]
     names = glob("**", root_dir=path, recursive=True)  # noqa: PTH207  # follows links
-    files = [path / name for name in names if (path / name).is_file()]
+    files = {path / name for name in names if not (path / name).is_dir()}
     images = sorted(filter(_is_image, files))
     if not images:
         raise InputError(f"found no image at {path} (from {Path.cwd()}).")
-    report_unused(path, set(files).difference(images))
+    report_unused(path, files.difference(images))
     return images
 
 
 def find_class_images(root: Path) -> list[Path]:
-    """Return the images of the class folders; images below those are refused."""
-    images = []
-    folders = _subfolders(root)
-    for folder in folders or [root]:
-        class_images = list(filter(_is_image, _visible(folder)))
-        if not folders or not class_images:
-            raise InputError(
-                f"{folder} holds no images of a class. Accepted: one subfolder per class, also "
-                "below train, val and test; give folders of other names as path and test_path."
-            )
-        images += class_images
-    files = set(filterfalse(Path.is_dir, root.rglob("*")))  # broken links too
-    others = {file for file in files.difference(images) if not _is_hidden(file, root)}
-    nested = [file for file in others if file.parent != root and _is_image(file)]
-    if nested:
+    """Return the images of the class folders; images elsewhere are refused."""
+    images = find_images(root)
+    folders = {file.parent for file in images}
+    classes = set(root.glob("[!.]*/")) - {root / "__MACOSX"}  # which macOS adds to archives
+    others = folders ^ classes
+    if others:
         raise InputError(
-            f"{root} holds {len(nested):,} images below its class folders, such as {min(nested)}. "
-            "Move them up into the folder of their class, or give a table of paths."
+            f"{min(others)} is not a class folder with images. Accepted: one subfolder of {root} "
+            "per class, also below train, val and test; give folders of other names as path and "
+            "test_path, or a table of paths."
         )
-    report_unused(root, others)
     return images
 
 
 def _named_by_path(files: list[Path]) -> Examples:
     return Examples(files, names={"path": np.array(list(map(str, files)), object)})
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    return list(filter(Path.is_dir, _visible(folder)))
-
-
-def _visible(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if not _is_hidden(path, folder))
-
-
-def _is_hidden(path: Path, root: Path) -> bool:
-    """Return True for hidden files and folders below a root, and for those that macOS adds."""
-    names = path.relative_to(root).parts
-    return any(name.startswith((".", "__MACOSX")) for name in names)
 
 
 def _is_image(path: Path) -> bool:
