@@ -68,22 +68,22 @@ class RandomAffine(nn.Module):
 
     def _matrices(self, uniform: Tensor, height: int, width: int) -> Tensor:
         """Return the map from output to input points, (N, 2, 3), in coordinates of -1 to 1."""
-        symmetric = 2 * uniform - 1
-        angle = torch.deg2rad(symmetric[:, 0] * self.rotation)
+        angle, down, right, shear, zoom_y, zoom_x, side = (2 * uniform - 1).unbind(1)
+        angle = torch.deg2rad(angle * self.rotation)
         sin = angle.sin()
         cos = angle.cos()
-        down = symmetric[:, 1] * self.shift * height
-        right = symmetric[:, 2] * self.shift * width
-        shear = symmetric[:, 3] * self.shear
-        zoom_y, zoom_x = (1 + symmetric[:, 4:6] * self.zoom).unbind(1)
-        flip = torch.ones_like(angle)
+        down = down * self.shift * height
+        right = right * self.shift * width
+        shear = shear * self.shear
+        zoom_y = 1 + zoom_y * self.zoom
+        zoom_x = 1 + zoom_x * self.zoom
         if self.horizontal_flip:
-            flip = torch.where(uniform[:, 6] < 0.5, -1.0, 1.0)
+            zoom_x = torch.where(side < 0, -zoom_x, zoom_x)
         # In Keras's coordinates (row, column): rotation @ shift @ shear @ zoom, then the flip.
         rows_to_rows = cos * zoom_y
-        columns_to_rows = (-cos * shear.sin() - sin * shear.cos()) * zoom_x * flip
+        columns_to_rows = (-cos * shear.sin() - sin * shear.cos()) * zoom_x
         rows_to_columns = sin * zoom_y
-        columns_to_columns = (-sin * shear.sin() + cos * shear.cos()) * zoom_x * flip
+        columns_to_columns = (-sin * shear.sin() + cos * shear.cos()) * zoom_x
         offset_y = (cos * down - sin * right) / (height / 2)
         offset_x = (sin * down + cos * right) / (width / 2)
         stretch = height / width
