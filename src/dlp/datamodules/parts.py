@@ -1,8 +1,10 @@
 """Labelled rows of a data set, and their parts under a split."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from glob import glob
 from itertools import combinations
 from pathlib import Path
 
@@ -19,10 +21,28 @@ PART_NAMES = {"train": "train", "test": "test"}
 PART_NAMES |= dict.fromkeys(("val", "valid", "validation", "dev"), "val")
 
 
-def report_unused(folder: Path, files: set[Path]) -> None:
-    """Print how many files or folders are not used."""
-    if files:
-        say(f"{len(files):,} files in {folder} are not used, such as {min(files)}")
+def part_folders(root: Path) -> dict[str, Path]:
+    """Return the folders ``train``, ``val`` and ``test`` of a set by part; else it is ``train``."""
+    folders = {"train": root}
+    if any(root.glob("train/[!.]*/")):  # without subfolders, train is a class
+        for name, part in PART_NAMES.items():
+            if (root / name).is_dir():
+                folders[part] = root / name
+        report_unused(root, root.glob("[!.]*"), folders.values())
+    return folders
+
+
+def find_files(root: Path, pattern: str = "**") -> list[Path]:
+    """Return the files of a pattern below a folder, sorted, but for hidden ones."""
+    names = glob(pattern, root_dir=root, recursive=True)  # noqa: PTH207  # follows links
+    return sorted(root / name for name in names if not (root / name).is_dir())
+
+
+def report_unused(root: Path, paths: Iterable[Path], used: Iterable[Path]) -> None:
+    """Print how many of the files or folders below a folder are not used."""
+    unused = set(paths).difference(used)
+    if unused:
+        say(f"{len(unused):,} files in {root} are not used, such as {min(unused)}")
 
 
 @dataclass(eq=False)

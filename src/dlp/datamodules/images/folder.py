@@ -1,7 +1,6 @@
 """Images of one's own: folders of classes, or a table of paths and targets."""
 
 from dataclasses import asdict, replace
-from glob import glob
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +23,7 @@ from dlp.datamodules.images.store import (
     file_states,
     read_image,
 )
-from dlp.datamodules.parts import PART_NAMES, report_unused
+from dlp.datamodules.parts import find_files, part_folders, report_unused
 from dlp.datamodules.tables.files import read_table
 from dlp.datamodules.tables.rows import Roles, check_columns, drop_unlabelled, target_values
 from dlp.datamodules.targets import TargetEncoder, TargetScaling, Task
@@ -130,12 +129,7 @@ class ImageFolderDataModule(SupervisedDataModule):
 
     def load(self) -> LabelledParts:
         """Return the images of each part that the files have."""
-        paths = {"train": self.path}
-        if any(self.path.glob("train/[!.]*/")):  # without subfolders, train is a class
-            for name, part in PART_NAMES.items():
-                if (self.path / name).is_dir():
-                    paths[part] = self.path / name
-            report_unused(self.path, set(self.path.glob("[!.]*")).difference(paths.values()))
+        paths = part_folders(self.path)
         if self.test_path is not None:
             paths["test"] = Path(self.test_path)
         return {part: self.decoded(self._labelled(path)) for part, path in paths.items()}
@@ -229,12 +223,11 @@ def find_images(path: Path) -> list[Path]:
     """Return an image file, or all images in a folder and below it but hidden ones, sorted."""
     if path.is_file():
         return [path]
-    names = glob("**", root_dir=path, recursive=True)  # noqa: PTH207  # follows links
-    files = {path / name for name in names if not (path / name).is_dir()}
-    images = sorted(filter(_is_image, files))
+    files = find_files(path)
+    images = list(filter(_is_image, files))
     if not images:
         raise InputError(f"found no image at {path} (from {Path.cwd()}).")
-    report_unused(path, files.difference(images))
+    report_unused(path, files, images)
     return images
 
 

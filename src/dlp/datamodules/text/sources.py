@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from dlp.console import say
-from dlp.datamodules.parts import PART_NAMES, report_unused
+from dlp.datamodules.parts import PART_NAMES, find_files, part_folders, report_unused
 from dlp.datamodules.rows import row_hashes
 from dlp.datamodules.text.corpus import Texts, Tokens
 from dlp.errors import InputError, check_choice
@@ -141,23 +141,22 @@ class TextFiles:
         """Return the text files of each part, or of one; ``unsup`` of aclImdb is skipped."""
         import pandas as pd
 
-        pattern = "*/*.txt" if self.labels else "**/*.txt"
-        files: dict[str, list[Path]] = {}
+        folders = {"train": folder}
+        pattern = "**/*.txt"
         if self.labels:
-            for name, part in PART_NAMES.items():
-                files.setdefault(part, []).extend(sorted((folder / name).glob(pattern)))
-        if not any(files.values()):
-            files = {"train": sorted(folder.glob(pattern))}
-        all_files = set(filter(Path.is_file, folder.rglob("[!.]*")))
-        report_unused(folder, all_files.difference(*files.values()))
+            folders = part_folders(folder)
+            pattern = "*/*.txt"
         frames = {}
-        for part, paths in files.items():
-            names = [path.relative_to(folder).as_posix() for path in paths]
-            names = [name for name in names if not re.search(r"(^|/)(\.|unsup/)", name)]
-            texts = [self._text(folder / name) for name in names]
+        for part, root in folders.items():
+            files = find_files(root, pattern)
+            if self.labels:
+                files = [file for file in files if file.parent.name != "unsup"]
+            report_unused(root, find_files(root), files)
+            names = [file.relative_to(folder).as_posix() for file in files]
+            texts = [self._text(file) for file in files]
             frame = pd.DataFrame({self.columns["text"]: texts}, names)
             for label in self.labels:
-                frame[label] = [name.split("/")[-2] for name in names]
+                frame[label] = [file.parent.name for file in files]
             if names:
                 frames[part] = frame
         if not frames:
@@ -193,8 +192,9 @@ class TextFiles:
                     f"{self.path} is neither a path here nor a readable data set of the Hub "
                     f"({error}). Without network, give the path of a copy."
                 ) from error
-            for name in PART_NAMES.keys() & sets.keys():
-                rows = sets[name]
+            for name, rows in sets.items():
+                if name not in PART_NAMES:
+                    continue
                 frame = rows.to_pandas()
                 for label in self.labels:
                     classes = getattr(rows.features.get(label), "names", None)
