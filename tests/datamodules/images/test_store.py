@@ -1,4 +1,5 @@
 import os
+from dataclasses import asdict
 from io import BytesIO
 
 import numpy as np
@@ -13,7 +14,6 @@ from dlp.datamodules.images.store import (
     StoredImages,
     decode,
     file_states,
-    read_image,
 )
 
 
@@ -29,25 +29,29 @@ def encoded(image, kind="PNG", **options):
     return file.getvalue()
 
 
+def decoded(content, *size, **options):
+    return read_image(content, asdict(ImageFormat(*size, **options)))
+
+
 @pytest.mark.parametrize(("height", "width"), [(70, 40), (31, 90), (20, 20), (500, 375)])
 def test_resizing_averages_all_pixels_that_a_new_one_covers(height, width):
     image = noise(height, width)
     planes = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
     expected = F.interpolate(planes, (20, 30), mode="bilinear", antialias=True)[0].permute(1, 2, 0)
-    pixels = read_image(encoded(image), ImageFormat(20, 30))
+    pixels = decoded(encoded(image), 20, 30)
     assert pixels.dtype == np.uint8
     assert abs(pixels.astype(int) - expected.numpy()).max() <= 1
 
 
 def test_crop_keeps_the_middle():
-    cropped = read_image(encoded(noise(4, 8)), ImageFormat(4, 4, "crop"))
+    cropped = decoded(encoded(noise(4, 8)), 4, 4, "crop")
     assert np.array_equal(cropped, np.array(noise(4, 8))[:, 2:6])
 
 
 def test_grey_has_three_equal_channels_or_one():
     grey = noise(5, 6, "L")
-    three = read_image(encoded(grey), ImageFormat(5, 6))
-    one = read_image(encoded(grey), ImageFormat(5, 6, channels=1))
+    three = decoded(encoded(grey), 5, 6)
+    one = decoded(encoded(grey), 5, 6, channels=1)
     assert (three == np.array(grey)[..., None]).all()
     assert np.array_equal(one[..., 0], np.array(grey))
 
@@ -55,7 +59,7 @@ def test_grey_has_three_equal_channels_or_one():
 @pytest.mark.parametrize(("alpha", "expected"), [(0, 255), (255, 100), (128, 177)])
 def test_transparency_lies_on_white(alpha, expected):
     image = Image.new("RGBA", (4, 4), (100, 100, 100, alpha))
-    assert (read_image(encoded(image), ImageFormat(4, 4)) == expected).all()
+    assert (decoded(encoded(image), 4, 4) == expected).all()
 
 
 def test_the_exif_orientation_is_undone():
@@ -63,7 +67,7 @@ def test_the_exif_orientation_is_undone():
     exif = Image.Exif()
     exif[274] = 6
     content = encoded(upright.transpose(Image.Transpose.ROTATE_90), exif=exif)
-    assert np.array_equal(read_image(content, ImageFormat(4, 6)), np.array(upright))
+    assert np.array_equal(decoded(content, 4, 6), np.array(upright))
 
 
 def test_images_are_decoded_in_order_and_a_hash_tells_equal_and_unreadable_ones(monkeypatch):

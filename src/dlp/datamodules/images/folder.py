@@ -21,7 +21,6 @@ from dlp.datamodules.images.store import (
     Images,
     decode,
     file_states,
-    read_image,
 )
 from dlp.datamodules.parts import find_files, part_folders, report_unused
 from dlp.datamodules.tables.files import read_table
@@ -30,6 +29,7 @@ from dlp.datamodules.targets import TargetEncoder, TargetScaling, Task
 from dlp.errors import InputError
 from dlp.files import AnyPath
 from dlp.hyperparameters import Keywords
+from dlp.reader.image import read_image
 
 _ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 
@@ -207,9 +207,9 @@ class ImageFolderDataModule(SupervisedDataModule):
         [names] = examples.names.values()
         for row in rows[:10]:
             try:
-                read_image(examples.inputs[row], self.image_format)
-            except InputError as error:
-                reasons.append(f"{names[row]} ({error})")
+                read_image(examples.inputs[row], asdict(self.image_format))
+            except Exception as error:
+                reasons.append(f"{names[row]} ({error!r})")
         text = f"{len(rows):,} of {len(examples):,} images cannot be read: {', '.join(reasons)}"
         if self.on_corrupt == "error":
             raise InputError(
