@@ -82,7 +82,7 @@ def test_a_saved_config_is_a_complete_recipe_and_keeps_the_name(fitted):
 
 def test_a_loss_that_became_nan_is_told(points, capsys):
     main([*FIT, "--model.optimizer.lr", "1e30", "--trainer.max_epochs", "2"])
-    assert results()["verdict"].startswith("train_loss became NaN at epoch")
+    assert results()["verdict"].startswith("train_loss is NaN or infinite from epoch")
     assert "training diverged; use a smaller learning rate" in capsys.readouterr().out
 
 

@@ -52,8 +52,8 @@ def test_overfitting_is_seen_through_noise_and_rarely_around_a_level(mode):
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ([0.5, 0.4, np.nan, np.nan], "val_loss became NaN at epoch 3: training diverged; use a sm"),
-        ([0.5, np.inf], "val_loss became infinite at epoch 2: training diverged"),
+        ([0.5, 0.4, np.nan, np.nan], "val_loss is NaN or infinite from epoch 3 on: training diver"),
+        ([0.5, np.inf], "val_loss is NaN or infinite from epoch 2 on"),
         ([], ""),
         ([0.5, np.nan, 0.4], ""),  # it ends with a value
     ],

@@ -41,15 +41,14 @@ class Verdict:
 
     def sentence(self, metric: str, num_epochs: int) -> str:
         """Return the reading of a metric after some epochs, and the advice."""
-        change = f"{self.change:.3g}"
         noise = f" (the noise of an epoch is ±{self.noise:.2g})"
         more = f"train longer, for {longer(num_epochs)} epochs, or use a bigger network"
         retrain = f"retrain on everything up to epoch {self.best_epoch}"
         advice = {
-            "improving": f"still improves: by {change} in the last quarter{noise}; {more}",
+            "improving": f"still improves: by {self.change:.3g} in the last quarter{noise}; {more}",
             "too_short": f"so few epochs show no trend; {more}",
-            "overfitting": f"got worse by {change} after it{noise}: overfitting; {retrain}, or use "
-            "dropout, L2, a smaller network or more data",
+            "overfitting": f"got worse by {self.change:.3g} after it{noise}: overfitting; "
+            f"{retrain}, or use dropout, L2, a smaller network or more data",
             "flat": f"is flat{noise}; more epochs change little: {retrain}, or try another network "
             "or more data",
         }
@@ -72,10 +71,9 @@ def divergence(metric: str, values: Sequence[float]) -> str | None:
     epoch = int(finite_epochs.max(initial=0)) + 1
     if epoch > len(values):
         return None
-    value = "NaN" if math.isnan(values[epoch - 1]) else "infinite"
     return (
-        f"{metric} became {value} at epoch {epoch}: training diverged; use a smaller learning "
-        "rate, or inputs and targets of a smaller scale"
+        f"{metric} is NaN or infinite from epoch {epoch} on: training diverged; use a smaller "
+        "learning rate, or inputs and targets of a smaller scale"
     )
 
 
@@ -99,29 +97,29 @@ def verdict(values: Sequence[float], mode: Mode) -> Verdict | None:
     curve = numbers[epochs - 1]
     if mode == "max":
         curve = -curve  # lower is better from here on
-    noise = _noise(curve)
-    kind, change = _read(curve, noise)
+    kind, change, noise = _read(curve)
     best_epoch = int(epochs[curve.argmin()])
-    best_value = float(numbers[best_epoch - 1])
-    return Verdict(kind, best_epoch, best_value, float(change), noise)
+    best = float(numbers[best_epoch - 1])
+    return Verdict(kind, best_epoch, best, float(change), noise)
 
 
-def _read(curve: Array, noise: float) -> tuple[Kind, float]:
-    """Return kind and change of a curve of which lower is better."""
+def _read(curve: Array) -> tuple[Kind, float, float]:
+    """Return kind, change and noise of a curve of which lower is better."""
     lowest = curve.min()
     rise = curve[-1] - lowest
     if len(curve) < _MIN_EPOCHS:
-        return "too_short", rise
+        return "too_short", rise, 0.0
+    noise = _noise(curve)
     span = max(len(curve) // 4, 2)
     least = max(4 * noise / math.sqrt(span), _MIN_CHANGE * (curve[0] - lowest))
     trend = np.median(curve[-2 * span : -span]) - np.median(curve[-span:])
     if trend > least:
-        return "improving", trend
+        return "improving", trend, noise
     after = curve[curve.argmin() + 1 :]
     luck = noise * math.sqrt(2 * math.log(len(curve)))  # of the best of so many
     if len(after) and np.median(after[-span:]) - lowest > least + luck:
-        return "overfitting", rise
-    return "flat", rise
+        return "overfitting", rise, noise
+    return "flat", rise, noise
 
 
 def _noise(curve: Array) -> float:
@@ -129,6 +127,4 @@ def _noise(curve: Array) -> float:
 
     Second differences cancel a smooth trend and have six times the variance of the noise.
     """
-    if len(curve) < _MIN_EPOCHS:
-        return 0.0
     return float(_PER_MEDIAN * np.median(np.abs(np.diff(curve, 2))) / math.sqrt(6))
