@@ -98,7 +98,7 @@ class Predictor:
 
     def scores(self, rows: AnyRows) -> Any:
         """Return the probabilities (N, C) or values (N, T) of rows, the mean over the models."""
-        if rows is None or isinstance(rows, str | bytes | Mapping | Path):
+        if isinstance(rows, str | bytes | Mapping | Path | None):
             raise InputError("predict takes a list of rows; for one row give [row].")
         if isinstance(rows, pd.DataFrame):
             from dlp.datamodules.tables.rows import records  # imports torch

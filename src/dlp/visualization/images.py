@@ -26,8 +26,7 @@ def image_grid(
         columns: Number of images per row; None makes the grid about square.
         inches: Width of an image.
     """
-    if columns is None:
-        columns = math.ceil(len(images) ** 0.5)
+    columns = columns or math.ceil(len(images) ** 0.5)
     rows = math.ceil(len(images) / columns)
     height, width = images.shape[2:]
     row_inches = inches * height / width + 0.3
@@ -39,7 +38,7 @@ def image_grid(
     for axes, image in zip(panels, pixels, strict=False):
         axes.imshow(image, cmap="gray", vmin=0, vmax=1)
     for axes, title in zip(panels, titles, strict=False):
-        axes.set_title(title, fontsize=max(9, inches), parse_math=False)
+        axes.set_title(title, fontsize=9, parse_math=False)
     return figure
 
 

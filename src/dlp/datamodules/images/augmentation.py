@@ -126,8 +126,7 @@ class Augmenter:
         if isinstance(self.transform, RandomAffine):
             generator = torch.Generator().manual_seed(seed)
             uniform = torch.rand(self.num_rows, RandomAffine.draws, generator=generator)
-            batch: Tensor = self.transform(images, uniform[rows])
-            return batch
+            return self.transform.forward(images, uniform[rows])
         pixels = images.mul(255).round_().byte().cpu()
         changed = []
         # Transforms of others draw from torch's global generator, which is restored afterwards;

@@ -234,9 +234,8 @@ def find_images(path: Path) -> list[Path]:
 def find_class_images(root: Path) -> list[Path]:
     """Return the images of the class folders; images elsewhere are refused."""
     images = find_images(root)
-    folders = {file.parent for file in images}
     classes = set(root.glob("[!.]*/")) - {root / "__MACOSX"}  # which macOS adds to archives
-    others = folders ^ classes
+    others = classes ^ {file.parent for file in images}
     if others:
         raise InputError(
             f"{min(others)} is not a class folder with images. Accepted: one subfolder of {root} "

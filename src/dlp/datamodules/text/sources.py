@@ -129,7 +129,7 @@ class TextFiles:
             return self._hub()
         if path.is_dir():
             return self._text_files(path)
-        if path.suffix.lower() == ".txt" and path.is_file() and not self.labels:
+        if path.suffix.lower() == ".txt" and not self.labels:
             lines = self._text(path).removesuffix("\n").split("\n")
             return {"train": pd.DataFrame({self.columns["text"]: lines})}
         as_text = [self.columns["text"], self.columns.get("id")]
@@ -157,7 +157,7 @@ class TextFiles:
             frame = pd.DataFrame({self.columns["text"]: texts}, names)
             for label in self.labels:
                 frame[label] = [file.parent.name for file in files]
-            if names:
+            if files:
                 frames[part] = frame
         if not frames:
             raise InputError(
@@ -198,7 +198,7 @@ class TextFiles:
                 frame = rows.to_pandas()
                 for label in self.labels:
                     classes = getattr(rows.features.get(label), "names", None)
-                    if classes is not None:
+                    if classes:
                         frame[label] = frame[label].map(dict(enumerate(classes)))  # -1: no label
                 frames[PART_NAMES[name]] = frame
         return frames
