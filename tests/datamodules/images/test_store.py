@@ -15,6 +15,7 @@ from dlp.datamodules.images.store import (
     decode,
     file_states,
 )
+from dlp.reader.image import read_image
 
 
 def noise(height, width, mode="RGB", seed=0):
