@@ -149,6 +149,16 @@ def test_the_true_values_of_the_worst_rows_are_those_of_the_data(tmp_path):
     assert set(worst["true"]) <= {0.0, 1.0}
 
 
+@pytest.mark.parametrize("y", [np.arange(20) // 17, np.arange(20) // 9, np.eye(20, 4, dtype=int)])
+def test_a_rare_class_or_label_that_is_missed_has_a_remedy(y, tmp_path, capsys):
+    data = ArrayDataModule(X, y, test_size=10)
+    probabilities = np.eye(4)[[0] * 10, : data.num_outputs] * (y.ndim == 1)
+    outputs = {"rows": np.arange(10), "probabilities": probabilities, "targets": y[::2]}
+    write_mistakes(tmp_path, data, "test", outputs, 0.5)
+    rare = {1: f"0% of {y.max()}", 2: "0% of 0"}[y.ndim]
+    assert f"{rare} are found: try --model.class_weight" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("head", "names"),
     [("softmax", ["0", "1", "2"]), ("multilabel", ["0", "1"]), ("regression", ["value"])],

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from lightning import LightningModule, Trainer
 
-from dlp.callbacks.predictions import BatchOutputs, gather_outputs, threshold_of
-from dlp.console import say, scores_text
+from dlp.callbacks.predictions import BatchOutputs, answer_of, gather_outputs
+from dlp.console import say
 from dlp.datamodules.base import Part, SupervisedDataModule, data_of
 from dlp.datamodules.rows import Array
 from dlp.files import save_figure, write_json, write_table
@@ -63,7 +63,7 @@ class MistakesReport(BatchOutputs):
             say("mistakes are not written: the model predicts NaN or infinity")
             return
         self.outputs = gathered
-        threshold = threshold_of(pl_module)
+        threshold = answer_of(trainer, pl_module, gathered).threshold
         mistakes, _ = write_mistakes(self.folder, data, "test", gathered, threshold)
         self.classes = mistakes.report.get("classes", [])
 
@@ -85,7 +85,7 @@ def write_mistakes(
         part: Name of the part.
         outputs: ``rows``, numbers in the part, with their ``targets`` and ``probabilities`` or
             ``values``.
-        threshold: Threshold of the model's head.
+        threshold: Probability above which a row is of class 1 of two, or has a label.
         name: Name of the table of the worst rows, and of their figure if they are images.
         count: Largest number of worst rows.
     """
@@ -125,6 +125,15 @@ def write_mistakes(
     say(f"mistakes: {mistakes.summary}; see {folder}")
     classes = mistakes.report.get("classes", [])
     for entry in classes if len(classes) <= _MAX_LISTED else []:
-        values = {score: entry[score] for score in ("precision", "recall", "f1")}
-        say(f"{entry['name']} ({entry['support']:,} rows): {scores_text(values)}")
+        say(
+            f"{entry['name']} ({entry['support']:,} rows): precision {entry['precision']:.4g}, "
+            f"recall {entry['recall']:.4g}, f1 {entry['f1']:.4g}"
+        )
+    rare = [entry for entry in classes if 0 < entry["support"] < len(targets) / 3]
+    missed = min(rare, key=lambda entry: entry["recall"], default={"recall": 1})
+    if missed["recall"] < 0.5:
+        say(
+            f"{missed['recall']:.0%} of {missed['name']} are found: try --model.class_weight "
+            "balanced or, of two classes, the threshold that dlp calibrate proposes"
+        )
     return mistakes, worst

@@ -22,7 +22,7 @@ Report = dict[str, Any]
 
 _NUM_BINS = 10
 _NUM_CUTS = 101
-#: Points of the scatter of values, spread evenly over the rows.
+#: Most points of the scatter of values, spread evenly over the rows.
 _NUM_POINTS = 2000
 
 
@@ -77,16 +77,12 @@ def class_mistakes(
         "probability": given[worst],
     }
     summary = f"{len(wrong):,} of {len(targets):,} rows are wrong"
+    if threshold != 0.5:
+        summary += f" at the threshold {threshold:.3g}"
     if len(wrong):
         np.fill_diagonal(confusion, 0)
         true, other = divmod(int(confusion.argmax()), count)
         summary += f", most often {names[true]} predicted as {names[other]} ({confusion.max():,})"
-    missed = min(scores, key=lambda entry: entry["recall"])
-    if missed["recall"] < 0.5 and 0 < missed["support"] < len(targets) / 3:
-        summary += f"; {missed['recall']:.0%} of {missed['name']} are found: "
-        summary += "give model.class_weight: balanced"
-        if is_binary:
-            summary += ", or the threshold that dlp calibrate proposes"
     return Mistakes(summary, report, columns)
 
 
@@ -137,13 +133,13 @@ def value_mistakes(values: Array, targets: Array, names: Names) -> Mistakes:
         "rmse": np.sqrt((residuals**2).mean(axis=0)),
         "mean_residual": residuals.mean(axis=0),  # above 0: predictions are too high
     }
-    points = np.unique(np.linspace(0, len(targets) - 1, _NUM_POINTS).astype(np.int64))
+    step = 1 + len(targets) // _NUM_POINTS
     report = {
         "task": "regression",
         "rows": len(targets),
         "targets": _by_name(names, scores),
-        "true": targets[points].T.tolist(),
-        "predicted": values[points].T.tolist(),
+        "true": targets[::step].T.tolist(),
+        "predicted": values[::step].T.tolist(),
     }
     deviation = targets.std(axis=0)
     deviation[deviation == 0] = 1
@@ -179,8 +175,7 @@ def calibration(probabilities: Array, targets: Array) -> Report:
     else:
         is_true = targets == probabilities.argmax(axis=1)
         probabilities = probabilities.max(axis=1)
-    edges = np.linspace(0, 1, _NUM_BINS + 1)[1:-1]
-    bins = np.searchsorted(edges, probabilities)
+    bins = np.ceil(probabilities * _NUM_BINS).clip(1)
     _, number, counts = np.unique(bins, return_inverse=True, return_counts=True)
     frequency = np.bincount(number, is_true) / counts
     probability = np.bincount(number, probabilities) / counts
@@ -210,12 +205,13 @@ def _scores(
     names: Names,
 ) -> list[Any]:
     """Return the scores of each class, which are scikit-learn's: its import takes a second."""
-    scores = {
+    columns = {
+        "support": support,
         "precision": hits / np.maximum(predicted, 1),
         "recall": hits / np.maximum(support, 1),
         "f1": 2 * hits / np.maximum(predicted + support, 1),
     }
-    return _by_name(names, {"support": support, **scores})
+    return _by_name(names, columns)
 
 
 def _by_name(names: Names, columns: dict[str, Array]) -> list[Any]:
