@@ -118,18 +118,23 @@ def test_arrays_of_another_shape_and_scores_of_nan_are_refused():
         Answer(None, ["price"]).columns(np.array([[np.nan]]))
 
 
-def test_of_several_values_each_has_its_interval():
-    answer = Answer(None, ["a", "b"], quantiles=[0.5, 2.0])
+@pytest.mark.parametrize(
+    ("quantiles", "high_a"),
+    [([0.5, 2.0], [1.5, 3.5]), ([[[0, 2], [0, 1]], [[2, 4], [2, 2]]], [1.5, 4])],
+    ids=["of 1.1", "interpolated"],
+)
+def test_of_several_values_each_has_its_interval(quantiles, high_a):
+    answer = Answer(None, ["a", "b"], quantiles=quantiles)
     columns = answer.columns(np.array([[1.0, 2.0], [3.0, 4.0]]))
     assert list(columns) == ["a", "b", "low_a", "low_b", "high_a", "high_b"]
     assert columns["b"].tolist() == [2, 4]
     assert columns["low_b"].tolist() == [0, 2]
-    assert columns["high_a"].tolist() == [1.5, 3.5]
+    assert columns["high_a"].tolist() == high_a
 
 
 def test_the_set_has_the_likeliest_class_and_each_with_its_quantile():
     scores = np.array([[0.6, 0.3, 0.1], [0.5, 0.1, 0.4], [0.2, 0.7, 0.1]])
-    answer = Answer("multiclass", ["a", "b", "c"], quantiles=[0.7, 0.2, 0.4])
+    answer = Answer("multiclass", ["a", "b", "c"], quantiles=[0.7, 0.2, 0.4000001])
     assert answer.columns(scores)["set"] == ["a;b", "a;c", "b"]
 
 

@@ -13,7 +13,7 @@ import torch
 from helpers.sets import write_points
 
 from dlp.cli import main
-from dlp.evaluation.intervals import conformal_quantile
+from dlp.evaluation.intervals import conformal_quantile, half_widths
 from dlp.inference import Predictor
 from dlp.lightning_cli.recipe import load
 
@@ -99,17 +99,21 @@ def test_a_second_calibration_begins_anew_and_the_diagram_of_a_test_shows_it(cal
     assert error == pytest.approx(calibrated.first["ece"].iloc[-1])
 
 
-def test_a_threshold_of_the_training_is_refused(fitted, fails):
+def test_the_proposed_threshold_decides_predictions_and_counts_mistakes(fitted, capsys):
     edit_checkpoint(lambda content: content["spec"]["head"]["arguments"].update(threshold=0.3))
-    assert "points has 0.3. Give calibrate --threshold" in fails("calibrate", "points")
-
-
-def test_the_proposed_threshold_decides_predictions(fitted, capsys):
+    main(["test", "--config", "points.yaml"])
+    before = json.loads((RUN / "results.json").read_text())["test"]
     main(["calibrate", "points"])
-    proposal = re.search(r"--threshold (\S+) has the best balanced", capsys.readouterr().out)
-    main(["calibrate", "points", "--threshold", proposal[1]])
+    assert json.loads((RUN / "results.json").read_text())["test"] == before
+    printed = capsys.readouterr().out
+    assert "val: threshold 0.3 finds " in printed
+    command = re.search(r"next: dlp (.*)", printed)[1].split()
+    main(command)
+    threshold = float(command[-1])
     answers = Predictor.load(RUN).predict(pd.read_csv("points.csv"))
-    assert ((answers["class"] == "yes") == (answers["prob_yes"] > float(proposal[1]))).all()
+    assert ((answers["class"] == "yes") == (answers["prob_yes"] > threshold)).all()
+    main(["test", "--config", "points.yaml"])
+    assert json.loads((RUN / "mistakes.json").read_text())["threshold"] == threshold
 
 
 def test_a_run_that_was_trained_on_all_rows_is_refused(points, fails):
@@ -132,17 +136,15 @@ def fit_and_calibrate():
 
 def test_the_half_width_is_the_quantile_of_the_residuals_of_the_validation_part(copied):
     copied(fit_and_calibrate)
-    main(["predict", "--config", "points.yaml"])
     table = main(["calibrate", "points", "--coverage", "0.8"])
     rows = pd.read_csv("points.csv")
     answers = Predictor.load(RUN).predict(rows)
-    residuals = abs(answers["x"] - rows["x"])[validates(rows)]
-    half_width = conformal_quantile(residuals, 0.8)
-    assert table["half_width"].tolist() == pytest.approx([half_width])
-    np.testing.assert_allclose(answers["high"] - answers["x"], half_width, rtol=1e-6)
-    written = pd.read_csv(RUN / "predictions.csv", index_col="index")[["low", "high"]]
-    expected = answers.loc[written.index, ["low", "high"]]
-    np.testing.assert_allclose(written, expected, rtol=1e-5, atol=1e-6)
+    pairs = pd.DataFrame({"value": answers["x"], "truth": rows["x"]})[validates(rows)]
+    curve = half_widths(*pairs.to_numpy().T, 0.8)
+    assert len(curve[0]) == 2
+    np.testing.assert_allclose([table["x"], table["high"] - table["x"]], curve, rtol=1e-5)
+    widths = np.interp(answers["x"], *curve)
+    np.testing.assert_allclose(answers["high"] - answers["x"], widths, rtol=1e-5)
     assert json.loads((RUN / "results.json").read_text())["coverage"] == 0.8
 
 
@@ -155,7 +157,7 @@ def test_a_coverage_for_which_there_are_too_few_rows_is_refused(copied, fails):
 def test_a_target_called_as_an_end_of_its_interval_is_refused(copied, fails):
     copied(fit_and_calibrate)
     edit_checkpoint(lambda content: content["spec"]["answer"].update(names=["low"]))
-    assert "low is the end of an interval; rename the target" in fails("calibrate", "points")
+    assert "ends of an interval; rename the target" in fails("calibrate", "points")
 
 
 @pytest.mark.slow
@@ -169,8 +171,9 @@ def test_folds_share_the_half_width_of_the_rows_out_of_fold(points, fails):
     main(f"crossval {VALUES} --num_folds 2 --data.drop_columns [label] --keep true".split())
     table = main(["calibrate", str(RUN)])
     rows = pd.read_csv(RUN / "out_of_fold.csv")
-    expected = conformal_quantile(abs(rows["target"] - rows["value"]), 0.9)
-    assert table["half_width"].tolist() == pytest.approx([expected], rel=1e-6)
+    expected = half_widths(*rows[["value", "target"]].to_numpy().T, 0.9)
+    half_width = (table["high"] - table["low"]) / 2
+    np.testing.assert_allclose([table["x"], half_width], expected, rtol=1e-6)
     checkpoint = f"{RUN}/checkpoints/fold_0_0.ckpt"
     assert "checkpoint contains only the model" in fails("fit", "--ckpt_path", checkpoint)
     assert "low" in Predictor.load(RUN).predict(SOME_ROWS)

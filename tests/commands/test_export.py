@@ -61,6 +61,8 @@ def test_checkpoint_and_export_predict_as_the_trainer_does(run):
         numbers = expected.filter(regex="value|prob_|low|high")
         assert len(numbers.columns) + ("class" in result) * 2 == len(result.columns)
         np.testing.assert_allclose(result.select_dtypes("number"), numbers, rtol=1e-5, atol=1e-6)
+        words = result.filter(["class", "set"]).astype(str).to_dict("list")
+        assert words == expected.filter(words).astype(str).to_dict("list")
         for row in range(9):  # of other numbers of words
             alone = Predictor.load(path).predict(rows[row : row + 1]).select_dtypes("number")
             np.testing.assert_allclose(alone, numbers[row : row + 1], rtol=1e-5, atol=1e-6)

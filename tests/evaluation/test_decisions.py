@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score
 
-from dlp.evaluation.intervals import class_quantiles, conformal_quantile
+from dlp.evaluation.intervals import class_quantiles, conformal_quantile, half_widths
 from dlp.evaluation.threshold import best_threshold
 from dlp.reader.answer import decide
 
@@ -18,6 +18,17 @@ def test_the_quantile_has_the_rank_of_the_formula(count, coverage):
     rank = math.ceil((count + 1) * coverage)
     expected = np.inf if rank > count else sorted(scores)[rank - 1]
     assert conformal_quantile(scores, coverage) == expected
+
+
+@pytest.mark.parametrize("count", [200, 1000, 4000])
+def test_intervals_cover_each_fifth_of_values_whose_errors_grow_with_them(count):
+    noise = np.random.default_rng(0).normal(size=(2, count + 10_000))
+    values, truth = np.exp([noise[0], noise[0] + noise[1] / 2])
+    curve = half_widths(values[:count], truth[:count], 0.9)
+    order = values[count:].argsort() + count
+    is_covered = abs(truth - values)[order] <= np.interp(values[order], *curve)
+    for fifth in np.split(is_covered, 5):
+        assert 0.8 < fifth.mean() < 0.97
 
 
 def test_a_class_with_too_few_rows_is_always_in_the_set():

@@ -12,9 +12,9 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from dlp.console import say
-from dlp.datamodules.base import Part
+from dlp.datamodules.rows import Array
 from dlp.errors import InputError, naming, reading
-from dlp.evaluation.intervals import class_quantiles, conformal_quantile
+from dlp.evaluation.intervals import class_quantiles, half_widths
 from dlp.evaluation.mistakes import calibration
 from dlp.evaluation.threshold import best_threshold
 from dlp.files import atomic_path
@@ -23,7 +23,7 @@ from dlp.modules.losses import bce
 from dlp.modules.serialization import build, spec_in
 from dlp.modules.weights import read_file
 from dlp.reader.answer import Answer
-from dlp.reader.transforms import transformed
+from dlp.reader.transforms import transformed, untransformed
 from dlp.runs.folder import Run, checkpoints_of
 from dlp.runs.restoring import out_of_fold_outputs, restore
 
@@ -38,15 +38,16 @@ def calibrate(
 
     The rows are the validation part, or the out-of-fold predictions of ``crossval --keep true``.
     The logits of a classifier are divided by the temperature that minimises their negative log
-    likelihood; predicted classes do not change. By split conformal prediction each value gets an
-    interval, and each row of one class a set of classes. Of two classes the threshold with the best
-    balanced accuracy is printed. All is written into the checkpoints and, with the scores that are
-    printed, into ``results.json``.
+    likelihood; classes predicted at the threshold 0.5 do not change. By split conformal prediction
+    each value gets an interval, and each row of one class a set of classes. Of two classes the
+    threshold with the best balanced accuracy is proposed. All is written into the checkpoints and,
+    with the table that is printed, into ``results.json``, whose scores of a test stay.
 
     Args:
         run: Name of a config with a run, folder of a run (of folds too), or checkpoint.
         coverage: Share of rows whose interval or set has the truth.
-        threshold: Probability above which a row is of class 1 of two; None is 0.5.
+        threshold: Probability above which a row is of class 1 of two; None is that of
+            the training.
     """
     paths = checkpoints_of(run)
     record = Run(paths[0].absolute().parents[1])
@@ -54,36 +55,30 @@ def calibrate(
     with reading(paths[0], "a checkpoint"):
         spec = spec_in(checkpoints[0])
         head: Head = build(spec.head, "head")
-    if head.threshold != 0.5:
-        raise InputError(
-            f"calibrate takes a classifier that was trained with threshold: 0.5; that of {run} has "
-            f"{head.threshold:g}. Give calibrate --threshold instead."
-        )
-    answer = Answer(spec.answer.task, spec.answer.names, transform=spec.answer.transform)
+    answer = Answer(spec.answer.task, spec.answer.names, head.threshold, spec.answer.transform)
     if len(paths) > 1:
         parts = {"out of fold": _out_of_fold(record, head)}
     else:
         parts = _validation_and_test(run, head)
-    for logits, _ in parts.values():
-        with naming("calibrate"):
-            answer.doubt(logits.numpy())  # nothing is learned from NaN
+    part, (scores, targets) = next(iter(parts.items()))
+    with naming("calibrate"):
+        answer.doubt(scores.numpy())  # nothing is learned from NaN
     if answer.task is not None:
         table = _fit(head, answer, parts)
         answer = replace(answer, temperature=float(table["temperature"].iloc[-1]))
-    if answer.task == "binary":
-        _propose_threshold(head, answer, parts)
-        answer = replace(answer, threshold=float(threshold or 0.5))
-    elif threshold is not None:
-        raise InputError(f"--threshold is for two classes; {run} has none or others.")
+        scores = head.predict(scores / answer.temperature)
     if answer.task != "multilabel":
-        quantiles = _quantiles(head, answer, parts, coverage)
+        quantiles = _quantiles(answer, scores.numpy(), targets.numpy(), coverage)
         answer = replace(answer, coverage=float(coverage), quantiles=quantiles)
     if answer.task is None:
-        ends = set(answer.doubt(np.ones((1, len(answer.names))))) & set(answer.names)
-        if ends:
-            raise InputError(f"{min(ends)} is the end of an interval; rename the target.")
-        columns = {"target": answer.names, "half_width": quantiles, "scale": answer.transform}
-        table = pd.DataFrame(columns)
+        values = np.transpose([curve[0] for curve in quantiles])
+        table = pd.DataFrame(answer.columns(untransformed(values, answer.transform)))
+        if len(table.columns) < 3 * len(answer.names):
+            raise InputError("low and high are the ends of an interval; rename the target.")
+    if threshold is not None:
+        if answer.task != "binary":
+            raise InputError(f"--threshold is for two classes; {run} has none or others.")
+        answer = replace(answer, threshold=float(threshold))
     say(table.to_string(index=False, float_format="{:.4g}".format))
     for path, checkpoint in zip(paths, checkpoints, strict=True):
         checkpoint["spec"]["answer"] = asdict(answer)
@@ -96,6 +91,8 @@ def calibrate(
         quantiles=answer.quantiles,
     )
     say(f"wrote the calibration into {', '.join(map(str, paths))}")
+    if answer.task == "binary" and threshold is None:
+        _propose_threshold(run, answer, part, scores[:, 1].numpy(), targets.numpy())
     return table
 
 
@@ -116,70 +113,72 @@ def _fit(head: Head, answer: Answer, parts: PartOutputs) -> pd.DataFrame:
     for part, (logits, targets) in parts.items():
         for stage, temperature in (("before", 1.0), ("after", float(np.exp(fit.x)))):
             probabilities = head.predict(logits / temperature).numpy()
-            row = {
-                "part": part,
-                "calibration": stage,
-                "rows": len(targets),
-                "temperature": temperature,
-                "nll": log_loss(part, temperature),
-                "ece": calibration(probabilities, targets.numpy())["error"],
-            }
-            rows.append(row)
+            rows.append(
+                {
+                    "part": part,
+                    "calibration": stage,
+                    "rows": len(targets),
+                    "temperature": temperature,
+                    "nll": log_loss(part, temperature),
+                    "ece": calibration(probabilities, targets.numpy())["error"],
+                }
+            )
     return pd.DataFrame(rows)
 
 
-def _propose_threshold(head: Head, answer: Answer, parts: PartOutputs) -> None:
-    """Print the threshold with the best balanced accuracy on the first part."""
-    from sklearn.metrics import balanced_accuracy_score
+def _propose_threshold(
+    run: str,
+    answer: Answer,
+    part: str,
+    probabilities: Array,
+    truth: Array,
+) -> None:
+    """Print what the threshold finds, and what the one with the best balanced accuracy finds."""
+    other, name = answer.names
+    best = best_threshold(probabilities, truth)
+    for threshold in (answer.threshold, best):
+        false, true = [(probabilities[truth == number] > threshold).mean() for number in (0, 1)]
+        say(
+            f"{part}: threshold {threshold:.3g} finds {true:.0%} of {name}, and takes {false:.0%} "
+            f"of {other} for {name}"
+        )
+    say(f"next: dlp calibrate {run} --threshold {best:.3g}")
 
-    part, (logits, targets) = next(iter(parts.items()))
-    probabilities = head.predict(logits / answer.temperature)[:, 1].numpy()
-    best = best_threshold(probabilities, targets.numpy())
-    scores = [balanced_accuracy_score(targets, probabilities > cut) for cut in (best, 0.5)]
-    say(
-        f"--threshold {best:.3g} has the best balanced accuracy on the {part} part: "
-        f"{scores[0]:.3g}, instead of {scores[1]:.3g} at 0.5"
-    )
 
-
-def _quantiles(head: Head, answer: Answer, parts: PartOutputs, coverage: float) -> list[float]:
-    """Return the half-width of each target's interval, or the least probability per class."""
-    logits, targets = next(iter(parts.values()))
-    if answer.task is None:
-        values = transformed(logits.numpy(), answer.transform)
-        truth = transformed(targets.numpy(), answer.transform)
-        residuals = abs(values - truth.reshape(values.shape))
-        quantiles = [conformal_quantile(column, coverage) for column in residuals.T]
-        if np.inf in quantiles:
-            raise InputError(
-                f"{len(targets)} rows are too few for --coverage {coverage:g}; give at most "
-                f"{len(targets)}/{len(targets) + 1}, or a larger val_size."
-            )
-        return quantiles
-    probabilities = head.predict(logits / answer.temperature).numpy()
-    return class_quantiles(probabilities, targets.numpy(), coverage)
+def _quantiles(answer: Answer, scores: Array, truth: Array, coverage: float) -> list[Any]:
+    """Return the `half_widths` of each target, or the least probability of each class."""
+    if answer.task is not None:
+        return class_quantiles(scores, truth, coverage)
+    values = transformed(scores, answer.transform)
+    truth = transformed(truth, answer.transform).reshape(values.shape)
+    curves = [half_widths(*columns, coverage) for columns in zip(values.T, truth.T, strict=True)]
+    if np.isinf(curves).any():
+        raise InputError(
+            f"{len(truth)} rows are too few for --coverage {coverage:g}; give at most "
+            f"{len(truth)}/{len(truth) + 1}, or a larger val_size."
+        )
+    return curves
 
 
 @torch.no_grad()
 def _validation_and_test(run: str, head: Head) -> PartOutputs:
     """Return the outputs of a run; of the test part only if there is one."""
-    _, data, module = restore(run)
+    restored: Any = restore(run)
+    _, data, module = restored
     if not data.has("val"):
         raise InputError(
             f"{run} has no validation part to calibrate by; take a run with val_size, or one of "
             "crossval --keep true."
         )
-    trained: Any = module.head  # with the scale of the targets
     parts = {}
-    evaluation: tuple[Part, ...] = ("val", "test")
-    for part in evaluation:
+    for part in ("val", "test"):
         if data.has(part):
-            loader: Any = data.loader(part)
+            loader = data.loader(part)
             logits = torch.cat([module(inputs) for inputs, _ in loader])
             if head.task is None:
-                logits = trained.predict(logits)
-            targets = trained.metric_targets(trained.prepare(loader.targets))
-            parts[str(part)] = (logits, targets)
+                logits = module.head.predict(logits)  # it has the scale of the targets
+            targets = module.head.prepare(loader.targets)
+            parts[part] = (logits, module.head.metric_targets(targets))
     return parts
 
 

@@ -3,12 +3,17 @@
 The rows are not those of the training. The score of a new row that is exchangeable with them is
 at most their quantile, with a probability of at least the coverage (Vovk, Gammerman and Shafer
 2005, "Algorithmic Learning in a Random World"; Lei et al. 2018, "Distribution-Free Predictive
-Inference for Regression").
+Inference for Regression"). A quantile per group of rows holds in each group (Vovk 2012,
+"Conditional Validity of Inductive Conformal Predictors"): the groups are rows of similar predicted
+values, or of a class.
 """
 
 import numpy as np
 
 from dlp.datamodules.rows import Array
+
+_MAX_BINS = 10
+_ROWS_BEYOND = 4  # their intervals, at least, for each further bin
 
 
 def conformal_quantile(scores: Array, coverage: float) -> float:
@@ -22,11 +27,33 @@ def conformal_quantile(scores: Array, coverage: float) -> float:
     return float(np.quantile(with_new_row, coverage, method="inverted_cdf"))
 
 
+def half_widths(
+    values: Array,
+    truth: Array,
+    coverage: float,
+) -> list[list[float]]:
+    """Return increasing predicted values, and the half-width of the interval at each of them.
+
+    The rows are sorted by their prediction into up to ten bins of equal size. The half-width at
+    the median of a bin is the quantile of its absolute residuals, so that large values may be less
+    sure than small ones.
+
+    Args:
+        values: Predicted value of each row, (n,).
+        truth: True value of each row, (n,).
+        coverage: Probability that the interval of a new row has its true value.
+    """
+    num_bins = min(_MAX_BINS, 1 + int(len(values) * (1 - coverage) / _ROWS_BEYOND))
+    bins = np.array_split(values.argsort(), num_bins)
+    residuals = abs(values - truth)
+    knots = [float(np.median(values[rows])) for rows in bins]
+    return [knots, [conformal_quantile(residuals[rows], coverage) for rows in bins]]
+
+
 def class_quantiles(probabilities: Array, classes: Array, coverage: float) -> list[float]:
     """Return the probability from which on each class is in the set; 0 for too few rows of it.
 
-    A quantile per class covers a rare one as well (Vovk 2012, "Conditional Validity of Inductive
-    Conformal Predictors").
+    A quantile per class covers a rare one as well.
 
     Args:
         probabilities: Probabilities (N, C).

@@ -21,11 +21,11 @@ class Answer:
         task: Kind of problem; None for values.
         names: Names of the C classes or labels, or of the T targets.
         threshold: Probability above which a row is of class 1 of two, or has a label.
-        transform: Transform of the targets on whose scale all intervals have one width.
+        transform: Transform of the targets on whose scale intervals are as wide below as above.
         temperature: Number by which logits are divided before they become scores.
         coverage: Share of rows whose interval or set has the truth; None without them.
-        quantiles: Half-width of each target's interval, or least probability of each class in a
-            set; None without them.
+        quantiles: Least probability of each class in a set; or of each target increasing values and
+            the half-widths of their intervals, by 1.1 one half-width; None without them.
     """
 
     task: Task
@@ -34,7 +34,7 @@ class Answer:
     transform: TargetTransform = "none"
     temperature: float = 1.0
     coverage: float | None = None
-    quantiles: Sequence[float] | None = None
+    quantiles: Sequence[Any] | None = None
 
     def columns(self, scores: Any) -> dict[str, Any]:
         """Return ``class`` and ``prob_<class>``, or a column per target, then those of `doubt`."""
@@ -66,10 +66,14 @@ class Answer:
             return {}
         if self.task is not None:
             least = np.minimum(self.quantiles, scores.max(axis=1, keepdims=True))
-            return {"set": self._joined(scores >= least)}
+            return {"set": self._joined(scores >= least - 1e-6)}  # an export rounds otherwise
         values = transformed(scores, self.transform)
-        low = untransformed(values - self.quantiles, self.transform)
-        high = untransformed(values + self.quantiles, self.transform)
+        half_width: Any = self.quantiles
+        if np.ndim(half_width) > 1:
+            curves = zip(values.T, half_width, strict=True)
+            half_width = np.transpose([np.interp(column, *curve) for column, curve in curves])
+        low = untransformed(values - half_width, self.transform)
+        high = untransformed(values + half_width, self.transform)
         return output_columns("low", low, self.names) | output_columns("high", high, self.names)
 
     def _joined(self, rows: Any) -> list[str]:

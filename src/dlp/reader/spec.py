@@ -7,7 +7,7 @@ from typing import Any, Self
 from .answer import Answer
 from .rows import Spec
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class ModelSpec:
         Raises:
             ValueError: If a later version wrote them.
         """
-        if content["format"] != FORMAT:
+        if content["format"] > FORMAT:
             raise ValueError(f"written in format {content['format']}; update dlp to read it")
         return cls(
             network=Component(**content["network"]),
