@@ -4,9 +4,9 @@
     python benchmarks/coverage.py diabetes --seeds 2
 
 A seed cuts its own parts; it is one fit of configs/own/table.yaml, calibrated on its validation
-part. The harder half of the test rows has the values that are predicted farthest from their median,
-or the classes that are predicted with the least probability. Finished seeds (in ``runs/coverage``)
-are not repeated; the table stands in docs/how_to/calibration.md.
+part. The test rows are sorted into fifths by the predicted value, or into halves by the probability
+of the likeliest class. Finished seeds (in ``runs/coverage``) are not repeated; the tables stand in
+docs/how_to/calibration.md.
 """
 
 import argparse
@@ -44,18 +44,21 @@ def predictions(name: str, seed: int) -> pd.DataFrame:
 
 
 def measure(frame: pd.DataFrame) -> dict[str, float]:
-    """Return the coverage of all rows and of the harder half, and the mean width or set size."""
+    """Return the coverage of all rows and of each group, and the mean width or set size."""
+    num_groups = 5
     if "set" in frame:
         sets = frame["set"].str.split(";")
         size = sets.str.len()
         covered = pd.Series([str(row.target) in row.set.split(";") for row in frame.itertuples()])
-        difficulty = -frame.filter(like="prob_").max(axis=1)
+        order = frame.filter(like="prob_").max(axis=1)
+        num_groups = 2
     else:
         size = frame["high"] - frame["low"]
         covered = frame["target"].between(frame["low"], frame["high"])
-        difficulty = (frame["value"] - frame["value"].median()).abs()
-    is_hard = difficulty.rank(method="first") > len(frame) / 2
-    return {"coverage": covered.mean(), "harder": covered[is_hard].mean(), "size": size.mean()}
+        order = frame["value"]
+    groups = pd.qcut(order.rank(method="first"), num_groups, labels=False)
+    coverages = covered.groupby(groups).mean().to_dict()
+    return {"coverage": covered.mean(), "size": size.mean()} | coverages
 
 
 def row_of(name: str, seeds: int) -> str:
@@ -65,7 +68,8 @@ def row_of(name: str, seeds: int) -> str:
     lowest, highest = scores["coverage"].min(), scores["coverage"].max()
     coverage = f"{mean['coverage']:.3f} ({lowest:.3f} to {highest:.3f})"
     kind = "width" if SETS[name].is_value else "classes"
-    return f"| {SETS[name].title} | {coverage} | {mean['harder']:.3f} | {mean['size']:.4g} {kind} |"
+    groups = ", ".join(f"{share:.3f}" for share in mean.drop(["coverage", "size"]))
+    return f"| {SETS[name].title} | {coverage} | {groups} | {mean['size']:.4g} {kind} |"
 
 
 def benchmark() -> None:
@@ -74,7 +78,7 @@ def benchmark() -> None:
     parser.add_argument("sets", nargs="*", metavar="SET", help=", ".join(NAMES))
     parser.add_argument("--seeds", type=int, default=20)
     args = parser.parse_args()
-    print("| data | coverage | harder half | mean size |\n| --- | --- | --- | --- |")
+    print("| data | coverage | groups | mean size |\n| --- | --- | --- | --- |")
     for name in args.sets or NAMES:
         print(row_of(name, args.seeds), flush=True)
 
