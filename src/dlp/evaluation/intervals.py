@@ -13,7 +13,7 @@ import numpy as np
 from dlp.datamodules.rows import Array
 
 _MAX_BINS = 10
-_ROWS_BEYOND = 4  # their intervals, at least, for each further bin
+_ROWS_BEYOND = 4  # rows outside of their interval, at least, per further bin
 
 
 def conformal_quantile(scores: Array, coverage: float) -> float:
