@@ -12,10 +12,9 @@ from torch import Tensor, nn
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.images.folder import find_images
 from dlp.datamodules.images.store import ImageFormat
-from dlp.errors import InputError, reading, unknown
+from dlp.errors import InputError, check_choice, reading
 from dlp.modules import SupervisedModule
-from dlp.modules.pretrained.families import published_weights
-from dlp.modules.weights import load_weights
+from dlp.modules.pretrained.families import load_published
 from dlp.reader.image import read_image
 from dlp.runs.folder import ROOT, runs_of
 from dlp.runs.restoring import restore
@@ -103,11 +102,10 @@ def _published(name: str) -> ImageModel:
 
     published = models.list_models(models)  # without those of detection and segmentation
     runs = {path.parent.name for path in ROOT.glob("*/version_*")}
-    if name not in published:
-        raise unknown("run or network of torchvision", name, sorted(runs) + published)
+    check_choice("run or network of torchvision", name, sorted(runs) + published)
     network = models.get_model(name)
     weights = models.get_model_weights(name)["DEFAULT"]
-    load_weights(network, published_weights(weights))
+    load_published(network, weights)
     preset = weights.transforms()
     normalise = transforms.Normalize(preset.mean, preset.std)
     network.register_forward_pre_hook(lambda _, inputs: normalise(inputs[0]))
