@@ -259,8 +259,8 @@ def test_half_precision_becomes_that_of_the_network_and_batches_need_no_count():
 
 def test_weights_of_another_network_are_refused():
     longer = {**network().state_dict(), "0.scale": torch.zeros(2)}
-    for tensors, names in ((longer, "0.scale"), (network(5).state_dict(), "0.bias, 0.weight")):
-        with pytest.raises(InputError, match=f"another network; see {names}"):
+    for tensors, name in ((longer, '"0.scale"'), (network(5).state_dict(), "mismatch for 0.bias")):
+        with pytest.raises(InputError, match=f"of another network: .*{name}"):
             loaded(tensors)
 
 

@@ -193,13 +193,8 @@ class Recipe(LightningCLI):
             weights = read_file(path, "state_dict")["state_dict"]
             if isinstance(model, SupervisedModule):
                 weights |= model.head.state_dict(prefix="head.")  # scale of these targets
-            try:
+            with naming(f"{path} has another network than this config"):
                 model.load_state_dict(weights)
-            except RuntimeError as error:
-                raise InputError(
-                    f"{path} has another network than this config; init_from takes a run with the "
-                    "same networks."
-                ) from error
         if self.config.compile:
             model.example_input_array = None  # the summary's run would keep torch from it
             model.compile()

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dlp.errors import InputError, reading
+from dlp.errors import naming, reading
 
 
 def read_file(path: str | Path, *names: str) -> dict[str, Any]:
@@ -48,17 +48,11 @@ def load_weights(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     full_names = [name for name in tensors if f".{name}".endswith(f".{first}")]
     prefix = min(full_names, key=len, default=first).removesuffix(first)
     children = {name.partition(".")[0] for name in own}
-    # Files older than torch 0.4.1 do not count batches.
-    weights = {name: torch.tensor(0) for name in own if name.endswith(".num_batches_tracked")}
+    weights = {}
     for name, tensor in tensors.items():
         inner = name.removeprefix(prefix)
         if name.startswith(prefix) and inner.partition(".")[0] in children:
             weights[inner] = tensor
-    shapes = {(name, tensor.shape) for name, tensor in weights.items()}
-    own_shapes = {(name, tensor.shape) for name, tensor in own.items()}
-    odd = sorted({name for name, _ in shapes ^ own_shapes})
-    if odd:
-        raise InputError(f"the weights are of another network; see {', '.join(odd[:3])}.")
-    for name, tensor in own.items():
-        own[name] = weights[name].to(tensor.dtype)
-    network.load_state_dict(own, assign=True)
+    with naming("the weights are of another network"):
+        network.load_state_dict(weights, assign=True)
+    network.float()  # a file may have half precision
