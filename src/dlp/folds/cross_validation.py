@@ -84,7 +84,7 @@ def cross_validate(
                     on_fold(fold)
             finished |= read_folds(path, plan)  # other calls have finished theirs
             results = [finished[fold] for fold in plan if fold in finished]
-            predictions = out_of_fold(data, results)
+            predictions, _ = out_of_fold(data, results)
             return CrossValidation(
                 results, monitor, mode, smoothing, predictions, len(plan) - len(results)
             )

@@ -74,12 +74,7 @@ def load_predictor(run: str | Path) -> Predictor:
 
 
 def out_of_fold_outputs(folder: Path) -> tuple[SupervisedDataModule, pd.DataFrame, dict[str, Any]]:
-    """Return the data of a finished run of folds, its predictions and the same as arrays.
-
-    All rows of the data but those of the test are in its training part. The arrays are ``rows``,
-    numbers in that part, with their ``targets``, ``probabilities`` or ``values``, and the
-    ``threshold``.
-    """
+    """Return the data of a finished run of folds, and what `out_of_fold` returns of it."""
     data = load(Run(folder).config).data()
     folds = list(read_folds(folder / "folds.jsonl", []).values())
     if not folds:
@@ -89,16 +84,7 @@ def out_of_fold_outputs(folder: Path) -> tuple[SupervisedDataModule, pd.DataFram
             f"the rows have changed since {folder} was validated. Run dlp crossval again, with "
             "another --run_dir."
         )
-    predictions = out_of_fold(data, folds)
-    if predictions.empty:
+    predictions, outputs = out_of_fold(data, folds)
+    if not outputs:
         raise InputError(f"all folds of {folder} diverged; use a smaller learning rate.")
-    train: Any = data.examples("train")
-    rows = pd.Index(train.index).get_indexer(predictions["index"])
-    kind = "probabilities" if "class" in predictions else "values"
-    outputs = {
-        "rows": rows,
-        "targets": data.targets.encode(train.targets[rows]),
-        kind: predictions.iloc[:, -data.num_outputs :].to_numpy(),
-        "threshold": folds[0].predictions["threshold"],
-    }
     return data, predictions, outputs
