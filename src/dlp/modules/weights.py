@@ -30,11 +30,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
 
             return dict(load_file(path))
     content = read_file(path)
-    tensors = {}
-    for name, value in content.get("state_dict", content.get("model", content)).items():
-        if isinstance(value, Tensor):
-            tensors[name] = value.detach()
-    return tensors
+    return dict(content.get("state_dict", content.get("model", content)))
 
 
 def load_weights(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
