@@ -106,15 +106,14 @@ def build(component: Component, role: str) -> Any:
     Raises:
         InputError: If its class is neither one of the project's nor an imported head or backbone.
     """
-    builder = None
+    base: type = nn.Module
     if role == "head":
-        builder = imported_class(component.path, Head, "dlp.modules")
-    elif component.path.startswith("dlp.modules."):
-        builder = imported_class(component.path, nn.Module, "dlp.modules")
-    else:
+        base = Head
+    elif not component.path.startswith("dlp.modules."):
         from dlp.modules.pretrained import Backbone  # few models have one
 
-        builder = imported_class(component.path, Backbone, "dlp.modules")
+        base = Backbone
+    builder = imported_class(component.path, base, "dlp.modules")
     if builder is None:
         raise InputError(
             f"the {role} is a {component.path}, whose code a file cannot bring; import a head "
