@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from dlp.errors import InputError
-from dlp.lightning_cli.configs import find_config, read_config, read_values, run_name
+from dlp.lightning_cli.configs import find_config, flatten, read_config, run_name
 from dlp.runs.folder import Run, checkpoint_of, new_run, run_of, runs_of, shared_run
 
 
@@ -124,7 +124,7 @@ def test_a_config_that_is_none_is_refused(content, message):
 def test_a_word_whose_keys_are_comments_is_refused(content, key):
     Path("x.yaml").write_text(content, "utf-8")
     with pytest.raises(InputError, match=f"^{key} has no keys"):
-        read_values([Path("x.yaml")])
+        dict(flatten(read_config(Path("x.yaml"))))
 
 
 def test_a_byte_order_mark_is_no_content():

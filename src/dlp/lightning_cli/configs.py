@@ -65,14 +65,6 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def read_values(configs: Sequence[Path]) -> dict[str, Any]:
-    """Return the values of some configs by dotted key, without ``init_args``; the last one wins."""
-    values: dict[str, Any] = {}
-    for path in configs:
-        values.update(flatten(read_config(path)))
-    return values
-
-
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield dotted keys, without ``init_args``, and their values; a range of a space is one."""
     for name, value in tree.items():

@@ -10,7 +10,7 @@ import yaml
 
 from dlp.console import say
 from dlp.errors import InputError
-from dlp.lightning_cli.configs import find_config, read_values, run_name
+from dlp.lightning_cli.configs import find_config, flatten, read_config, run_name
 from dlp.runs.folder import checkpoint_of, run_of
 
 _FAST_DEV_RUN = "--trainer.fast_dev_run"
@@ -53,7 +53,9 @@ def resolve(command: str, args: Sequence[str]) -> Invocation:
     """Return the arguments with configs as paths, for a checkpoint with the config of its run."""
     options, rest = _scan(command, args)
     configs = [find_config(config) for config in options.config]
-    values = read_values(configs)
+    values = {}
+    for config in configs:
+        values.update(flatten(read_config(config)))
     is_dev_run = bool(values.get("trainer.fast_dev_run"))
     if options.fast_dev_run is not None:
         is_dev_run = bool(yaml.safe_load(options.fast_dev_run))
