@@ -161,7 +161,7 @@ class RunRecorder(Callback):
         )
         say(sentence)
         if self.baselines and "val_loss" in metrics:
-            self._compare(trainer, pl_module, "val", best)
+            self._compare(trainer, pl_module, "val")
         if self.test_after_fit is None:
             self._say_next()
 
@@ -205,12 +205,14 @@ class RunRecorder(Callback):
         scores = stage_scores(trainer, "test")
         say(f"test: {scores_text(scores)}")
         data = data_of(trainer)
+        own = {name.removeprefix("test_"): score for name, score in scores.items()}
+        baselines = self._compare(trainer, pl_module, "test", self.mistakes.outputs)
         test = {
             **scores,
             "rows": data and len(data.examples("test")),
             "checkpoint": trainer.ckpt_path and Path(trainer.ckpt_path).name,
             "classes": self.mistakes.classes,
-            "baselines": self._compare(trainer, pl_module, "test", scores, self.mistakes.outputs),
+            "baselines": baselines and {"this model": own, **baselines},
         }
         if self.run is not None:
             self.run.add_results(test=test)
@@ -222,10 +224,9 @@ class RunRecorder(Callback):
         trainer: Trainer,
         module: LightningModule,
         part: Part,
-        own: dict[str, float],
         outputs: Any = None,
     ) -> dict[str, dict[str, float]]:
-        """Return the scores of the model, of guesses and, if asked for, of fitted models."""
+        """Print and return the scores of guesses and, if asked for, of fitted models."""
         from dlp.evaluation.baselines import baseline_lines, fitted_scores, guess_scores
 
         data = data_of(trainer)
@@ -236,8 +237,7 @@ class RunRecorder(Callback):
             scores |= fitted_scores(module, data, part, outputs)
         for line in baseline_lines(scores):
             say(f"{part}: {line}")
-        names = [name for name in own if name.startswith(part)]
-        return {"this model": {name.removeprefix(f"{part}_"): own[name] for name in names}} | scores
+        return scores
 
     def _say_next(self) -> None:
         """Print the command that follows, and the folder."""
