@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from pydoc import locate
 from typing import Any
 
 import torch
@@ -14,7 +13,6 @@ from jsonargparse import Namespace
 from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar as AnyProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.plugins.io import CheckpointIO
 
 from dlp.callbacks import AtomicCheckpointIO, EpochSeed, ProgressBar
 from dlp.console import quiet, say
@@ -170,12 +168,9 @@ class Recipe(LightningCLI):
         config = self.config.model.clone()
         has_weights = self.checkpoint is not None or self.is_dev_run
         source = None if has_weights else self.config.init_from
-        if has_weights or source:
-            from dlp.modules.pretrained import PretrainedModule  # few recipes have one
-
-            kind: Any = locate(config.class_path)
-            if issubclass(kind, PretrainedModule) and config.get("init_args.weights"):
-                config.init_args.weights = None  # they are replaced: no download
+        is_pretrained = config.get("init_args.backbone") and config.get("init_args.weights")
+        if is_pretrained and (has_weights or source):
+            config.init_args.weights = None  # they are replaced: no download
 
         def make() -> Any:
             return self._build(data=data, model=config).model
@@ -239,9 +234,7 @@ class Recipe(LightningCLI):
             every += self.recorder.callbacks
             plugins = settings.get("plugins") or []
             plugins = plugins if isinstance(plugins, list) else [plugins]
-            if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
-                plugins = [*plugins, AtomicCheckpointIO()]
-            settings["plugins"] = plugins
+            settings["plugins"] = [*plugins, AtomicCheckpointIO()]
         with naming("trainer"):
             return Trainer(**(settings | {"callbacks": every}))
 
