@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dlp.errors import unknown
+from dlp.errors import check_choice
 
 ClassWeight = Literal["balanced"] | dict[str, float]
 #: Takes logits (N, L) and prepared targets; returns their mean loss.
@@ -60,9 +60,8 @@ def class_weights(
         absent = 1 / (2 * (1 - shares))
     else:
         by_name = {str(name): float(weight) for name, weight in weights.items()}  # 1 is class "1"
-        others = set(by_name).difference(names)
-        if others:
-            raise unknown("class of class_weight", min(others), names)
+        for name in by_name:
+            check_choice("class of class_weight", name, names)
         present = torch.tensor([by_name.get(name, 1.0) for name in names])
         absent = torch.ones(len(names))
     if task == "multilabel":

@@ -8,7 +8,7 @@ from typing import Literal, Self
 import torch
 from torch import Tensor, nn
 
-from dlp.errors import InputError, check_choice, unknown
+from dlp.errors import InputError, check_choice
 from dlp.modules.networks import check_batch
 from dlp.modules.pretrained.families import torchvision_network
 from dlp.modules.pretrained.staged import StagedNetwork
@@ -65,7 +65,7 @@ class Backbone(nn.Module):
         if weights is not None and published not in scalings:
             if not Path(weights).exists():
                 choices = [*scalings, "the path of a state dict"]
-                raise unknown(f"weights of {name}", str(weights), choices)
+                check_choice(f"weights of {name}", str(weights), choices)
             load_weights(self.model, read_state_dict(weights))
         resize = getattr(self.model, "set_input_size", None)  # of timm
         if resize is not None and image_size is not None:
