@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlp.datamodules.base import SupervisedDataModule
@@ -124,7 +125,7 @@ def _probabilities(logits: Tensor) -> Tensor:
     """Return probabilities (N, C); a single logit is that of class 1 of two."""
     logits = logits.reshape(len(logits), -1)
     if logits.shape[1] == 1:
-        logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
+        logits = F.pad(logits, (1, 0))
     return logits.softmax(1)
 
 
