@@ -8,7 +8,7 @@ from typing import Literal, Self
 import torch
 from torch import Tensor, nn
 
-from dlp.errors import InputError, check_choice
+from dlp.errors import check_choice, check_range
 from dlp.modules.networks import check_batch
 from dlp.modules.pretrained.families import torchvision_network
 from dlp.modules.pretrained.staged import StagedNetwork
@@ -118,23 +118,17 @@ class Backbone(nn.Module):
             values = (values - self.mean) / self.std
         if values.ndim == 4:
             values = values.contiguous(memory_format=torch.channels_last)
-        for stage in self.stages[start:stop]:
-            for step in self._steps[stage]:
-                layer = self.model.get_submodule(step)
-                values = layer(values)
+        for module in self._modules_of(self.stages[start:stop]):
+            values = module(values)
         return values if values.ndim > 2 else values[:, :, None, None]
 
     # Freezing ----------------------------------------------------------------------------------
 
     def num_stages(self, stages: int | str) -> int:
         """Return a number of stages, of ``all`` too."""
-        number = len(self.stages) if stages == "all" else stages
-        if number not in range(len(self.stages) + 1):
-            raise InputError(
-                f"{self.name} has {len(self.stages)} stages ({', '.join(self.stages)}), not "
-                f"{stages}; give 0 to {len(self.stages)}, or all."
-            )
-        return int(number)
+        number = len(self.stages) if stages == "all" else int(stages)
+        check_range(0, len(self.stages), stages=number)
+        return number
 
     def set_trained(self, stages: int, train_batch_norm: bool = False) -> None:
         """Train the deepest stages from now on; `trainable_stages` stays what it was.
@@ -151,21 +145,22 @@ class Backbone(nn.Module):
         if not train_batch_norm:
             self.fixed_norm_stages = len(self.stages) - self.trainable_stages
         self.model.requires_grad_(False)
-        for layer in self._layers(self.stages[self.frozen_stages :]):
-            layer.requires_grad_(True)
+        for module in self._modules_of(self.stages[self.frozen_stages :]):
+            module.requires_grad_(True)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode of what is trained; frozen stages stay in evaluation mode."""
         super().train(mode)
-        for layer in self._layers(self.stages[: self.frozen_stages]):
-            layer.eval()
-        for layer in self._layers(self.stages[: self.fixed_norm_stages]):
-            if isinstance(layer, _BATCH_NORM):
-                layer.eval()
+        for module in self._modules_of(self.stages[: self.frozen_stages]):
+            module.eval()
+        for module in self._modules_of(self.stages[: self.fixed_norm_stages]):
+            for layer in module.modules():
+                if isinstance(layer, _BATCH_NORM):
+                    layer.eval()
         return self
 
-    def _layers(self, stages: Sequence[str]) -> Iterator[nn.Module]:
+    def _modules_of(self, stages: Sequence[str]) -> Iterator[nn.Module]:
         for stage in stages:
             for step in self._steps[stage]:
-                yield from self.model.get_submodule(step).modules()
+                yield self.model.get_submodule(step)
