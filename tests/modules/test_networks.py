@@ -18,7 +18,7 @@ def test_the_books_dense_networks_have_its_number_of_weights(outputs, width, cou
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_pooling_before_a_monotonic_activation_changes_nothing(activation):
+def test_maps_are_pooled_after_their_activation(activation):
     torch.manual_seed(0)
     network = ConvNet((1, 9, 9), 2, channels=(3,), dense=(), activation=activation).eval()
     conv, output = network.features.conv1, network.classifier.output
