@@ -38,6 +38,8 @@ _LAYERS = {DenseNet, nn.Sequential, BagLinear, nn.Linear, nn.Dropout} | STACKED_
 OPTIMIZERS = (KerasRMSprop, optim.RMSprop, optim.SGD, optim.Adam, optim.AdamW)
 #: Arguments of a Trainer that change nothing in a stack.
 _IRRELEVANT = {
+    "accelerator",
+    "devices",
     "max_epochs",
     "logger",
     "num_sanity_val_steps",
@@ -47,8 +49,6 @@ _IRRELEVANT = {
     "enable_model_summary",
     "enable_progress_bar",
 }
-#: Arguments of a Trainer whose value is as good as the default.
-_PLAIN = {"accelerator": "cpu", "devices": 1}
 _TRAINER_ARGUMENTS = inspect.signature(Trainer).parameters
 
 
@@ -61,8 +61,7 @@ def reason_against(
     if type(model) is not DenseModule:
         return f"{type(model).__name__} is not a DenseModule"
     for name in sorted(trainer.keys() - _IRRELEVANT):
-        default = _TRAINER_ARGUMENTS[name].default
-        if trainer[name] not in (None, [], default, _PLAIN.get(name)):
+        if trainer[name] not in (None, [], _TRAINER_ARGUMENTS[name].default):
             return f"trainer.{name} is set"
     loader = data.loader("train")
     if type(loader.inputs) is not Tensor or loader.augment is not None:
