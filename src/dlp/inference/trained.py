@@ -67,7 +67,7 @@ def load(path: Path, network: nn.Module | None = None, head: Head | None = None)
 def encoder_of(inputs: Spec) -> type[Encoder]:
     """Return the encoder that a spec names: one of dlp's, or one that the program has imported."""
     path = inputs["encoder"]
-    encoder: type[Encoder] | None = imported_class(path, Encoder, "dlp.datamodules")
+    encoder: type[Encoder] | None = imported_class(path, Encoder)
     if encoder is None:
         raise InputError(
             f"the rows are encoded by {path}, whose code a file cannot bring; import "

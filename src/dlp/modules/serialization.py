@@ -113,7 +113,7 @@ def build(component: Component, role: str) -> Any:
         from dlp.modules.pretrained import Backbone  # few models have one
 
         base = Backbone
-    builder = imported_class(component.path, base, "dlp.modules")
+    builder = imported_class(component.path, base)
     if builder is None:
         raise InputError(
             f"the {role} is a {component.path}, whose code a file cannot bring; import a head "
@@ -132,13 +132,13 @@ def _built(value: Any) -> Any:
     return value
 
 
-def imported_class(path: str, base: type, package: str) -> Any:
-    """Return a subclass of `base` of a package of the project, or one that the program imported.
+def imported_class(path: str, base: type) -> Any:
+    """Return a subclass of `base` of the project, or one that the program imported.
 
     A file imports nothing else, and its values reach the constructor of no other class.
     """
     module, _, name = path.rpartition(".")
-    if f"{module}.".startswith(f"{package}."):
+    if path.startswith(("dlp.modules.", "dlp.datamodules.")):
         with suppress(ImportError, ValueError):
             import_module(module)
     value = getattr(sys.modules.get(module), name, None)
