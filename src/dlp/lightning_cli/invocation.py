@@ -53,10 +53,10 @@ def resolve(command: str, args: Sequence[str]) -> Invocation:
     """Return the arguments with configs as paths, for a checkpoint with the config of its run."""
     options, rest = _scan(command, args)
     configs = [find_config(config) for config in options.config]
-    values = {}
+    is_dev_run = False
     for config in configs:
-        values.update(flatten(read_config(config)))
-    is_dev_run = bool(values.get("trainer.fast_dev_run"))
+        values = dict(flatten(read_config(config)))
+        is_dev_run = bool(values.get("trainer.fast_dev_run", is_dev_run))
     if options.fast_dev_run is not None:
         is_dev_run = bool(yaml.safe_load(options.fast_dev_run))
         rest += [_FAST_DEV_RUN, options.fast_dev_run]
