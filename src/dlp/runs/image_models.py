@@ -74,12 +74,8 @@ class ImageModel:
 
 def load_image_model(name: str) -> ImageModel:
     """Return the network of a run, a checkpoint, a config name or torchvision."""
-    if runs_of(name) or Path(name).exists():
-        return _trained(name)
-    return _published(name)
-
-
-def _trained(name: str) -> ImageModel:
+    if not runs_of(name) and not Path(name).exists():
+        return _published(name)
     run, data, module = restore(name, check_rows=False)
     network: nn.Module = module
     scores = _probabilities
