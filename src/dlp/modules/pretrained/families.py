@@ -49,8 +49,8 @@ def _blocks(network: nn.Module) -> dict[str, list[str]]:
     for name, layer in network.get_submodule(prefix[:-1]).named_children():
         if isinstance(layer, nn.AdaptiveAvgPool2d | nn.Linear):
             break
-        convolutions = [part for part in layer.modules() if isinstance(part, nn.Conv2d)]
-        is_strided = any(max(convolution.stride) > 1 for convolution in convolutions)
+        strides = [part.stride for part in layer.modules() if isinstance(part, nn.Conv2d)]
+        is_strided = any(max(stride) > 1 for stride in strides)
         if previous is None or isinstance(previous, nn.MaxPool2d) or is_strided:
             steps = stages[f"block{len(stages) + 1}"] = []
         steps.append(f"{prefix}{name}")
