@@ -138,6 +138,14 @@ def test_a_column_tells_the_difference_from_its_typical_cell(tmp_path):
     assert reasons.loc["x", "difference"] == pytest.approx(difference)
 
 
+def test_each_word_of_a_column_is_told_once(tmp_path):
+    frame = pd.DataFrame({"note": ["angry call", "calm call"] * 10, "left": ["yes", "no"] * 10})
+    model = predictor_of(TableDataModule(frame, "left", text_columns=["note"]), SigmoidHead())
+    reasons = model.explain({"note": "angry call"})
+    assert set(reasons["column"]) == {"note"}
+    assert sorted(reasons["value"]) == ["angry", "angry call", "call"]
+
+
 def test_an_image_has_a_heat_map_up_to_one(tmp_path):
     network = ConvNet((3, 8, 8), 2, channels=[4], dense=[])
     image = np.random.default_rng(0).integers(0, 255, (8, 8, 3), np.uint8)

@@ -53,7 +53,7 @@ def _columns(
 ) -> pd.DataFrame:
     """Return how a score differs from that of the row with the typical cell of each column.
 
-    A column of texts has also a line for each word, which is left out of the text.
+    A column of texts has also a line for each word as its value, which is left out of the text.
     """
     texts = getattr(predictor.reader, "texts", ())
     rows = [row]
@@ -67,7 +67,7 @@ def _columns(
         if name in texts and isinstance(row[name], str):
             for word in dict.fromkeys(tokenise(row[name])):
                 rows.append(row | {name: without(row[name], word)})
-                lines.append((f"{name}: {word}", word, ""))
+                lines.append((name, word, ""))
     scores = predictor.scores(rows)[:, number]
     columns = pd.DataFrame(lines, columns=["column", "value", "typical"], dtype=object)
     columns["difference"] = scores[0] - scores[1:]
