@@ -21,7 +21,7 @@ KEYS = [float(2**53 - row) for row in range(20)]
 FIGURES = {
     "softmax": {"confusion.png", "reliability.png", "worst.png"},
     "multilabel": {"reliability.png"},
-    "regression": {"residuals.png"},
+    "regression": {"values.png"},
 }
 
 

@@ -47,7 +47,7 @@ def test_the_area_under_a_roc_curve_is_that_of_scikit_learn():
 def test_worst_rows_are_wrong_and_the_least_probable_true_classes_come_first(case):
     probabilities, targets = case
     mistakes = class_mistakes(probabilities, targets, [*map(str, range(probabilities.shape[1]))])
-    rows, true, predicted, given = map(list, mistakes.worst.values())
+    rows, true, predicted, given = (mistakes.worst[name].tolist() for name in mistakes.worst)
     assert given == sorted(given)
     assert given == probabilities[rows, targets[rows]].tolist()
     assert true == [str(number) for number in targets[rows]]
@@ -61,7 +61,7 @@ def test_label_scores_are_those_of_scikit_learn():
     mistakes = label_mistakes(probabilities, targets, ["a", "b", "c"])
     expected = precision_recall_fscore_support(targets, probabilities > 0.5)
     assert pd.DataFrame(mistakes.report["classes"])["f1"].tolist() == pytest.approx(expected[2])
-    row, true, predicted, probability = (column[0] for column in mistakes.worst.values())
+    row, true, predicted, probability = mistakes.worst.iloc[0]
     column = "abc".index(true.removeprefix("not "))
     assert {true, predicted} == {"abc"[column], f"not {'abc'[column]}"}
     assert true.startswith("not ") != targets[row, column]
@@ -84,3 +84,43 @@ def test_the_calibration_error_is_the_weighted_distance_of_probability_and_frequ
     assert result["frequency"] == [0.5, 1.0]
     assert result["count"] == [2, 2]
     assert result["error"] == pytest.approx((0.35 + 0.05) / 2)
+
+
+def one_hot(*classes):
+    return np.eye(max(classes) + 1)[[*classes]]
+
+
+@pytest.mark.parametrize(
+    ("analyse", "outputs", "targets", "expected"),
+    [
+        (
+            class_mistakes,
+            one_hot(0, 0, 1, 1),
+            np.array([0, 0, 0, 1]),
+            "finds 1 of 1 “b” and is right in 50.0% of those that it names; 75.0% of 4 rows are "
+            "right; always saying “a” is right in 75.0%",
+        ),
+        (
+            class_mistakes,
+            one_hot(0, 1, 2),
+            np.array([0, 1, 1]),
+            "66.7% of 3 rows are right; always saying “b” is right in 66.7%",
+        ),
+        (
+            label_mistakes,
+            one_hot(0, 1),
+            np.array([[1, 1], [0, 1]]),
+            "finds 2 of 3 labels; 50.0% of 2 rows are all right",
+        ),
+        (
+            value_mistakes,
+            np.array([[1.0, 5], [2, 5]]),
+            np.array([[2.0, 5], [4, 105]]),
+            "misses a by 1.50 on average, always guessing the median by 1.00; misses b by 50.0 "
+            "on average, always guessing the median by 50.0",
+        ),
+    ],
+)
+def test_a_summary_says_in_plain_words_how_good_a_model_is(analyse, outputs, targets, expected):
+    names = [*"abc"][: outputs.shape[1]]
+    assert analyse(outputs, targets, names).report["summary"] == expected

@@ -10,7 +10,7 @@ from lightning import LightningModule, Trainer
 
 from dlp.callbacks.predictions import BatchOutputs, answer_of, gather_outputs
 from dlp.console import say
-from dlp.datamodules.base import Part, SupervisedDataModule, data_of
+from dlp.datamodules.base import Examples, Part, SupervisedDataModule, data_of
 from dlp.datamodules.rows import Array
 from dlp.files import save_figure, write_json, write_table
 from dlp.modules.serialization import output_names
@@ -38,8 +38,8 @@ class MistakesReport(BatchOutputs):
         self.folder = folder
         #: ``rows``, ``targets``, and ``probabilities`` or ``values`` of the last test.
         self.outputs: Any = None
-        #: Scores of each class or label of the last test.
-        self.classes: list[Any] = []
+        #: Content of ``mistakes.json`` of the last test.
+        self.report: Any = {}
 
     on_test_batch_end = BatchOutputs.collect
 
@@ -65,7 +65,7 @@ class MistakesReport(BatchOutputs):
         self.outputs = gathered
         threshold = answer_of(trainer, pl_module, gathered).threshold
         mistakes, _ = write_mistakes(self.folder, data, "test", gathered, threshold)
-        self.classes = mistakes.report.get("classes", [])
+        self.report = mistakes.report
 
 
 def write_mistakes(
@@ -89,51 +89,70 @@ def write_mistakes(
         name: Name of the table of the worst rows, and of their figure if they are images.
         count: Largest number of worst rows.
     """
-    import pandas as pd  # a fit does not wait for these
-
-    from dlp.evaluation.mistakes import class_mistakes, label_mistakes, value_mistakes
-    from dlp.visualization.images import image_grid
+    from dlp.visualization.images import image_grid  # a fit does not wait for these
     from dlp.visualization.mistakes import draw_mistakes
 
-    targets = outputs["targets"]
-    kind = "values" if "values" in outputs else "probabilities"
-    scores = outputs[kind]
-    names = output_names(data, scores.shape[1])
-    if kind == "values":  # of the head they are rounded, and 0 is none
-        targets = data.targets.encode(data.examples(part).targets)[outputs["rows"]]
-        mistakes = value_mistakes(scores, targets.reshape(scores.shape), names)
-    else:
-        analyse = class_mistakes if targets.ndim == 1 else label_mistakes
-        mistakes = analyse(scores, targets, names, threshold)
-    write_json(folder / "mistakes.json", mistakes.report)
+    mistakes = _analyse(data, part, outputs, threshold)
+    worst = mistakes.worst.head(count)
+    rows = outputs["rows"][worst.pop("row")]
+    worst = _with_inputs(worst, data.examples(part).take(rows))
     figures = draw_mistakes(mistakes)
-    worst = pd.DataFrame(mistakes.worst).head(count)
-    if len(worst):
-        rows = outputs["rows"][worst.pop("row")]
-        examples = data.examples(part).take(rows)
-        worst = pd.DataFrame({"index": examples.index, **examples.names}).join(worst)
-        cells = examples.inputs.readable()
-        if cells:  # of images the path tells the row
-            worst["input"] = cells
-        if len(data.input_shape) == 3:
-            captions = worst["true"].astype(str) + " -> " + worst["predicted"].astype(str)
-            images = data.inputs(part)[torch.from_numpy(rows)]
-            figures[name] = image_grid(images, captions.tolist())
+    if len(worst) and len(data.input_shape) == 3:
+        captions = worst["true"].astype(str) + " -> " + worst["predicted"].astype(str)
+        images = data.inputs(part)[torch.from_numpy(rows)]
+        figures[name] = image_grid(images, captions.tolist())
     for title, figure in figures.items():
         save_figure(figure, folder / f"{title}.png")
+    write_json(folder / "mistakes.json", mistakes.report)
     write_table(folder / f"{name}.csv", worst)
-    say(f"mistakes: {mistakes.summary}; see {folder}")
-    classes = mistakes.report.get("classes", [])
+    _say(mistakes.report, folder)
+    return mistakes, worst
+
+
+def _analyse(
+    data: SupervisedDataModule,
+    part: Part,
+    outputs: Mapping[str, Array],
+    threshold: float,
+) -> "Mistakes":
+    """Return the mistakes of a classifier of one class or of labels, or of values."""
+    from dlp.evaluation.mistakes import class_mistakes, label_mistakes, value_mistakes
+
+    targets = outputs["targets"]
+    if "values" in outputs:  # of the head the targets are rounded, and 0 is none
+        values = outputs["values"]
+        targets = data.targets.encode(data.examples(part).targets)[outputs["rows"]]
+        names = output_names(data, values.shape[1])
+        return value_mistakes(values, targets.reshape(values.shape), names)
+    probabilities = outputs["probabilities"]
+    analyse = class_mistakes if targets.ndim == 1 else label_mistakes
+    return analyse(probabilities, targets, output_names(data, probabilities.shape[1]), threshold)
+
+
+def _with_inputs(worst: "pd.DataFrame", examples: Examples) -> "pd.DataFrame":
+    """Return the worst rows after their names in the person's file and before their inputs."""
+    import pandas as pd
+
+    table = pd.DataFrame({"index": examples.index, **examples.names}).join(worst)
+    cells = examples.inputs.readable()
+    if cells:  # of images the path tells the row
+        table["input"] = cells
+    return table
+
+
+def _say(report: Mapping[str, Any], folder: Path) -> None:
+    """Print how good the model is, the scores of a few classes, and what helps a rare one."""
+    say(f"mistakes: {report['summary']}; see {folder}")
+    classes = report.get("classes", [])
     for entry in classes if len(classes) <= _MAX_LISTED else []:
         say(
             f"{entry['name']} ({entry['support']:,} rows): precision {entry['precision']:.4g}, "
             f"recall {entry['recall']:.4g}, f1 {entry['f1']:.4g}"
         )
-    rare = [entry for entry in classes if 0 < entry["support"] < len(targets) / 3]
+    rare = [entry for entry in classes if 0 < entry["support"] < report["rows"] / 3]
     missed = min(rare, key=lambda entry: entry["recall"], default={"recall": 1})
     if missed["recall"] < 0.5:
         say(
             f"{missed['recall']:.0%} of {missed['name']} are found: try --model.class_weight "
             "balanced or, of two classes, the threshold that dlp calibrate proposes"
         )
-    return mistakes, worst

@@ -5,13 +5,14 @@ which labels are in doubt, the self-confidence of Northcutt et al. 2021, "Confid
 Estimating Uncertainty in Dataset Labels".
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from dlp.console import digits
 from dlp.datamodules.rows import Array
 from dlp.reader.answer import decide
 
@@ -22,22 +23,21 @@ Report = dict[str, Any]
 
 _NUM_BINS = 10
 _NUM_CUTS = 101
-#: Most points of the scatter of values, spread evenly over the rows.
-_NUM_POINTS = 2000
+#: Points of the scatter of values, spread evenly over the rows.
+_MAX_POINTS = 2000
 
 
 @dataclass(frozen=True)
 class Mistakes:
-    """Mistakes on the rows of a part: the largest one in a clause, and the content of two files.
+    """Mistakes on the rows of a part: the content of two files.
 
-    ``mistakes.json`` has the report; ``worst.csv`` the first of the wrong rows, the worst first:
-    ``row`` (its position in the part), ``true``, ``predicted`` and, for classes, the
-    ``probability`` of the true one.
+    ``mistakes.json`` has the report, whose ``summary`` says in plain words how good the model is;
+    ``worst.csv`` the first of the wrong rows, the worst first: ``row`` (its position in the part),
+    ``true``, ``predicted`` and, for classes, the ``probability`` of the true one.
     """
 
-    summary: str
     report: Report
-    worst: dict[str, Any]
+    worst: pd.DataFrame
 
 
 def class_mistakes(
@@ -50,40 +50,44 @@ def class_mistakes(
 
     Class 1 of two is predicted above the threshold.
     """
-    count = len(names)
-    is_binary = count == 2
     predicted = decide(probabilities, threshold)
-    confusion = np.zeros((count, count), np.int64)
+    is_class = np.eye(len(names), dtype=bool)
+    confusion = np.zeros(is_class.shape, np.int64)
     np.add.at(confusion, (targets, predicted), 1)
-    wrong = np.flatnonzero(predicted != targets)
-    scores = _scores(confusion.diagonal(), confusion.sum(axis=0), confusion.sum(axis=1), names)
     report = {
         "task": "classification",
-        "rows": len(targets),
-        "wrong": len(wrong),
-        "threshold": threshold if is_binary else None,
-        "classes": scores,
+        **_report(is_class[targets], is_class[predicted], names),
         "confusion": confusion.tolist(),
         "calibration": calibration(probabilities, targets),
     }
-    if is_binary:
-        report["roc"] = _roc(probabilities[:, 1], targets)
-    given = probabilities[np.arange(len(targets)), targets]
-    worst = _worst(wrong, -given)
-    columns = {
-        "row": worst,
-        "true": np.array(names)[targets[worst]],
-        "predicted": np.array(names)[predicted[worst]],
-        "probability": given[worst],
-    }
-    summary = f"{len(wrong):,} of {len(targets):,} rows are wrong"
+    report["summary"] = _class_summary(report)
     if threshold != 0.5:
-        summary += f" at the threshold {threshold:.3g}"
-    if len(wrong):
-        np.fill_diagonal(confusion, 0)
-        true, other = divmod(int(confusion.argmax()), count)
-        summary += f", most often {names[true]} predicted as {names[other]} ({confusion.max():,})"
-    return Mistakes(summary, report, columns)
+        report["summary"] += f", at the threshold {threshold:.3g}"
+    if len(names) == 2:
+        report["roc"] = _roc(probabilities[:, 1], targets)
+    rows = np.arange(len(targets))
+    columns = {
+        "row": rows,
+        "true": np.array(names)[targets],
+        "predicted": np.array(names)[predicted],
+        "probability": probabilities[rows, targets],
+    }
+    return Mistakes(report, _worst(columns, predicted != targets))
+
+
+def _class_summary(report: Report) -> str:
+    """Return the scores of class 1 of two, and of the model beside a constant answer."""
+    rows = report["rows"]
+    classes = report["classes"]
+    summary = ""
+    if len(classes) == 2:
+        sought = classes[1]
+        found = round(sought["recall"] * sought["support"])
+        summary += f"finds {found:,} of {sought['support']:,} “{sought['name']}” and is right in "
+        summary += f"{sought['precision']:.1%} of those that it names; "
+    summary += f"{1 - report['wrong'] / rows:.1%} of {rows:,} rows are right; "
+    common = max(classes, key=lambda entry: entry["support"])
+    return f"{summary}always saying “{common['name']}” is right in {common['support'] / rows:.1%}"
 
 
 def label_mistakes(
@@ -96,30 +100,26 @@ def label_mistakes(
     has_label = targets > 0.5
     predicted = probabilities > threshold
     is_wrong = predicted != has_label
-    wrong = np.flatnonzero(is_wrong.any(axis=1))
-    hits = (predicted & has_label).sum(axis=0)
-    scores = _scores(hits, predicted.sum(axis=0), has_label.sum(axis=0), names)
     report = {
         "task": "multilabel",
-        "rows": len(targets),
-        "wrong": len(wrong),
-        "threshold": threshold,
-        "classes": scores,
+        **_report(has_label, predicted, names),
         "calibration": calibration(probabilities, targets),
     }
+    report["summary"] = (
+        f"finds {(has_label & predicted).sum():,} of {has_label.sum():,} labels; "
+        f"{1 - report['wrong'] / report['rows']:.1%} of {report['rows']:,} rows are all right"
+    )
     errors = np.where(is_wrong, abs(probabilities - has_label), 0)
-    worst = _worst(wrong, errors.max(axis=1))
-    label = errors[worst].argmax(axis=1)
+    rows = np.arange(len(targets))
+    label = errors.argmax(axis=1)
     answers = np.array([(f"not {name}", name) for name in names])
     columns = {
-        "row": worst,
-        "true": answers[label, has_label[worst, label].astype(int)],
-        "predicted": answers[label, predicted[worst, label].astype(int)],
-        "probability": 1 - errors[worst, label],
+        "row": rows,
+        "true": answers[label, has_label[rows, label].astype(int)],
+        "predicted": answers[label, predicted[rows, label].astype(int)],
+        "probability": 1 - errors[rows, label],
     }
-    lowest = min(scores, key=lambda entry: entry["f1"])
-    summary = f"the label with the lowest F1 is {lowest['name']} ({lowest['f1']:.2f})"
-    return Mistakes(summary, report, columns)
+    return Mistakes(report, _worst(columns, is_wrong.any(axis=1)))
 
 
 def value_mistakes(values: Array, targets: Array, names: Names) -> Mistakes:
@@ -127,32 +127,37 @@ def value_mistakes(values: Array, targets: Array, names: Names) -> Mistakes:
 
     The rows with the largest errors, in deviations of their target, are the worst.
     """
-    residuals = values.astype(np.float64) - targets
+    errors = abs(values.astype(np.float64) - targets)
     scores = {
-        "mae": abs(residuals).mean(axis=0),
-        "rmse": np.sqrt((residuals**2).mean(axis=0)),
-        "mean_residual": residuals.mean(axis=0),  # above 0: predictions are too high
+        "name": names,
+        "mae": errors.mean(axis=0),
+        "mae_of_median": abs(targets - np.median(targets, axis=0)).mean(axis=0),
     }
-    step = 1 + len(targets) // _NUM_POINTS
+    step = len(targets) // _MAX_POINTS + 1
     report = {
         "task": "regression",
         "rows": len(targets),
-        "targets": _by_name(names, scores),
+        "targets": pd.DataFrame(scores).to_dict("records"),
         "true": targets[::step].T.tolist(),
         "predicted": values[::step].T.tolist(),
     }
+    report["summary"] = "; ".join(map(_value_summary, report["targets"]))
     deviation = targets.std(axis=0)
     deviation[deviation == 0] = 1
-    errors = abs(residuals) / deviation
-    worst = _worst(np.arange(len(targets)), errors.max(axis=1))
-    target = errors[worst].argmax(axis=1)
-    true = targets[worst, target]
-    predicted = values[worst, target]
-    columns = {"row": worst, "true": true, "predicted": predicted}
+    errors /= deviation
+    rows = np.argsort(-errors.max(axis=1), kind="stable")
+    target = errors[rows].argmax(axis=1)
+    worst = {"row": rows, "true": targets[rows, target], "predicted": values[rows, target]}
     if len(names) > 1:
-        columns["target"] = np.array(names)[target]
-    summary = f"the worst row has target {true[0]:.6g} and prediction {predicted[0]:.6g}"
-    return Mistakes(summary, report, columns)
+        worst["target"] = np.array(names)[target]
+    return Mistakes(report, pd.DataFrame(worst))
+
+
+def _value_summary(target: Mapping[str, Any]) -> str:
+    """Return the mean error of a target, beside that of a constant answer."""
+    error = digits(target["mae"])
+    guess = digits(target["mae_of_median"])
+    return f"misses {target['name']} by {error} on average, always guessing the median by {guess}"
 
 
 def calibration(probabilities: Array, targets: Array) -> Report:
@@ -167,23 +172,22 @@ def calibration(probabilities: Array, targets: Array) -> Report:
         targets: Classes (N,) or labels (N, C).
     """
     if targets.ndim == 2:
-        is_true = targets.ravel() > 0.5
-        probabilities = probabilities.ravel()
+        is_true = targets > 0.5
     elif probabilities.shape[1] == 2:
         is_true = targets == 1
         probabilities = probabilities[:, 1]
     else:
         is_true = targets == probabilities.argmax(axis=1)
         probabilities = probabilities.max(axis=1)
-    bins = np.ceil(probabilities * _NUM_BINS).clip(1)
-    _, number, counts = np.unique(bins, return_inverse=True, return_counts=True)
-    frequency = np.bincount(number, is_true) / counts
-    probability = np.bincount(number, probabilities) / counts
+    rows = pd.DataFrame({"probability": probabilities.ravel(), "frequency": is_true.ravel()})
+    bins = rows.groupby(np.ceil(rows["probability"] * _NUM_BINS).clip(1))
+    means = bins.mean()
+    distances = abs(means["frequency"] - means["probability"])
     return {
-        "probability": probability.tolist(),
-        "frequency": frequency.tolist(),
-        "count": counts.tolist(),
-        "error": float(np.average(abs(frequency - probability), weights=counts)),
+        "probability": means["probability"].tolist(),
+        "frequency": means["frequency"].tolist(),
+        "count": bins.size().tolist(),
+        "error": float(np.average(distances, weights=bins.size())),
     }
 
 
@@ -198,28 +202,29 @@ def _roc(probabilities: Array, targets: Array) -> list[Any]:
     return shares
 
 
-def _scores(
-    hits: Array,
-    predicted: Array,
-    support: Array,
-    names: Names,
-) -> list[Any]:
-    """Return the scores of each class, which are scikit-learn's: its import takes a second."""
-    columns = {
+def _report(is_true: Array, is_predicted: Array, names: Names) -> Report:
+    """Return the scores of each class, which are scikit-learn's: its import takes a second.
+
+    Truth and predictions are (N, C).
+    """
+    support = is_true.sum(axis=0)
+    num_predicted = is_predicted.sum(axis=0)
+    hits = (is_true & is_predicted).sum(axis=0)
+    scores = {
+        "name": names,
         "support": support,
-        "precision": hits / np.maximum(predicted, 1),
+        "precision": hits / np.maximum(num_predicted, 1),
         "recall": hits / np.maximum(support, 1),
-        "f1": 2 * hits / np.maximum(predicted + support, 1),
+        "f1": 2 * hits / np.maximum(num_predicted + support, 1),
     }
-    return _by_name(names, columns)
+    return {
+        "rows": len(is_true),
+        "wrong": int((is_true != is_predicted).any(axis=1).sum()),
+        "classes": pd.DataFrame(scores).to_dict("records"),
+    }
 
 
-def _by_name(names: Names, columns: dict[str, Array]) -> list[Any]:
-    """Return a dictionary per name, which has the name's value of each column."""
-    return list(pd.DataFrame({"name": names, **columns}).to_dict("records"))
-
-
-def _worst(rows: Array, errors: Array) -> Array:
-    """Return some rows, those with the largest errors first."""
-    order = np.argsort(-errors[rows], kind="stable")
-    return rows[order]
+def _worst(columns: dict[str, Array], is_wrong: Array) -> pd.DataFrame:
+    """Return the wrong rows, those whose truth is the least probable first."""
+    worst = pd.DataFrame(columns)[is_wrong]
+    return worst.sort_values("probability", kind="stable", ignore_index=True)

@@ -211,7 +211,8 @@ class RunRecorder(Callback):
             **scores,
             "rows": data and len(data.examples("test")),
             "checkpoint": trainer.ckpt_path and Path(trainer.ckpt_path).name,
-            "classes": self.mistakes.classes,
+            "summary": self.mistakes.report.get("summary", ""),
+            "classes": self.mistakes.report.get("classes", []),
             "baselines": baselines and {"this model": own, **baselines},
         }
         if self.run is not None:

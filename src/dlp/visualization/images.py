@@ -30,7 +30,7 @@ def image_grid(
     rows = math.ceil(len(images) / columns)
     height, width = images.shape[2:]
     row_inches = inches * height / width + 0.3
-    figure = Figure(figsize=(inches * columns, row_inches * rows), layout="tight")
+    figure = Figure(figsize=(inches * columns, row_inches * rows), layout="tight", facecolor="none")
     panels = figure.subplots(rows, columns, squeeze=False).flatten()
     for axes in panels:
         axes.set_axis_off()
@@ -38,7 +38,7 @@ def image_grid(
     for axes, image in zip(panels, pixels, strict=False):
         axes.imshow(image, cmap="gray", vmin=0, vmax=1)
     for axes, title in zip(panels, titles, strict=False):
-        axes.set_title(title, fontsize=9, parse_math=False)
+        axes.set_title(title, fontsize=9, color="grey", parse_math=False)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Figures of mistakes: confusion matrix, reliability diagram, residuals."""
+"""Figures of mistakes: confusion matrix, ROC curve, reliability diagram, predicted values."""
 
 from typing import Any
 
@@ -13,10 +13,10 @@ _REFERENCE: dict[str, Any] = {"color": "grey", "linestyle": "--"}
 
 
 def draw_mistakes(mistakes: Mistakes) -> dict[str, Figure]:
-    """Draw ``residuals`` of values; of classes ``reliability``, ``confusion`` and ``roc``."""
+    """Draw ``values`` over the true ones; of classes ``reliability``, ``confusion``, ``roc``."""
     report = mistakes.report
     if report["task"] == "regression":
-        return {"residuals": draw_residuals(report)}
+        return {"values": draw_values(report)}
     figures = {"reliability": draw_reliability(report["calibration"])}
     if "confusion" in report:
         figures["confusion"] = draw_confusion(report)
@@ -34,26 +34,17 @@ def draw_confusion(report: Report) -> Figure:
     is_numbered = len(names) <= _MAX_NUMBERED
     cell = 0.55 if is_numbered else 0.12  # inches
     side = 2.7 + cell * len(names)
-    figure = Figure(figsize=(side + 0.9, side), layout="constrained")
+    figure = Figure(figsize=(side, side), layout="constrained")
     axes = figure.subplots()
     # The square root makes one confusion in a hundred visible.
-    image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 1))
+    axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 1))
     axes.set_xticks(range(len(names)), names, fontsize=8, rotation=90)
     axes.set_yticks(range(len(names)), names, fontsize=8)
-    axes.set(xlabel="predicted", ylabel="true")
-    if is_numbered:
-        for (row, column), count in np.ndenumerate(counts):
-            colour = "white" if shares[row, column] > 0.3 else "black"
-            axes.text(
-                column,
-                row,
-                f"{count:,}",
-                ha="center",
-                va="center",
-                color=colour,
-            )
-    figure.colorbar(image, ax=axes, shrink=0.7, label="share of the true class")
-    figure.suptitle(f"{report['wrong']:,} of {report['rows']:,} rows are wrong")
+    title = f"{report['wrong']:,} of {report['rows']:,} rows are wrong"
+    axes.set(xlabel="predicted", ylabel="true", title=title)
+    for (row, column), count in np.ndenumerate(counts) if is_numbered else ():
+        colour = "white" if shares[row, column] > 0.3 else "black"
+        axes.text(column, row, f"{count:,}", ha="center", va="center", color=colour)
     return figure
 
 
@@ -86,26 +77,18 @@ def draw_reliability(calibration: Report) -> Figure:
     return figure
 
 
-def draw_residuals(report: Report) -> Figure:
-    """Draw predicted over true values and the distribution of residuals, a row per target."""
+def draw_values(report: Report) -> Figure:
+    """Draw predicted over true values, a panel per target."""
     targets = report["targets"]
-    figure = Figure(figsize=(9.6, 4.2 * len(targets)), layout="constrained")
-    grid = figure.subplots(len(targets), 2, squeeze=False)
-    for number, target in enumerate(targets):
-        true = np.array(report["true"][number])
-        predicted = report["predicted"][number]
-        name = _short(target["name"])
-        points, bars = grid[number]
-        points.scatter(true, predicted, 16, alpha=0.6, linewidth=0)
-        points.axline((true[0], true[0]), slope=1, **_REFERENCE)
-        points.set(xlabel=f"{name}, true", ylabel=f"{name}, predicted")
-        bars.hist(predicted - true, bins=30, alpha=0.6)
-        bars.axvline(0, **_REFERENCE)
-        title = f"MAE {target['mae']:.4g}, mean residual {target['mean_residual']:.4g}"
-        bars.set(xlabel=f"{name}, predicted - true", ylabel="rows", title=title)
-    for axes in figure.axes:
+    figure = Figure(figsize=(4.6 * len(targets), 4.6), layout="constrained")
+    panels = figure.subplots(1, len(targets), squeeze=False)[0]
+    for number, axes in enumerate(panels):
+        true = report["true"][number]
+        name = _short(targets[number]["name"])
+        axes.scatter(true, report["predicted"][number], 16, alpha=0.6, linewidth=0)
+        axes.axline((true[0], true[0]), slope=1, **_REFERENCE)
+        axes.set(xlabel=f"{name}, true", ylabel=f"{name}, predicted")
         axes.locator_params(axis="x", nbins=6)  # labels of large values are long
-    figure.suptitle(f"{report['rows']:,} rows")
     return figure
 
 
