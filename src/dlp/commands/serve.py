@@ -1,18 +1,17 @@
 """Command ``serve``: a trained model over HTTP, and a page to try it."""
 
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Annotated, Any
 
-import numpy as np
+import pandas as pd
 from PIL import Image
 
-from dlp.errors import InputError, check_range, extra
+from dlp.errors import check_range, extra
 from dlp.inference.predictor import Predictor, exported_file
-from dlp.runs.folder import Run, checkpoints_of
+from dlp.runs.folder import Run, checkpoints_of, run_of
 
 with extra("serve"):
     import uvicorn
@@ -25,6 +24,15 @@ with extra("serve"):
 _MAX_BYTES = 10_000_000
 _MAX_ROWS = 1000  # of files Starlette takes as many
 _MAX_EXPLAINED = 16
+_ERRORS = (
+    HTTPException,
+    RequestValidationError,
+    ValueError,  # of rows, as those that follow
+    TypeError,
+    LookupError,
+    OverflowError,
+    RecursionError,
+)
 _ACCEPTED = "POST /predict, /explain take JSON {rows: [...]}, or files of images, up to 10 MB."
 
 
@@ -40,35 +48,35 @@ def serve(run: str, host: str = "127.0.0.1", port: int = 8000) -> None:
     hosts = [host, f"[{host}]", "127.0.0.1", "localhost"]
     if host in ("0.0.0.0", "::"):
         hosts = ["*"]
-    facts: dict[str, Any] = {"run": run}
-    if exported_file(run) is not None:
+    file = exported_file(run)
+    if file is not None:
         predictor = Predictor.load(run)
     else:
-        from dlp.commands.report import run_sentence
         from dlp.runs.restoring import load_predictor  # an export needs no torch
 
+        file = checkpoints_of(run)[0]
         predictor = load_predictor(run)
-        record = Run(checkpoints_of(run)[0].absolute().parents[1])
-        facts["run"] = str(record.folder)
-        facts["data"] = record.results().get("data")
-        facts["quality"] = run_sentence(record)
-    api = app(predictor, hosts, facts)
+    api = app(predictor, hosts, _facts(run, run_of(file)))
     config = uvicorn.Config(api, host, port, limit_concurrency=64, timeout_graceful_shutdown=3)
-    server = uvicorn.Server(config)
-    try:
-        server.run()
-    except SystemExit as error:
-        if server.started:  # ended by a signal
-            raise
-        raise InputError(
-            f"cannot listen at {host}:{port}; give another --port or --host."
-        ) from error
+    uvicorn.Server(config).run()
+
+
+def _facts(run: str, record: Run | None) -> dict[str, Any]:
+    """Return what the page shows of a run, or of a model outside of a run."""
+    if record is None:
+        return {"run": run}
+    results = record.results()
+    return {
+        "run": str(record.folder),
+        "data": results.get("data"),
+        "quality": results.get("test", {}).get("summary"),
+    }
 
 
 def app(
     predictor: Predictor,
     hosts: Sequence[str] = ("*",),
-    facts: Mapping[str, Any] | None = None,
+    facts: dict[str, Any] | None = None,
 ) -> FastAPI:
     """Return the application that serves a model.
 
@@ -77,21 +85,13 @@ def app(
         hosts: Names of the server, against pages that rebind theirs to it; `*` is any name.
         facts: ``run``, ``data`` and ``quality`` of the model, which the page shows.
     """
-    rows_errors = (ValueError, TypeError, LookupError, OverflowError, RecursionError)
-    handlers: Any = dict.fromkeys((HTTPException, RequestValidationError, *rows_errors), _refuse)
     api = FastAPI(
         title="dlp",
-        exception_handlers=handlers,
+        exception_handlers=dict.fromkeys(_ERRORS, _refuse),
         max_body_size=_MAX_BYTES,
         docs_url=None,  # FastAPI's pages of documentation load foreign scripts
         redoc_url=None,
     )
-    Image.MAX_IMAGE_PIXELS = 40_000_000  # twice as many are an error: a small file may hold more
-    lock = Lock()
-    body = Body(embed=True, min_length=1, max_length=_MAX_ROWS)
-    if predictor.reader.form == "file":
-        body = Depends(_contents)
-    rows_type = Annotated[list[Any], body]
     api.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
 
     @api.get("/")
@@ -100,20 +100,37 @@ def app(
 
     @api.get("/schema")
     def schema() -> dict[str, Any]:
-        spec = predictor.spec
-        schema = {name: spec.inputs.get(name) for name in ("kind", "tokens", "fit", "shape")}
-        return schema | {
-            "form": predictor.reader.form,
-            "columns": predictor.reader.fields(),
-            "classes" if spec.answer.task else "targets": spec.answer.names,
-            "coverage": spec.answer.coverage,
-            "card": asdict(spec.card),
-            **(facts or {}),
-        }
+        return _schema(predictor) | (facts or {})
 
     @api.get("/health")
     def health() -> dict[str, str]:
         return {"status": "ok"}
+
+    _add_answers(api, predictor)
+    return api
+
+
+def _schema(predictor: Predictor) -> dict[str, Any]:
+    """Return the inputs and outputs of a model."""
+    spec = predictor.spec
+    schema = {name: spec.inputs.get(name) for name in ("kind", "tokens", "fit", "shape")}
+    return schema | {
+        "form": predictor.reader.form,
+        "columns": predictor.reader.fields(),
+        "classes" if spec.answer.task else "targets": spec.answer.names,
+        "coverage": spec.answer.coverage,
+        "card": spec.card,
+    }
+
+
+def _add_answers(api: FastAPI, predictor: Predictor) -> None:
+    """Add ``/predict`` and ``/explain``, whose requests wait for each other."""
+    Image.MAX_IMAGE_PIXELS = 40_000_000  # twice as many are an error: a small file may hold more
+    lock = Lock()
+    body = Body(embed=True, min_length=1, max_length=_MAX_ROWS)
+    if predictor.reader.form == "file":
+        body = Depends(_contents)
+    rows_type = Annotated[list[Any], body]
 
     @api.post("/predict")
     def predict(rows: rows_type) -> dict[str, Any]:
@@ -126,17 +143,16 @@ def app(
     def explain(rows: rows_type) -> dict[str, Any]:
         if len(rows) > _MAX_EXPLAINED:  # a text takes a tenth of a second
             raise ValueError(f"explain takes at most {_MAX_EXPLAINED} rows, not {len(rows)}.")
-        explanations = []
-        for row in rows:
-            with lock:
-                reasons = predictor.explain(row)
-            if isinstance(reasons, np.ndarray):  # a map of pixels
-                explanations.append(reasons.tolist())
-            else:
-                explanations.append(reasons.to_dict("records"))
+        with lock:
+            explanations = [_plain(predictor.explain(row)) for row in rows]
         return {"explanations": explanations}
 
-    return api
+
+def _plain(reasons: Any) -> list[Any]:
+    """Return the lines of a table of reasons, or the rows of a map of pixels."""
+    if isinstance(reasons, pd.DataFrame):
+        return reasons.to_dict("records")
+    return list(reasons.tolist())
 
 
 def _contents(file: list[UploadFile]) -> list[bytes]:
