@@ -9,7 +9,7 @@ def test_a_page_shows_scores_figures_data_and_the_config_of_a_run(fitted):
     assert page.count("data:image/png;base64,") == 4  # curves, confusion, reliability, roc
     assert "<td>this model</td>" in page
     assert re.search(r"<p>finds \d+ of 12 “yes” and is right in", page)
-    assert ">majority class<" in page
+    assert ">commonest class in training<" in page
     assert re.search(r">train \d+, val \d+, test 24<", page)
     assert ">number 2, category 1<" in page
     assert "TableDataModule" in page
@@ -18,12 +18,13 @@ def test_a_page_shows_scores_figures_data_and_the_config_of_a_run(fitted):
 
 def test_names_and_texts_of_people_are_escaped(fitted):
     run = fitted / "runs/points/version_0"
-    (run / "worst.csv").write_text("<b>,input\n0,<b>alert(1)</b>\n", encoding="utf-8")
+    (run / "worst.csv").write_text("<b>,input\n0,<b>alert(1)</b>" + 500 * "x", encoding="utf-8")
     test = {"summary": 'finds 1 of 2 “<b>"x"”', "classes": [{"name": '<b>"x"', "recall": 0.5}]}
     results = {"data": {"target": "<b>"}, "test": test}
     (run / "results.json").write_text(json.dumps(results), encoding="utf-8")
     page = main(["report", "points", "--output", "page.html"]).read_text("utf-8")
     assert "<b>" not in page
+    assert f">&lt;b&gt;alert(1)&lt;/b&gt;{485 * 'x'} …<" in page
     assert page.count("&lt;b&gt;") == 7
 
 

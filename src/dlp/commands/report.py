@@ -16,7 +16,7 @@ from dlp.files import write_text
 from dlp.runs.folder import Run, find_runs
 
 _MAX_ROWS = 50
-_MAX_LETTERS = 500  # of a cell
+_LONG = r"(?s)(.{500}).+"
 _WORDS = {
     "acc": "accuracy",
     "auroc": "area under ROC",
@@ -24,6 +24,7 @@ _WORDS = {
     "index": "row",
     "lead": "error smaller by",
     "mae": "mean error",
+    "majority_class": "commonest class in training",
     "missing_cells": "missing cells in training",
     "name": "class",
     "nll": "log loss",
@@ -123,12 +124,11 @@ def _facts(facts: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def _html(table: pd.DataFrame) -> str:
-    """Return the first rows of a table, if it has any."""
+    """Return the first rows of a table, if it has any, and the beginnings of long texts."""
     if table.empty:
         return ""
-    rows = table.head(_MAX_ROWS).rename(columns=_readable)
-    with pd.option_context("display.max_colwidth", _MAX_LETTERS):
-        text = rows.to_html(index=False, border=0, na_rep="", float_format=digits)
+    rows = table.head(_MAX_ROWS).rename(columns=_readable).replace(_LONG, r"\1 …", regex=True)
+    text = rows.to_html(index=False, border=0, na_rep="", float_format=digits)
     return f'<div class="scroll" tabindex="0">{text}</div>'
 
 
