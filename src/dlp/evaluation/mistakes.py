@@ -64,6 +64,7 @@ def class_mistakes(
     if threshold != 0.5:
         report["summary"] += f", at the threshold {threshold:.3g}"
     if len(names) == 2:
+        report["threshold"] = threshold
         report["roc"] = _roc(probabilities[:, 1], targets)
     rows = np.arange(len(targets))
     columns = {
@@ -103,6 +104,7 @@ def label_mistakes(
     report = {
         "task": "multilabel",
         **_report(has_label, predicted, names),
+        "threshold": threshold,
         "calibration": calibration(probabilities, targets),
     }
     report["summary"] = (
