@@ -108,13 +108,17 @@ def test_a_wide_target_is_learned_by_its_logarithm():
     assert content("t")["data"]["init_args"]["target_transform"] == "log"
 
 
-def test_a_folder_of_texts_is_read(tmp_path):
+@pytest.mark.parametrize(("repeats", "char_ngrams"), [(1, 4), (20, None)])
+def test_a_folder_of_texts_is_read_and_short_ones_by_characters_too(repeats, char_ngrams, tmp_path):
     for number in range(24):
         file = tmp_path / "notes" / ("pos" if number % 2 else "neg") / f"{number}.txt"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("a word or two of praise" if number % 2 else "no word of it at all")
+        text = "a word or two of praise" if number % 2 else "no word of it at all"
+        file.write_text(repeats * f"{text} ")
     main(["init", "notes"])
-    assert content("notes")["data"]["class_path"] == "TextDataModule"
+    data = content("notes")["data"]
+    assert data["class_path"] == "TextDataModule"
+    assert data["init_args"].get("char_ngrams") == char_ngrams
 
 
 def test_images_without_weights_at_hand_get_a_convnet(tmp_path, capsys, monkeypatch):

@@ -46,7 +46,12 @@ class TextReader(Reader):
             if not isinstance(text, str):
                 raise ValueError(f"a row is a text, not {row!r:.80}.")
             ids = [START]
-            tokens = tokenise(text, self.spec["tokens"], self.spec["ngrams"])
+            tokens = tokenise(
+                text,
+                self.spec["tokens"],
+                self.spec["ngrams"],
+                self.spec.get("char_ngrams", 0),  # not in models of 1.1
+            )
             ids += [self.ids.get(token, UNKNOWN) for token in tokens]
             ids = ids[: self.spec["max_length"]]
             if max(ids) <= UNKNOWN:
@@ -60,11 +65,18 @@ def without(text: str, word: str) -> str:
     return " ".join(other for other in tokenise(text) if other != word)
 
 
-def tokenise(text: str, tokens: str = "words", ngrams: int = 1) -> list[str]:
+def tokenise(
+    text: str,
+    tokens: str = "words",
+    ngrams: int = 1,
+    char_ngrams: int = 0,
+) -> list[str]:
     """Return the words of a text, or its characters, in lower case.
 
     Marks are between words, apostrophes belong to them. White space among characters is
-    ``\u2581``, which also joins the pairs of neighbours that ``ngrams=2`` adds.
+    ``\u2581``, which also joins the pairs of neighbours that ``ngrams=2`` adds. After them are, in
+    quotes, the n-grams of 2 to `char_ngrams` characters of each word and the blanks around it, as
+    in scikit-learn's ``char_wb``; a blank is ``\u2581``.
     """
     text = text.encode(errors="replace").decode()  # half an emoji
     text = unicodedata.normalize("NFC", text).lower()
@@ -72,9 +84,14 @@ def tokenise(text: str, tokens: str = "words", ngrams: int = 1) -> list[str]:
         singles = list(_JOINT.join(text.split()))
     else:
         singles = text.translate(_TO_WORDS).split()
-    if ngrams == 1:
-        return singles
-    terms = singles[:1]
-    for previous, token in pairwise(singles):
-        terms += [f"{previous}{_JOINT}{token}", token]
+    terms = singles
+    if ngrams == 2:
+        terms = singles[:1]
+        for previous, token in pairwise(singles):
+            terms += [f"{previous}{_JOINT}{token}", token]
+    padded = [f"{_JOINT}{word}{_JOINT}" for word in singles]
+    for size in range(2, char_ngrams + 1):
+        for word in padded:
+            starts = range(len(word) - size + 1)
+            terms += [f'"{word[start : start + size]}"' for start in starts]
     return terms

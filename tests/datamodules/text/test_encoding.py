@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from dlp.datamodules.rows import row_hashes
 from dlp.datamodules.text import encoding
@@ -96,8 +96,16 @@ def test_characters_keep_punctuation_and_one_sign_for_white_space():
     assert tokenise(" Ab\n\tc! ", "characters") == ["a", "b", "\u2581", "c", "!"]
 
 
-def corpus(texts, ngrams=1, tokens="words"):
-    return Texts.tokenise(texts, tokens, ngrams)
+@given(TEXT, st.integers(2, 5))
+def test_n_grams_of_characters_are_those_of_scikit_learn(text, longest):
+    words = tokenise(text)
+    ngrams = CountVectorizer(analyzer="char_wb", ngram_range=(2, longest)).build_analyzer()
+    expected = [f'"{ngram}"'.replace(" ", "\u2581") for ngram in ngrams(" ".join(words))]
+    assert sorted(tokenise(text, char_ngrams=longest)) == sorted(words + expected)
+
+
+def corpus(texts, ngrams=1, tokens="words", **char_ngrams):
+    return Texts.tokenise(texts, tokens, ngrams, **char_ngrams)
 
 
 def fitted(texts, *arguments, **keywords):
@@ -106,11 +114,12 @@ def fitted(texts, *arguments, **keywords):
     return encoder
 
 
-def dense(encoder, texts, ngrams=1, tokens="words"):
+def dense(encoder, texts, ngrams=1, tokens="words", **char_ngrams):
     """Return the matrix of texts, which the reader of an export gives to the bit."""
-    rows = encoder.transform(corpus(texts, ngrams, tokens))
+    rows = encoder.transform(corpus(texts, ngrams, tokens, **char_ngrams))
     matrix = rows[torch.arange(len(texts))].to_dense(encoder.input_shape[0]).numpy()
     spec = {**encoder.spec(), "num_words": matrix.shape[1], "tokens": tokens, "ngrams": ngrams}
+    spec |= char_ngrams  # models of 1.1 have none
     (counts,) = TextReader(spec)(texts)
     np.testing.assert_array_equal(WordWeights(spec)(torch.from_numpy(counts)), matrix)
     return matrix
@@ -175,11 +184,18 @@ def test_pairs_end_with_their_text_and_follow_their_first_word():
     assert encoder.ids(texts[:1])[0].tolist() == [1, 5, 6]
 
 
-def test_characters_of_all_kinds_are_read_as_in_training():
+@pytest.mark.parametrize("terms", [{"tokens": "characters"}, {"char_ngrams": 3}])
+def test_characters_of_all_kinds_are_read_as_in_training(terms):
     texts = ["Gut gut\u2019s STRASSE", "caf\u00e9 cafe\u0301 a-b\0", "\U0001f600\u597d", ""]
-    encoder = TextEncoder(40, 4, "sublinear_tfidf")
-    encoder.fit(corpus(texts, 2, "characters"))
-    assert dense(encoder, [*texts, "gut \u00f6de"], 2, "characters").any()
+    encoder = TextEncoder(40, 8, "sublinear_tfidf")
+    encoder.fit(corpus(texts, 2, **terms))
+    assert dense(encoder, [*texts, "gut \u00f6de"], 2, **terms).any()
+
+
+def test_an_n_gram_of_characters_weighs_a_third_of_a_word():
+    encoder = TextEncoder(None, encoding="tfidf")
+    encoder.fit(corpus(["ab"], char_ngrams=4))
+    assert encoder.idf[FIRST_WORD:] == [1] + 6 * [1 / 3]
 
 
 @pytest.mark.parametrize("name", ["multi_hot", "count", "tfidf"])

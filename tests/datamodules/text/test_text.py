@@ -117,7 +117,7 @@ def test_the_test_file_is_tested(reviews):
 )
 def test_words_of_a_script_without_spaces_are_advised_against(texts, tokens, is_said, capsys):
     rows = [(f"{text}{n}", n % 2) for n in range(9) for text in texts]
-    TextDataModule(write_csv("a.csv", rows), tokens=tokens).fit()
+    TextDataModule(write_csv("a.csv", rows), tokens=tokens, char_ngrams=4).fit()
     assert ("tokens: characters learns more" in capsys.readouterr().out) == is_said
 
 

@@ -58,6 +58,7 @@ class TextFiles:
     columns: Mapping[str, str]
     tokens: Tokens = "words"
     ngrams: int = 1
+    char_ngrams: int = 0
     task: str = "auto"
     drop_unlabelled: bool = False
     read_csv: Mapping[str, Any] | None = None
@@ -116,7 +117,7 @@ class TextFiles:
         for role, name in roles.items():
             columns[role] = pa.array(frame[name], from_pandas=True)
         del columns["text"]
-        return Texts.tokenise(texts.tolist(), self.tokens, self.ngrams, **columns)
+        return Texts.tokenise(texts.tolist(), self.tokens, self.ngrams, self.char_ngrams, **columns)
 
     def _frames(self) -> Frames:
         """Return the rows of each part; the index is the row number or the path of a text file."""

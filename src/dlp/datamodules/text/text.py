@@ -89,7 +89,10 @@ class BaseTextDataModule(SupervisedDataModule):
         if self.predict_texts is not None:
             if not self.predict_texts:
                 raise InputError("predict_texts has no text; give one or more.")
-            texts = Texts.tokenise(self.predict_texts, self.files.tokens, self.files.ngrams)
+            files = self.files
+            texts = Texts.tokenise(
+                self.predict_texts, files.tokens, files.ngrams, files.char_ngrams
+            )
             return self.examples_of(texts)
         if self.predict_path is None:
             return None
@@ -130,6 +133,7 @@ class BaseTextDataModule(SupervisedDataModule):
             "num_words": self.input_shape[0],
             "tokens": self.files.tokens,
             "ngrams": self.files.ngrams,
+            "char_ngrams": self.files.char_ngrams,
             "column": self.files.columns["text"],
             "read_csv": self.files.read_csv,
         }
@@ -138,11 +142,11 @@ class BaseTextDataModule(SupervisedDataModule):
 def _advise_characters(texts: Texts) -> None:
     """Say that texts are not of words, if they are in scripts without spaces between words."""
     sample = texts[:: len(texts) // 200 + 1]
-    letters = _UNSPACED.findall("".join(sample.raw()))
-    letters_per_token = len(letters) / max(1, len(sample.tokens()[0]))
-    if letters_per_token > 4:
+    text = " ".join(sample.raw())
+    letters_per_word = len(_UNSPACED.findall(text)) / max(1, len(text.split()))
+    if letters_per_word > 4:
         say(
-            f"a word has {letters_per_token:.0f} letters of a script without spaces; tokens: "
+            f"a word has {letters_per_word:.0f} letters of a script without spaces; tokens: "
             "characters learns more"
         )
 
@@ -167,6 +171,9 @@ class TextDataModule(BaseTextDataModule):
         tokens: Tokens of a text; ``characters`` are for scripts without spaces.
         ngrams: Length of the longest terms: 2 for pairs such as ``not good`` as well, which count
             as ids of a text.
+        char_ngrams: Length of the longest n-grams of characters in words, from 2 on, that are terms
+            too, such as ``"ness▁"``; 0 for none. They help with short texts, with spelling and
+            endings; TF-IDF gives them a third of their weight.
         **split: See `BaseTextDataModule`.
     """
 
@@ -185,6 +192,7 @@ class TextDataModule(BaseTextDataModule):
         id_column: str | None = None,
         tokens: Tokens = "words",
         ngrams: Literal[1, 2] = 1,
+        char_ngrams: int = 0,
         **split: Keywords[OwnTextArguments],
     ) -> None:
         labels = [label_column] if isinstance(label_column, str) else list(label_column)
@@ -192,7 +200,9 @@ class TextDataModule(BaseTextDataModule):
         columns = {role: name for role, name in roles.items() if name is not None}
         columns |= {f"label{number}": name for number, name in enumerate(labels)}
         super().__init__(
-            files=TextFiles(str(path), columns, tokens, ngrams, task, drop_unlabelled, read_csv),
+            files=TextFiles(
+                str(path), columns, tokens, ngrams, char_ngrams, task, drop_unlabelled, read_csv
+            ),
             targets=TargetEncoder(task, None, labels, positive_class),
             **split,
         )
