@@ -123,6 +123,12 @@ def test_a_text_without_its_strongest_words_is_less_sure(reviews):
     assert after < before
 
 
+def test_reasons_are_words_not_their_n_grams_of_characters(tmp_path):
+    data = text_data(tmp_path, num_words=None, char_ngrams=4)
+    predictor = predictor_of(data, SigmoidHead(), DenseNet(data.input_shape, 1))
+    assert set(predictor.explain("word6 word3")["word"]) == {"word6", "word3"}
+
+
 def test_an_exported_model_of_texts_refuses_to_explain(reviews):
     with pytest.raises(InputError, match="checkpoint"):
         Predictor(reviews.models).explain("word6")

@@ -16,7 +16,7 @@ from dlp.errors import InputError
 from dlp.files import save_figure, write_table
 from dlp.inference.explain import SPECIAL
 from dlp.modules.supervised import SupervisedModule
-from dlp.reader.text import without
+from dlp.reader.text import CHAR_NGRAM, without
 from dlp.runs.restoring import restore
 from dlp.visualization.layers import averaged_networks
 from dlp.visualization.words import word_weights
@@ -126,6 +126,7 @@ def _words(
     for number in classes:
         weights = totals[number, : len(words)] / num_texts[number]
         frame = pd.DataFrame({"word": words, "weight": weights, "class": names[number]})
+        frame = frame[~frame["word"].str.match(CHAR_NGRAM)]  # they say little to people
         frame = frame.sort_values("weight", ascending=False)
         frames += [frame.head(count), frame.tail(count)]
     return pd.concat(frames, ignore_index=True), "weight for the class"

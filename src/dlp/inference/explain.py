@@ -9,7 +9,7 @@ from dlp.datamodules.tables.rows import single_row
 from dlp.errors import InputError
 from dlp.inference.trained import encoder_of
 from dlp.reader.answer import decide
-from dlp.reader.text import tokenise, without
+from dlp.reader.text import CHAR_NGRAM, tokenise, without
 from dlp.visualization.grad_cam import GradCAM
 from dlp.visualization.words import word_weights
 
@@ -84,7 +84,7 @@ def _words(
     row: Any,
     number: int,
 ) -> pd.DataFrame:
-    """Return the mean weight of each word over the models."""
+    """Return the mean weight of each word over the models, without n-grams of characters."""
     weights = []
     for model, network, inputs in predictor.networks_with_inputs(row):
         names = np.array(SPECIAL + model.spec.inputs["words"], object)
@@ -92,7 +92,7 @@ def _words(
         values = word_weights(network, inputs, number)[0, ids]
         weights.append(pd.Series(values.numpy(), names[ids]))
     mean = pd.concat(weights, axis=1).fillna(0).mean(axis=1)
-    mean = mean.sort_values(key=abs, ascending=False)
+    mean = mean.filter(regex=f"^(?!{CHAR_NGRAM})").sort_values(key=abs, ascending=False)
     return mean.rename_axis("word").reset_index(name="weight")
 
 

@@ -15,6 +15,8 @@ from .rows import Reader, Spec
 START = 1
 UNKNOWN = 2
 FIRST_WORD = 4
+#: Beginning of n-grams of characters; other terms with a quote are shorter.
+CHAR_NGRAM = '"...'
 _JOINT = "\u2581"  # of pairs; of characters it is the space
 #: ASCII's marks, then quotes, dashes and marks of word processors and of other scripts.
 _MARKS = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'
@@ -89,9 +91,10 @@ def tokenise(
         terms = singles[:1]
         for previous, token in pairwise(singles):
             terms += [f"{previous}{_JOINT}{token}", token]
-    padded = [f"{_JOINT}{word}{_JOINT}" for word in singles]
-    for size in range(2, char_ngrams + 1):
-        for word in padded:
-            starts = range(len(word) - size + 1)
-            terms += [f'"{word[start : start + size]}"' for start in starts]
+    if char_ngrams:
+        padded = [f"{_JOINT}{word}{_JOINT}" for word in singles]
+        for size in range(2, char_ngrams + 1):
+            for word in padded:
+                starts = range(len(word) - size + 1)
+                terms += [f'"{word[start : start + size]}"' for start in starts]
     return terms
