@@ -98,3 +98,13 @@ def test_a_useless_column_adds_nothing_and_a_copied_one_shares(points):
     assert table["importance"][["cause", "copy"]].max() < table["importance"]["other"]
     written = pd.read_csv("runs/points/version_0/visualize/importance.csv")
     assert written["column"].tolist() == table.index.tolist()
+
+
+def test_words_are_listed_without_their_n_grams_of_characters():
+    texts = [f"{'un' * (n % 2)}happy people" for n in range(60)]
+    pd.DataFrame({"text": texts, "label": [0, 1] * 30}).to_csv("notes.csv", index=False)
+    main(["init", "notes.csv", "--text_column", "text", "--target", "label"])
+    main(["fit", "--config", "notes.yaml", "--trainer.max_epochs", "1"])
+    words = main(["visualize", "importance", "notes"])["word"]
+    assert "unhappy" in set(words)
+    assert not words.str.startswith('"').any()

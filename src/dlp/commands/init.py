@@ -108,7 +108,7 @@ def init(
     arguments = {**settled.args, "task": task, "head": task}
     train = module.labelled.parts["train"]
     if kind == "texts" and median(train.inputs.tokens()[1]) < 200:  # words and pairs
-        arguments["char_ngrams"] = 4  # longer ones take twice the time and lose
+        arguments["char_ngrams"] = 4  # longer ones take time and gain nothing
     if task == "regression":
         arguments["loss"] = "mae"
         if kind == "table" and 0 < _WIDE_RANGE * train.targets.min() < train.targets.max():
