@@ -59,11 +59,11 @@ def test_fitted_models_beat_guesses_that_they_can_beat(head):
     assert all(sign * scores[metric] > best for scores in fitted.values())
 
 
-def test_tables_with_categories_and_holes_are_fitted():
-    generator = np.random.default_rng(0)
-    frame = pd.DataFrame({"x": generator.normal(size=200), "kind": ["a", "b"] * 100})
-    frame["y"] = np.where((frame["kind"] == "a") ^ (frame["x"] > 2), "yes", "no")
-    frame.loc[::20, "x"] = np.nan
+def test_tables_with_categories_dates_and_holes_are_fitted():
+    x = np.random.default_rng(0).normal(size=200)
+    frame = pd.DataFrame({"day": pd.to_datetime(9000 * x, unit="D"), "kind": ["a", "b"] * 100})
+    frame["y"] = np.where(x + 2 * (frame["kind"] == "a") > 1, "yes", "no")
+    frame.loc[::20, "day"] = pd.NaT
     data = TableDataModule(frame, target="y", missing="mean", test_size=0.25)
     model = DenseModule(data.input_shape, data.num_outputs, "sigmoid")
     assert all(scores["acc"] > 0.9 for scores in fitted_scores(model, data, "test").values())

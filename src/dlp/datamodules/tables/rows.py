@@ -59,10 +59,12 @@ class TableRows(Rows):
         return records(self.frame)
 
     def features(self) -> pd.DataFrame:
-        """Return the data frame of numbers, categories and texts; booleans are numbers."""
+        """Return numbers, categories and texts as a data frame; booleans and dates are numbers."""
         types = dict.fromkeys(self.frame.select_dtypes("bool"), "float")
         types |= dict.fromkeys(self.frame.select_dtypes("str"), "category")
         frame = self.frame.astype(types | dict.fromkeys(self.texts, "str"))
+        for name in frame.select_dtypes(["datetime", "datetimetz"]):
+            frame[name] = pd.DatetimeIndex(frame[name]).to_julian_date()
         return frame.fillna(dict.fromkeys(self.texts, ""))
 
     def baselines(self, linear: Estimator, boosting: Estimator) -> Estimators:
