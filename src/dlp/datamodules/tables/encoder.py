@@ -13,7 +13,14 @@ import torch
 
 from dlp.console import say
 from dlp.datamodules.rows import Array, Encoder, PlainValues, StoredRows
-from dlp.datamodules.tables.columns import EncodedTable, Missing, Scale, Scaling, TableFeatures
+from dlp.datamodules.tables.columns import (
+    CALENDAR,
+    EncodedTable,
+    Missing,
+    Scale,
+    Scaling,
+    TableFeatures,
+)
 from dlp.datamodules.tables.features import FeatureTransformer
 from dlp.datamodules.tables.kinds import check_inputs, is_date, is_numeric_or_date
 from dlp.datamodules.tables.rows import TableRows, check_columns
@@ -29,7 +36,9 @@ _DAY = np.timedelta64(1, "D")
 
 
 class TableEncoder(Encoder):
-    """Encoder of a table: numeric columns filled and scaled, one-hot categories, words, bins.
+    """Encoder of a table: numbers filled and scaled, one-hot categories, words, bins, calendar.
+
+    A date is the number of its day, and its weekday and place in the year.
 
     A column that is constant in training is left out of the matrix, and a category unseen in
     training becomes zeros; a line names both. A missing category is a category of its own, a
@@ -77,6 +86,7 @@ class TableEncoder(Encoder):
         self.indicators: list[str] = []
         self.categories: dict[str, list[str]] = {}
         self.dates: list[str] = []
+        self.calendar: list[str] = []  # dates that are inputs
         self.typical: dict[str, float | str] = {}
         self.ranges: dict[str, list[float]] = {}
 
@@ -132,6 +142,7 @@ class TableEncoder(Encoder):
             scale = Scale.fit(self._numbers(column), self.missing, self.scaling, self.bins)
             if scale is not None:
                 self.scales[name] = asdict(scale)
+                self.calendar += [name] * is_date(column)
             if self.indicator and column.isna().nunique() == 2:
                 self.indicators.append(name)
             return name in self.scales or name in self.indicators
@@ -152,6 +163,8 @@ class TableEncoder(Encoder):
         for name, scale in self.scales.items():
             for place in range(1, len(scale["edges"])):
                 names.append(f"{name} bin {place}")
+        for name in self.calendar:
+            names += [f"{name} calendar {place}" for place in range(CALENDAR)]
         return names
 
     def transform(self, rows: TableRows) -> StoredRows:
@@ -242,7 +255,7 @@ class TableEncoder(Encoder):
     def state(self) -> PlainValues:
         """Return what was learned as plain values."""
         names = ["missing", "scales", "indicators", "categories", "texts", "dates"]
-        names += ["typical", "ranges"]
+        names += ["calendar", "typical", "ranges"]
         state = {name: getattr(self, name) for name in names}
         state["features"] = self.features and self.features.state()
         return state
