@@ -94,12 +94,14 @@ def test_a_config_is_not_overwritten(houses, fails):
     assert content("second")["data"]["init_args"]["target"] == "preis"
 
 
-def test_a_rare_class_is_the_one_to_find_and_seen_by_a_metric():
-    write_csv("x,y", [f"{n * 37 % 11}.5,{'yes' if n % 9 == 0 else 'no'}" for n in range(180)])
+@pytest.mark.parametrize(("num_rows", "bins"), [(180, 0), (5400, 8)])
+def test_a_rare_class_is_the_one_to_find_and_seen_by_a_metric(num_rows, bins):
+    write_csv("x,y", [f"{n * 37 % 11}.5,{'yes' if n % 9 == 0 else 'no'}" for n in range(num_rows)])
     main(["init", "t.csv", "--target", "y"])
     assert content("t")["data"]["init_args"]["positive_class"] == "yes"
     assert content("t")["model"]["init_args"]["metrics"] == ["acc", "auroc"]
-    assert content("t")["trainer"]["max_epochs"] == 15
+    assert content("t")["data"]["init_args"]["bins"] == bins
+    assert content("t")["trainer"]["max_epochs"] == (60 if bins else 15)
 
 
 def test_a_wide_target_is_learned_by_its_logarithm():

@@ -24,6 +24,7 @@ from dlp.modules.pretrained import Backbone
 _MIN_ROWS = 50
 _RARE = 2 / 3  # of an equal share
 _WIDE_RANGE = 100
+_BINS_OF_CLASSES = 8
 #: Tables of classes with fewer rows overfit after few epochs.
 _FEW_ROWS_OF_CLASSES = 3000
 _SHORT_TRAINING = {
@@ -116,6 +117,7 @@ def init(
             arguments["target_transform"] = "log"
     elif task == "classification":
         arguments |= _for_classes(module, positive_class)
+        arguments["bins"] = _BINS_OF_CLASSES
         if kind == "table" and len(train) < _FEW_ROWS_OF_CLASSES:
             arguments |= _SHORT_TRAINING
     if weights is not None:
