@@ -48,6 +48,7 @@ quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": 
 
 # %% tags=["hide"]
 from dlp import modules
+from dlp.modules.heads import HEADS
 
 outputs = torch.tensor([[1.0, -2.0, 3.0]])
 sigmoid, softmax = outputs.sigmoid(), outputs.softmax(1)
@@ -59,9 +60,9 @@ table = {  # class: last activation of the outputs, losses with the default firs
     modules.BoundedRegressionHead: (sigmoid, ["mse", "bce"]),
 }
 names = ["sigmoid", "softmax", "multilabel", "regression", "bounded_regression"]
-assert [head_class.name for head_class in table] == names
+assert dict(zip(names, table, strict=True)) == HEADS
 for head_class, (answers, losses) in table.items():
-    head = head_class() if head_class.name == "sigmoid" else head_class(3)
+    head = head_class() if head_class is modules.SigmoidHead else head_class(3)
     predicted = head.predict(outputs[:, : head.num_logits])
     assert torch.allclose(predicted[:, -answers.shape[1] :], answers)
     assert list(head.losses) == losses

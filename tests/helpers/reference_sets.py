@@ -36,16 +36,20 @@ def write_all(folder):
 
 
 def write_imdb(folder):
-    """Write the parts of IMDB as the Parquet files of the Hub."""
-    import datasets
-
-    folder.mkdir(parents=True)
-    kinds = {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])}
     for part in ("train", "test"):
         texts = [f"a {'good' if row % 2 else 'bad'} film of {part} {row}" for row in range(40)]
-        table = {"text": texts, "label": [row % 2 for row in range(40)]}
-        rows = datasets.Dataset.from_dict(table, features=datasets.Features(kinds))
-        rows.to_parquet(folder / f"{part}-00000-of-00001.parquet")
+        write_reviews(folder, part, texts, [row % 2 for row in range(40)])
+
+
+def write_reviews(folder, part, texts, labels):
+    """Write a part of IMDB as the Parquet file of the Hub."""
+    import datasets
+
+    folder.mkdir(parents=True, exist_ok=True)
+    kinds = {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])}
+    table = {"text": texts, "label": labels}
+    rows = datasets.Dataset.from_dict(table, features=datasets.Features(kinds))
+    rows.to_parquet(folder / f"{part}-00000-of-00001.parquet")
 
 
 def write_mnist(folder, num_train=60):
@@ -86,12 +90,16 @@ def write_parquet(root, shards=1, named=True):
 
 
 def write_reuters(folder):
-    """Write wires of all topics as one SGML file in the archive; return its SHA-256."""
+    wires = [(topic, f"{topic} wire {n}") for n in range(15) for topic in CLASS_NAMES]
+    return write_wires(folder, wires)
+
+
+def write_wires(folder, wires):
+    """Write wires (topic, text) as one SGML file in the archive; return its SHA-256."""
     folder.mkdir(parents=True)
     elements = [
-        f"<REUTERS ><TOPICS><D>{topic}</D></TOPICS><BODY>{topic} wire {n}</BODY></REUTERS>"
-        for n in range(15)
-        for topic in CLASS_NAMES
+        f"<REUTERS ><TOPICS><D>{topic}</D></TOPICS><BODY>{text}</BODY></REUTERS>"
+        for topic, text in wires
     ]
     content = "\n".join(elements).encode("latin-1")
     with tarfile.open(folder / "reuters21578.tar.gz", "w:gz") as archive:
