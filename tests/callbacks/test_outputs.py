@@ -155,7 +155,7 @@ def test_a_rare_class_or_label_that_is_missed_has_a_remedy(y, tmp_path, capsys):
     probabilities = np.eye(4)[[0] * 10, : data.num_outputs] * (y.ndim == 1)
     outputs = {"rows": np.arange(10), "probabilities": probabilities, "targets": y[::2]}
     write_mistakes(tmp_path, data, "test", outputs, 0.5)
-    rare = {1: f"0% of {y.max()}", 2: "0% of 0"}[y.ndim]
+    rare = {1: f"0% of '{y.max()}'", 2: "0% of '0'"}[y.ndim]
     assert f"{rare} are found: try --model.class_weight" in capsys.readouterr().out
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from dlp.evaluation.mistakes import Mistakes
 
+#: A class is rare with fewer rows than this part of an equal share.
+RARE = 2 / 3
 _MAX_LISTED = 3  # classes whose scores are printed
 
 
@@ -144,15 +146,17 @@ def _say(report: Mapping[str, Any], folder: Path) -> None:
     """Print how good the model is, the scores of a few classes, and what helps a rare one."""
     say(f"mistakes: {report['summary']}; see {folder}")
     classes = report.get("classes", [])
-    for entry in classes if len(classes) <= _MAX_LISTED else []:
-        say(
-            f"{entry['name']} ({entry['support']:,} rows): precision {entry['precision']:.4g}, "
-            f"recall {entry['recall']:.4g}, f1 {entry['f1']:.4g}"
-        )
-    rare = [entry for entry in classes if 0 < entry["support"] < report["rows"] / 3]
+    if len(classes) <= _MAX_LISTED:
+        for entry in classes:
+            say(
+                f"{entry['name']} ({entry['support']:,} rows): precision {entry['precision']:.4g}, "
+                f"recall {entry['recall']:.4g}, f1 {entry['f1']:.4g}"
+            )
+    fewest = RARE * report["rows"] / max(1, len(classes))
+    rare = [entry for entry in classes if 0 < entry["support"] < fewest]
     missed = min(rare, key=lambda entry: entry["recall"], default={"recall": 1})
     if missed["recall"] < 0.5:
         say(
-            f"{missed['recall']:.0%} of {missed['name']} are found: try --model.class_weight "
+            f"{missed['recall']:.0%} of {missed['name']!r} are found: try --model.class_weight "
             "balanced or, of two classes, the threshold that dlp calibrate proposes"
         )

@@ -77,7 +77,7 @@ def calibrate(
             raise InputError("low and high are the ends of an interval; rename the target.")
     if threshold is not None:
         if answer.task != "binary":
-            raise InputError(f"--threshold is for two classes; {run} has none or others.")
+            raise InputError(f"--threshold is for head: sigmoid, of two classes, not for {run}.")
         answer = replace(answer, threshold=float(threshold))
     say(table.to_string(index=False, float_format="{:.4g}".format))
     for path, checkpoint in zip(paths, checkpoints, strict=True):
@@ -91,7 +91,7 @@ def calibrate(
         quantiles=answer.quantiles,
     )
     say(f"wrote the calibration into {', '.join(map(str, paths))}")
-    if answer.task == "binary" and threshold is None:
+    if answer.task == "binary" and threshold is None and len(np.unique(targets)) == 2:
         _propose_threshold(run, answer, part, scores[:, 1].numpy(), targets.numpy())
     return table
 
@@ -142,7 +142,7 @@ def _propose_threshold(
             f"{part}: threshold {threshold:.3g} finds {true:.0%} of {name}, and takes {false:.0%} "
             f"of {other} for {name}"
         )
-    say(f"next: dlp calibrate {run} --threshold {best:.3g}")
+    say(f"next: dlp calibrate {run} --threshold {best:.6g}")
 
 
 def _quantiles(answer: Answer, scores: Array, truth: Array, coverage: float) -> list[Any]:

@@ -11,6 +11,7 @@ import pandas as pd
 import yaml
 
 import dlp.datamodules
+from dlp.callbacks.mistakes import RARE
 from dlp.console import muted, say
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.tables.files import read_table
@@ -22,7 +23,6 @@ from dlp.lightning_cli.configs import config_folder
 from dlp.modules.pretrained import Backbone
 
 _MIN_ROWS = 50
-_RARE = 2 / 3  # of an equal share
 _WIDE_RANGE = 100
 _BINS_OF_CLASSES = 8
 #: Tables of classes with fewer rows overfit after few epochs.
@@ -153,7 +153,7 @@ def _for_classes(module: SupervisedDataModule, positive_class: str | None) -> Ar
         say(f"\nthe class to find is {found}; --positive_class names another")
         arguments = {"head": "sigmoid", "positive_class": found}
         metrics = ["acc", "auroc"]
-    if shares.min() < _RARE / len(shares):
+    if shares.min() < RARE / len(shares):
         arguments["metrics"] = metrics
     return arguments
 

@@ -36,10 +36,11 @@ def report(run: str, output: Path | None = None) -> Path:
     """Write one page of a run: a sentence, scores, mistakes, figures, data, config.
 
     Args:
-        run: Folder of the run, or the name of a config (its newest run).
+        run: Folder of the run, or of several, or the name of a config (the newest run).
         output: File of the page; None is ``report.html`` in the run's folder.
     """
-    record = find_runs(run, "config.yaml", "fit or crossval")[-1]
+    runs = find_runs(run, "config.yaml", "fit or crossval")
+    record = max(runs, key=lambda each: each.config.stat().st_mtime)
     page_path = output or record.folder / "report.html"
     with reading(record.folder, "a run"):
         page = _page(record)
@@ -88,9 +89,9 @@ def _tables(run: Run) -> dict[str, pd.DataFrame]:
         "calibration": pd.DataFrame(results.get("calibration")),
         "data": _facts({"date": results.get("date"), **(results.get("data") or {})}),
     }
-    own = {name: test[name] for name in test if name.startswith("test_")}
+    own = {name.removeprefix("test_"): test[name] for name in test if name.startswith("test_")}
     if own:
-        tables["scores"] = _by_row("model", test.get("baselines") or {"this model": own})
+        tables["scores"] = _by_row("model", {"this model": own} | (test.get("baselines") or {}))
     for name in ("worst", "suspects", "metrics"):
         path = run.folder / f"{name}.csv"
         if path.is_file():

@@ -115,8 +115,8 @@ def lead(head: Head, own: Array, others: Array, targets: Array) -> dict[str, flo
 
     Returns:
         ``lead``, by how much the mean error of the other is smaller (the share of wrong answers,
-        or the mean absolute error), and ``p_value``, of the sign test of the rows that differ (for
-        classes McNemar's exact test).
+        or the mean absolute error), and ``p_value`` of the one-sided sign test: how often as many
+        of the rows that differ would be better by chance.
     """
     from scipy.stats import binomtest  # it takes a second to import
 
@@ -128,7 +128,9 @@ def lead(head: Head, own: Array, others: Array, targets: Array) -> dict[str, flo
     gains: Any = pd.DataFrame(errors(own) - errors(others), dtype=float).mean(axis=1)
     num_better = int((gains > 0).sum())
     num_different = int((gains != 0).sum())
-    p_value = binomtest(num_better, num_different).pvalue if num_different else 1.0
+    p_value = 1.0
+    if num_different:
+        p_value = binomtest(num_better, num_different, alternative="greater").pvalue
     return {"lead": gains.mean(), "p_value": float(p_value)}
 
 

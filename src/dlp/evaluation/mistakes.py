@@ -65,6 +65,7 @@ def class_mistakes(
         report["summary"] += f", at the threshold {threshold:.3g}"
     if len(names) == 2:
         report["threshold"] = threshold
+    if len(names) == 2 and len(np.unique(targets)) == 2:
         report["roc"] = _roc(probabilities[:, 1], targets)
     rows = np.arange(len(targets))
     columns = {
@@ -194,8 +195,8 @@ def calibration(probabilities: Array, targets: Array) -> Report:
 
 
 def _roc(probabilities: Array, targets: Array) -> list[Any]:
-    """Return the shares of the rows of class 0 and of class 1 above each of some thresholds."""
-    cuts = np.quantile(probabilities, np.linspace(1, 0, _NUM_CUTS))
+    """Return the shares of the rows of class 0 and of class 1 from each of some thresholds on."""
+    cuts = np.append(np.inf, np.quantile(probabilities, np.linspace(1, 0, _NUM_CUTS)))
     shares = []
     for number in (0, 1):
         rows = np.sort(probabilities[targets == number])

@@ -65,7 +65,8 @@ def _columns(
         rows.append(row | {name: field["typical"]})
         lines.append((name, row[name], field["typical"]))
         if name in texts and isinstance(row[name], str):
-            for word in dict.fromkeys(tokenise(row[name])):
+            known = predictor.spec.inputs["categories"][name]
+            for word in set(tokenise(row[name])).intersection(known):
                 rows.append(row | {name: without(row[name], word)})
                 lines.append((name, word, ""))
     scores = predictor.scores(rows)[:, number]

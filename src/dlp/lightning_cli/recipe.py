@@ -13,6 +13,7 @@ from jsonargparse import Namespace
 from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar as AnyProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.plugins.io import CheckpointIO
 
 from dlp.callbacks import AtomicCheckpointIO, EpochSeed, ProgressBar
 from dlp.console import quiet, say
@@ -27,8 +28,10 @@ from dlp.modules.weights import read_file
 from dlp.runs.folder import checkpoint_of, run_of, runs_of
 from dlp.runs.recorder import RunRecorder
 
-#: Layers that wait longer for a second thread than it saves, measured on two cores.
+#: Layers of fewer units take longer on two threads than on one, measured on two cores.
 _FEW_UNITS = 256
+#: Torch's own number of threads.
+_NUM_THREADS = torch.get_num_threads()
 
 
 class Recipe(LightningCLI):
@@ -94,8 +97,8 @@ class Recipe(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Set the threads, and build nothing: a command calls the methods below."""
-        if self.config.threads or self._is_small():
-            torch.set_num_threads(self.config.threads or 1)
+        default = 1 if self._is_small() else _NUM_THREADS
+        torch.set_num_threads(self.config.threads or default)
         config = self.config.clone()
         config.run_dir = None
         for name in ("config", *inspect.signature(self.function).parameters):
@@ -234,7 +237,9 @@ class Recipe(LightningCLI):
             every += self.recorder.callbacks
             plugins = settings.get("plugins") or []
             plugins = plugins if isinstance(plugins, list) else [plugins]
-            settings["plugins"] = [*plugins, AtomicCheckpointIO()]
+            if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+                plugins = [*plugins, AtomicCheckpointIO()]
+            settings["plugins"] = plugins
         with naming("trainer"):
             return Trainer(**(settings | {"callbacks": every}))
 

@@ -89,6 +89,8 @@ def load_exported(path: Path) -> Model:
         session = onnxruntime.InferenceSession(path)
         names = [node.name for node in session.get_inputs()]
         content = json.loads(session.get_modelmeta().custom_metadata_map["dlp"])
+        if content["format"] == 1 and content["inputs"].get("categories"):
+            raise ValueError("its own predict.py reads it; export the run again")
         return Model(ModelSpec.from_dict(content), run)
     except Exception as error:  # a damaged file fails in many ways
         raise ValueError(f"{path} cannot be read as an exported model ({error!r}).") from error

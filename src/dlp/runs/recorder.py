@@ -205,15 +205,13 @@ class RunRecorder(Callback):
         scores = stage_scores(trainer, "test")
         say(f"test: {scores_text(scores)}")
         data = data_of(trainer)
-        own = {name.removeprefix("test_"): score for name, score in scores.items()}
-        baselines = self._compare(trainer, pl_module, "test", self.mistakes.outputs)
         test = {
             **scores,
             "rows": data and len(data.examples("test")),
             "checkpoint": trainer.ckpt_path and Path(trainer.ckpt_path).name,
             "summary": self.mistakes.report.get("summary", ""),
             "classes": self.mistakes.report.get("classes", []),
-            "baselines": baselines and {"this model": own, **baselines},
+            "baselines": self._compare(trainer, pl_module, "test", self.mistakes.outputs),
         }
         if self.run is not None:
             self.run.add_results(test=test)

@@ -209,7 +209,7 @@ class ImageFolderDataModule(SupervisedDataModule):
             try:
                 read_image(examples.inputs[row], asdict(self.image_format))
             except Exception as error:
-                reasons.append(f"{names[row]} ({error!r})")
+                reasons.append(f"{names[row]} ({error})")
         text = f"{len(rows):,} of {len(examples):,} images cannot be read: {', '.join(reasons)}"
         if self.on_corrupt == "error":
             raise InputError(

@@ -106,8 +106,8 @@ class TableEncoder(Encoder):
         """Learn features, fill values, scales, categories and a typical cell of each column."""
         frame = rows.frame
         self.typical = {name: _typical_cell(frame[name]) for name in map(str, frame)}
-        self.typical |= dict.fromkeys(self.texts, "")
-        for name, column in frame.select_dtypes("number").items():
+        self.typical |= {name: "" for name in self.texts if name in frame}
+        for name, column in frame.select_dtypes("number", exclude="timedelta").items():
             if column.count():
                 self.ranges[str(name)] = [float(column.min()), float(column.max())]
         if self.features is not None:
@@ -201,7 +201,7 @@ class TableEncoder(Encoder):
         table = rows.frame
         if self.features is not None:
             table = self.features.transform(table)
-        return TableRows(table, texts=self.texts)
+        return TableRows(table, texts=[name for name in self.texts if self.categories[name]])
 
     def _column(self, rows: TableRows, name: str) -> "pd.Series[Any]":
         """Return a column of the kind that it had in training, without missing cells if refused."""

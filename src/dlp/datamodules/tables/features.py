@@ -1,5 +1,6 @@
 """The user's own features: a class or a function from data frame to data frame."""
 
+import copy
 import inspect
 from collections.abc import Callable
 from pydoc import locate
@@ -75,7 +76,7 @@ def with_features(read: Read, transformer: FeaturesArgument | None, state: Plain
             f"the model was trained with features: {state['name']}, whose code a file cannot "
             "bring; Python alone takes it: Predictor.load(path, features=...)."
         )
-    features = FeatureTransformer(transformer)
+    features = FeatureTransformer(copy.deepcopy(transformer))  # each fold has another state
     features.load_state(state)
 
     def read_features(rows: Any) -> Any:

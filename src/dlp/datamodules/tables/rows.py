@@ -12,6 +12,7 @@ from dlp.console import say
 from dlp.datamodules.rows import Array, Estimator, Estimators, Indices, Rows
 from dlp.datamodules.tables.kinds import check_target, is_date, is_numeric_or_date
 from dlp.errors import InputError, check_choice, inline
+from dlp.reader.text import tokenise
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class TableRows(Rows):
         is_number = make_column_selector(dtype_include=np.number)
         is_category = make_column_selector(dtype_include="category")
         numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
-        words = [(CountVectorizer(binary=True), name) for name in self.texts]
+        words = [(CountVectorizer(analyzer=tokenise, binary=True), name) for name in self.texts]
         spread = make_column_transformer(
             (numbers, is_number), (OneHotEncoder(handle_unknown="ignore"), is_category), *words
         )

@@ -105,7 +105,13 @@ class TextFiles:
             if self.task == "classification":
                 frame[name] = frame[name].map(str, na_action="ignore")
         cells = frame[self.columns["text"]]
-        texts = cells.where(cells.notna(), "").astype(str)
+        others = cells[cells.notna() & ~cells.map(lambda cell: isinstance(cell, str))]
+        if len(others):
+            raise InputError(
+                f"{self.path} holds {others.iloc[0]!r:.40} in place of a text; give a column of "
+                "texts."
+            )
+        texts = cells.fillna("")
         num_empty = (texts.str.strip() == "").sum()
         if num_empty == len(texts):
             raise InputError(f"{self.path} has no text.")

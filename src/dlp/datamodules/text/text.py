@@ -192,7 +192,7 @@ class TextDataModule(BaseTextDataModule):
         id_column: str | None = None,
         tokens: Tokens = "words",
         ngrams: Literal[1, 2] = 1,
-        char_ngrams: int = 0,
+        char_ngrams: Literal[0, 2, 3, 4, 5, 6] = 0,
         **split: Keywords[OwnTextArguments],
     ) -> None:
         labels = [label_column] if isinstance(label_column, str) else list(label_column)
