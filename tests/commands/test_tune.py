@@ -139,7 +139,7 @@ def test_a_space_from_which_nothing_can_be_drawn_is_refused(text, message):
 
 
 def test_a_place_that_cannot_be_opened_or_found_is_a_sentence():
-    with pytest.raises(InputError, match="cannot open nosql://"):
+    with pytest.raises(InputError, match=r"nosql://host/study cannot be read as a database"):
         open_storage("nosql://host/study")
     with pytest.raises(InputError, match="Did you mean 'imdb'"):
         read_space("imbd", "val_loss")

@@ -13,7 +13,7 @@ from filelock import FileLock
 from jsonargparse.typing import PositiveInt
 from lightning import Callback, LightningModule, Trainer
 
-from dlp.errors import InputError, extra, naming, unknown
+from dlp.errors import InputError, extra, naming, reading, unknown
 
 with extra("tune"):
     import optuna
@@ -22,7 +22,6 @@ with extra("tune"):
     from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
     from optuna.study import MaxTrialsCallback, Study
     from optuna.trial import FrozenTrial, Trial, TrialState
-    from sqlalchemy.exc import SQLAlchemyError
 
 from dlp.console import muted, say
 from dlp.datamodules.base import supervised_data
@@ -109,10 +108,8 @@ def open_storage(place: str) -> BaseStorage:
     """Open a database by its URL, or a journal file."""
     if "://" not in place:
         return JournalStorage(JournalFileBackend(place, JournalFileOpenLock(place)))
-    try:
+    with reading(place, "a database of studies"):
         return RDBStorage(place)
-    except (ImportError, SQLAlchemyError) as error:
-        raise InputError(f"storage: cannot open {place} ({error}).") from error
 
 
 def _train(recipe: Recipe, trial: Trial, args: list[str], mode: Mode, rows: str) -> float:

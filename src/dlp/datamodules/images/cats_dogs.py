@@ -15,7 +15,7 @@ from dlp.datamodules.images.folder import ImageArguments, ImageFolderDataModule,
 from dlp.datamodules.images.store import file_states
 from dlp.datamodules.rows import Indices
 from dlp.datamodules.splits import Size
-from dlp.errors import InputError
+from dlp.errors import reading
 from dlp.files import AnyPath, atomic_path, find_data_dir
 from dlp.hyperparameters import Keywords
 
@@ -68,13 +68,11 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
             return
         import datasets
 
-        try:
+        with reading(
+            self.path,
+            "cats and dogs, nor downloaded; set DLP_DATA_DIR, or put Kaggle's train there",
+        ):
             table = datasets.load_dataset("microsoft/cats_vs_dogs", split="train")
-        except Exception as error:  # of the Hub, the network and the disk
-            raise InputError(
-                f"the cats and dogs are not in {self.path} and cannot be downloaded ({error}). Set "
-                "DLP_DATA_DIR, or put Kaggle's folder train into that folder."
-            ) from error
         with atomic_path(self.path / "data" / "train-00000-of-00001.parquet") as temporary:
             table.cast_column("image", datasets.Image(decode=False)).to_parquet(temporary)
 
@@ -134,11 +132,6 @@ def _column(files: Sequence[Path], name: str) -> Any:
     import pyarrow as pa
     from pyarrow.parquet import ParquetFile
 
-    try:
+    with reading(files[0].parent, "microsoft/cats_vs_dogs; delete the folder and run again"):
         tables = [ParquetFile(file).read(columns=[name]) for file in files]
         return pa.concat_tables(tables)[0]
-    except (pa.ArrowException, IndexError) as error:
-        raise InputError(
-            f"{files[0].parent} does not hold microsoft/cats_vs_dogs: its Parquet files cannot be "
-            f"read or have no column {name}. Delete the folder and run again."
-        ) from error

