@@ -87,12 +87,15 @@ def _columns(
                 others[name] = table[name].map(partial(without, word=word), na_action="ignore")
                 rise = -minus_loss(encoder, others, targets) - least
                 words.append({"column": f"{name}: {word}", "importance": rise, "std": 0.0})
-    rises = result.importances
-    frame = pd.DataFrame({"column": table.columns, "importance": rises.mean(axis=1)})
-    frame["std"] = rises.std(axis=1, ddof=1)
-    frame = pd.concat([frame, pd.DataFrame(words)], ignore_index=True)
-    frame["note"] = ""
-    frame.loc[frame["importance"] <= 2 * frame["std"], "note"] = "adds nothing"
+    frame = pd.DataFrame(
+        {
+            "column": table.columns,
+            "importance": result.importances_mean,
+            "std": result.importances_std,
+        }
+    )
+    frame = pd.concat([frame, pd.DataFrame(words)])
+    frame["note"] = np.where(frame["importance"] > 2 * frame["std"], "", "adds nothing")
     frame = frame.sort_values("importance", ascending=False, ignore_index=True)
     return frame, "rise of the loss by shuffling (grey adds nothing)"
 
