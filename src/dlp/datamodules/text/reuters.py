@@ -6,7 +6,7 @@ import re
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -98,13 +98,10 @@ def read_wires(folder: Path, text: str) -> Texts:
     import pandas as pd
 
     path = download(URL, folder / "reuters21578" / "reuters21578.tar.gz", "")
-    files = {}
     with reading(path, "Reuters-21578 1.0; delete it and run again"), tarfile.open(path) as archive:
-        for member in archive:
-            file = archive.extractfile(member)
-            if file is not None and member.name.endswith(".sgm"):
-                files[member.name] = file.read()
-    contents = [files[name] for name in sorted(files)]
+        names = [name for name in archive.getnames() if name.endswith(".sgm")]
+        files: Any = map(archive.extractfile, sorted(names))
+        contents = [file.read() for file in files]
     if hashlib.sha256(b"".join(contents)).hexdigest() != SHA256:
         raise InputError(f"{path} is not Reuters-21578 1.0; delete it and run again.")
     rows: list[tuple[str, str]] = []
