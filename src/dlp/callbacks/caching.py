@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,6 @@ import numpy as np
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
-from numpy.typing import NDArray
 from torch import Tensor
 
 from dlp.callbacks.unfreezing import trained_stages
@@ -21,7 +19,7 @@ from dlp.datamodules.base import Part, SupervisedDataModule, data_of
 from dlp.datamodules.rows import StoredRows
 from dlp.errors import InputError
 from dlp.files import cached_file
-from dlp.modules.pretrained import PretrainedModule, PretrainedNet, StoredFeatures
+from dlp.modules.pretrained import PretrainedModule, StoredFeatures
 
 
 @dataclass(frozen=True)
@@ -80,12 +78,13 @@ class CacheFeatures(Callback):
             return
         # Over both parts together: another fold has the same images.
         distinct, places = np.unique(np.concatenate(hashes), return_index=True)
+        device = trainer.strategy.root_device
         settings = (
             network.backbone.name,
             depth,
             str(network.pool),
             trainer.precision,
-            trainer.strategy.root_device.type,
+            device.type,
             data.encoder.state(),
             torch.__version__,
         )
@@ -93,40 +92,31 @@ class CacheFeatures(Callback):
         key.update(distinct.tobytes())
         for tensor in network.backbone.state_dict().values():
             key.update(tensor.cpu().reshape(-1).view(torch.uint8).numpy())
-        images = [data.inputs(part) for part in parts]
-        values = cached_file(
-            f"features/{key.hexdigest()}.pt",
-            partial(self._write, trainer, network, depth, images, places),
-            partial(torch.load, mmap=True, weights_only=True),
-        )
-        for part, part_hashes, rows in zip(parts, hashes, images, strict=True):
+        stored = [data.inputs(part) for part in parts]
+
+        def write(path: Path) -> None:
+            """Write the features of the distinct images."""
+            say(f"computing features of {len(places):,} images by {network.backbone.name} once")
+            rows: list[tuple[StoredRows, Tensor]] = []
+            for images in stored:
+                rows += [(images, row) for row in torch.split(torch.arange(len(images)), 1)]
+            plugin = trainer.precision_plugin
+            features = []
+            for batch in torch.split(torch.from_numpy(places), self.batch_size):
+                batch_rows = [rows[place] for place in batch]
+                pixels = torch.cat([images[row] for images, row in batch_rows])
+                with plugin.forward_context():
+                    pixels = plugin.convert_input(pixels.to(device))
+                    features.append(network.features(pixels, depth).values.cpu())
+            with path.open("wb") as file:  # by name, torch would store the name too
+                torch.save(torch.cat(features), file)
+
+        load = partial(torch.load, mmap=True, weights_only=True)
+        values = cached_file(f"features/{key.hexdigest()}.pt", write, load)
+        for part, part_hashes, images in zip(parts, hashes, stored, strict=True):
             index = torch.from_numpy(np.searchsorted(distinct, part_hashes))
             data.replace_inputs(part, FeatureRows(values, index, depth))
-            self._replaced.append((data, part, rows))
-
-    def _write(
-        self,
-        trainer: Trainer,
-        network: PretrainedNet,
-        depth: int,
-        parts: Sequence[StoredRows],
-        places: NDArray[np.int64],
-        path: Path,
-    ) -> None:
-        """Write the features of some rows, numbered over all parts."""
-        say(f"computing features of {len(places):,} images by {network.backbone.name} once")
-        rows = [(part, row) for part in parts for row in torch.split(torch.arange(len(part)), 1)]
-        plugin = trainer.precision_plugin
-        device = trainer.strategy.root_device
-        features = []
-        for batch in torch.split(torch.from_numpy(places), self.batch_size):
-            batch_rows = [rows[place] for place in batch]
-            images = torch.cat([part[row] for part, row in batch_rows])
-            with plugin.forward_context():
-                images = plugin.convert_input(images.to(device))
-                features.append(network.features(images, depth).values.cpu())
-        with path.open("wb") as file:  # by name, torch would store the name too
-            torch.save(torch.cat(features), file)
+            self._replaced.append((data, part, images))
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: object) -> None:
         """Give the data its images back."""
