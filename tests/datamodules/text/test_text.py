@@ -143,7 +143,6 @@ def test_the_cache_follows_the_file_and_the_tokens(change, reviews, monkeypatch)
         ([(" ", 0), ("", 1)], {}, "a.csv has no text"),
         (ROWS, {"text_column": "texts"}, "unknown text_column 'texts'. Did you mean 'text'"),
         (ROWS, {"label_column": ["label", "stars"]}, "unknown label_column 'stars'"),
-        (ROWS, {"predict_texts": []}, "predict_texts has no text"),
     ],
 )
 def test_missing_texts_and_columns_are_named(rows, arguments, message):

@@ -18,7 +18,6 @@ from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.datamodules.text.corpus import Texts, Tokens
 from dlp.datamodules.text.encoding import Encoding, TextEncoder
 from dlp.datamodules.text.sources import PARTS, TextFiles
-from dlp.errors import InputError
 from dlp.files import AnyPath
 from dlp.hyperparameters import Keywords
 
@@ -86,9 +85,7 @@ class BaseTextDataModule(SupervisedDataModule):
 
     def load_predict(self) -> Examples | None:
         """Return the texts of `predict_texts` or `predict_path`."""
-        if self.predict_texts is not None:
-            if not self.predict_texts:
-                raise InputError("predict_texts has no text; give one or more.")
+        if self.predict_texts:
             files = self.files
             texts = Texts.tokenise(
                 self.predict_texts, files.tokens, files.ngrams, files.char_ngrams
