@@ -100,33 +100,24 @@ def app(
 
     @api.get("/schema")
     def schema() -> dict[str, Any]:
-        return _schema(predictor) | (facts or {})
+        spec = predictor.spec
+        inputs = {name: spec.inputs.get(name) for name in ("kind", "tokens", "fit", "shape")}
+        return {
+            **inputs,
+            "form": predictor.reader.form,
+            "columns": predictor.reader.fields(),
+            "classes" if spec.answer.task else "targets": spec.answer.names,
+            "coverage": spec.answer.coverage,
+            "card": spec.card,
+            **(facts or {}),
+        }
 
     @api.get("/health")
     def health() -> dict[str, str]:
         return {"status": "ok"}
 
-    _add_answers(api, predictor)
-    return api
-
-
-def _schema(predictor: Predictor) -> dict[str, Any]:
-    """Return the inputs and outputs of a model."""
-    spec = predictor.spec
-    schema = {name: spec.inputs.get(name) for name in ("kind", "tokens", "fit", "shape")}
-    return schema | {
-        "form": predictor.reader.form,
-        "columns": predictor.reader.fields(),
-        "classes" if spec.answer.task else "targets": spec.answer.names,
-        "coverage": spec.answer.coverage,
-        "card": spec.card,
-    }
-
-
-def _add_answers(api: FastAPI, predictor: Predictor) -> None:
-    """Add ``/predict`` and ``/explain``, whose requests wait for each other."""
     Image.MAX_IMAGE_PIXELS = 40_000_000  # twice as many are an error: a small file may hold more
-    lock = Lock()
+    lock = Lock()  # requests wait for each other
     body = Body(embed=True, min_length=1, max_length=_MAX_ROWS)
     if predictor.reader.form == "file":
         body = Depends(_contents)
@@ -146,6 +137,8 @@ def _add_answers(api: FastAPI, predictor: Predictor) -> None:
         with lock:
             explanations = [_plain(predictor.explain(row)) for row in rows]
         return {"explanations": explanations}
+
+    return api
 
 
 def _plain(reasons: Any) -> list[Any]:
