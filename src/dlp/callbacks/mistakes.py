@@ -10,7 +10,7 @@ from lightning import LightningModule, Trainer
 
 from dlp.callbacks.predictions import BatchOutputs, answer_of, gather_outputs
 from dlp.console import say
-from dlp.datamodules.base import Examples, Part, SupervisedDataModule, data_of
+from dlp.datamodules.base import Part, SupervisedDataModule, data_of
 from dlp.datamodules.rows import Array
 from dlp.files import save_figure, write_json, write_table
 from dlp.modules.serialization import output_names
@@ -91,13 +91,19 @@ def write_mistakes(
         name: Name of the table of the worst rows, and of their figure if they are images.
         count: Largest number of worst rows.
     """
-    from dlp.visualization.images import image_grid  # a fit does not wait for these
+    import pandas as pd  # a fit does not wait for these
+
+    from dlp.visualization.images import image_grid
     from dlp.visualization.mistakes import draw_mistakes
 
     mistakes = _analyse(data, part, outputs, threshold)
     worst = mistakes.worst.head(count)
     rows = outputs["rows"][worst.pop("row")]
-    worst = _with_inputs(worst, data.examples(part).take(rows))
+    examples = data.examples(part).take(rows)
+    worst = pd.DataFrame({"index": examples.index, **examples.names}).join(worst)
+    cells = examples.inputs.readable()
+    if cells:  # of images the path tells the row
+        worst["input"] = cells
     figures = draw_mistakes(mistakes)
     if len(worst) and len(data.input_shape) == 3:
         captions = worst["true"].astype(str) + " -> " + worst["predicted"].astype(str)
@@ -129,17 +135,6 @@ def _analyse(
     probabilities = outputs["probabilities"]
     analyse = class_mistakes if targets.ndim == 1 else label_mistakes
     return analyse(probabilities, targets, output_names(data, probabilities.shape[1]), threshold)
-
-
-def _with_inputs(worst: "pd.DataFrame", examples: Examples) -> "pd.DataFrame":
-    """Return the worst rows after their names in the person's file and before their inputs."""
-    import pandas as pd
-
-    table = pd.DataFrame({"index": examples.index, **examples.names}).join(worst)
-    cells = examples.inputs.readable()
-    if cells:  # of images the path tells the row
-        table["input"] = cells
-    return table
 
 
 def _say(report: Mapping[str, Any], folder: Path) -> None:

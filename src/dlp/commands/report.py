@@ -96,16 +96,13 @@ def _tables(run: Run) -> dict[str, pd.DataFrame]:
         path = run.folder / f"{name}.csv"
         if path.is_file():
             tables[name] = pd.read_csv(path)
-    if (run.folder / "crossval.json").is_file():
-        tables["folds"] = _folds(run.folder / "crossval.json")
+    path = run.folder / "crossval.json"
+    if path.is_file():
+        content = json.loads(path.read_text("utf-8"))
+        rows = {f"{fold['repeat']}, {fold['fold']}": fold["metrics"] for fold in content["folds"]}
+        rows |= {"mean": content["mean"], "std": content["std"]}
+        tables["folds"] = _by_row("repeat, fold", rows)
     return tables
-
-
-def _folds(path: Path) -> pd.DataFrame:
-    """Return the scores of each fold, their mean and their standard deviation."""
-    content = json.loads(path.read_text("utf-8"))
-    rows = {f"{fold['repeat']}, {fold['fold']}": fold["metrics"] for fold in content["folds"]}
-    return _by_row("repeat, fold", rows | {"mean": content["mean"], "std": content["std"]})
 
 
 def _by_row(title: str, rows: Mapping[str, Any]) -> pd.DataFrame:
