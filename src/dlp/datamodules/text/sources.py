@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -223,7 +223,7 @@ def _hub_commit(name: str) -> str:
     return last_seen.read_text("utf-8")
 
 
-def archive_texts(name: Literal["imdb", "reuters"], folder: Path) -> Texts:
+def archive_texts(name: str, folder: Path) -> Texts:
     """Return all texts in the order of ``keras.datasets``; words are ranked over the whole set."""
     return cached_texts(f"keras {ARCHIVES[name]}", lambda: _read_archive(name, folder))
 
