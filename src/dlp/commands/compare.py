@@ -63,7 +63,13 @@ def compare(
     rows = []
     for run, label, history in zip(records, labels, histories, strict=True):
         curves.setdefault(label, []).append(history)
-        rows.append(_scores(run.results(), metrics))
+        results = run.results()
+        values = results.get("best") or results.get("last", {})
+        scores = {"best epoch": results.get("best_epoch")}
+        scores |= {name: values.get(name) for name in metrics}
+        test = results.get("test", {})
+        scores |= {name: value for name, value in test.items() if name.startswith("test_")}
+        rows.append(scores)
     by_label = pd.DataFrame(rows).groupby(labels, sort=False)
     deviations = by_label.std().dropna(axis=1, how="all")
     table = by_label.mean().join(deviations.add_suffix(" std"))
@@ -88,12 +94,3 @@ def _labels(runs: Sequence[Run]) -> list[str]:
             for key, text in texts.dropna().items():
                 labels[row] += f" {key}={text}"
     return list(labels.values())
-
-
-def _scores(results: dict[str, Any], metrics: list[str]) -> dict[str, float]:
-    """Return the best epoch with its metrics, the last one's without validation, and the test."""
-    values = results.get("best") or results.get("last", {})
-    scores = {"best epoch": results.get("best_epoch")}
-    scores |= {name: values.get(name) for name in metrics}
-    test = results.get("test", {})
-    return scores | {name: value for name, value in test.items() if name.startswith("test_")}
