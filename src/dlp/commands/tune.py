@@ -166,8 +166,7 @@ def _write(study: Study, folder: Path) -> pd.DataFrame:
 
     Return the complete trials; a pruned one has no final value.
     """
-    attributes = ("number", "state", "value", "user_attrs", "params", "duration")
-    frame = study.trials_dataframe(attributes)
+    frame = study.trials_dataframe(("number", "state", "value", "user_attrs", "params", "duration"))
     table = frame.rename(columns=lambda n: n.removeprefix("user_attrs_").removeprefix("params_"))
     write_text(folder / "trials.csv", table.to_csv(index=False, float_format="%.15g"))
     complete = table[table["state"] == "COMPLETE"]

@@ -141,6 +141,4 @@ def labelled_wires(sgml: str, text: str) -> Iterator[tuple[str, str]]:
 def _element(sgml: str, name: str, start: int = 0) -> str:
     """Return the content of the first element of a name from `start` on."""
     match = re.compile(f"<{name}>(.*?)</{name}>", re.DOTALL).search(sgml, start)
-    if match is None:
-        return ""
-    return match[1]
+    return match[1] if match else ""
