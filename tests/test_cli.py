@@ -19,6 +19,7 @@ from helpers.sets import write_points
 import dlp
 from dlp import cli
 from dlp.cli import COMMANDS, main
+from dlp.commands import report
 from dlp.lightning_cli.invocation import _scan
 
 
@@ -120,7 +121,7 @@ def test_the_end_of_a_command_has_a_status(monkeypatch, capsys, error, status, m
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGTERM ends a process on Windows")
 def test_sigterm_ends_a_command_with_its_status_and_the_handler_is_put_back(monkeypatch):
     handler = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(cli, "_call", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(report, "report", lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(SystemExit) as exit_:
         main(["report"])
     assert exit_.value.code == 143
