@@ -74,19 +74,10 @@ class TableReader(Reader):
             fields.append(field)
         return fields
 
-    def _cells(
-        self,
-        rows: Sequence[Any],
-        name: str,
-        hole: Any,
-    ) -> list[Any]:
+    def _cells(self, rows: Sequence[Any], name: str, hole: Any) -> list[Any]:
         """Return the converted cells of a column, and `hole` for missing ones."""
-        holes = self._option("na_values", name)
-        if holes is None:
-            holes = []
-        elif not isinstance(holes, list):
-            holes = [holes]
-        empty = ["", *map(str, holes)]
+        holes = missing_values(self.csv, name)
+        texts = list(map(str, holes))
         cells = []
         for number, row in enumerate(rows):
             if not isinstance(row, Mapping):
@@ -96,7 +87,7 @@ class TableReader(Reader):
                 raise ValueError(f"column {name!r} is absent; the model takes {names}.")
             cell = row[name]
             value = None
-            if not _is_missing(cell, empty):
+            if not _is_missing(cell, texts):
                 try:
                     value = self._convert(name, cell)
                 except (ValueError, TypeError, OverflowError, AttributeError) as error:
@@ -134,21 +125,26 @@ class TableReader(Reader):
         hash(cell)  # a TypeError of lists and dictionaries
         return re.sub(r"^(-?\d+)\.0$", r"\1", str(cell))  # holes make floats of whole numbers
 
-    def _option(
-        self,
-        argument: str,
-        name: str,
-    ) -> Any:
-        """Return an argument of ``pandas.read_csv`` for a column."""
-        value = self.csv.get(argument)
-        if isinstance(value, Mapping):
-            return value.get(name)
-        return value
-
     def _date_format(self, name: str) -> str | None:
         """Return the format of a column of dates; None is ISO 8601."""
-        form = self._option("date_format", name)
+        form = _column_option(self.csv, "date_format", name)
         return None if form == "ISO8601" else form
+
+
+def missing_values(options: Mapping[str, Any], name: str) -> list[Any]:
+    """Return the cells of a column that are missing: the empty one, and ``na_values``."""
+    values = _column_option(options, "na_values", name)
+    if isinstance(values, str | int | float):
+        values = [values]
+    return ["", *(values or ())]
+
+
+def _column_option(options: Mapping[str, Any], argument: str, name: str) -> Any:
+    """Return an argument of ``read_csv`` for a column."""
+    value = options.get(argument)
+    if isinstance(value, Mapping):
+        return value.get(name)
+    return value
 
 
 def known_terms(text: str, places: Mapping[str, int], is_text: bool) -> list[int]:
