@@ -3,13 +3,15 @@
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
 from .rows import Reader, Spec
 from .text import tokenise
+
+_SECONDS_PER_DAY = 86_400
 
 
 class TableReader(Reader):
@@ -90,10 +92,12 @@ class TableReader(Reader):
             if not _is_missing(cell, texts):
                 try:
                     value = self._convert(name, cell)
-                except (ValueError, TypeError, OverflowError, AttributeError) as error:
+                except (ValueError, TypeError, OverflowError) as error:
+                    accepted = "finite numbers"
+                    if name in self.spec["dates"]:
+                        accepted = f"dates {self._date_format(name) or 'by ISO 8601'}"
                     raise ValueError(
-                        f"column {name!r} of row {number} takes {self._accepted(name)}, not "
-                        f"{cell!r:.80}."
+                        f"column {name!r} of row {number} takes {accepted}, not {cell!r:.80}."
                     ) from error
             if value is None or (isinstance(cell, str) and value in holes):  # -999 is -999.0
                 if self.spec["missing"] == "error" and name not in self.texts:
@@ -102,16 +106,8 @@ class TableReader(Reader):
             cells.append(value)
         return cells
 
-    def _accepted(self, name: str) -> str:
-        """Return what the cells of a column are."""
-        if name in self.spec["dates"]:
-            return f"dates {self._date_format(name) or 'by ISO 8601'}"
-        if name in self.numbers:
-            return "finite numbers"
-        return "single cells"
-
     def _convert(self, name: str, cell: Any) -> Any:
-        """Return a number, or the text of a category."""
+        """Return a number, of a date the days since 1970, or the text of a category."""
         is_number = name in self.numbers
         if name in self.spec["dates"]:
             form = self._date_format(name)
@@ -119,10 +115,11 @@ class TableReader(Reader):
                 date = datetime.fromisoformat(str(cell))
             else:
                 date = datetime.strptime(cell, form)
-            return _days(date) if is_number else str(date)
+            if not is_number:
+                return str(date)
+            return date.replace(tzinfo=date.tzinfo or UTC).timestamp() / _SECONDS_PER_DAY
         if is_number:
             return number(cell, self.csv)
-        hash(cell)  # a TypeError of lists and dictionaries
         return re.sub(r"^(-?\d+)\.0$", r"\1", str(cell))  # holes make floats of whole numbers
 
     def _date_format(self, name: str) -> str | None:
@@ -190,9 +187,3 @@ def number(cell: Any, options: Mapping[str, Any]) -> float:
     if not abs(value) < 3.4e38:
         raise ValueError
     return value
-
-
-def _days(date: datetime) -> float:
-    """Return the days since 1970, in UTC unless the date names a zone."""
-    date = date.replace(tzinfo=date.tzinfo or UTC)
-    return (date - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(days=1)
