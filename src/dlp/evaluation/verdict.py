@@ -7,15 +7,14 @@ epochs alone shows no overfitting, nor does a slightly worse value some epochs l
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dlp.datamodules.rows import Array
 from dlp.modules.monitor import Mode
 
 Kind = Literal["improving", "flat", "overfitting", "too_short"]
-Array = NDArray[Any]
 
 #: A change matters from this part of the whole improvement.
 _MIN_CHANGE = 0.01
@@ -109,7 +108,8 @@ def _read(curve: Array) -> tuple[Kind, float, float]:
     rise = curve[-1] - lowest
     if len(curve) < _MIN_EPOCHS:
         return "too_short", rise, 0.0
-    noise = _noise(curve)
+    # Second differences cancel a smooth trend and have six times the variance of the noise.
+    noise = float(_PER_MEDIAN * np.median(np.abs(np.diff(curve, 2))) / math.sqrt(6))
     span = max(len(curve) // 4, 2)
     least = max(4 * noise / math.sqrt(span), _MIN_CHANGE * (curve[0] - lowest))
     trend = np.median(curve[-2 * span : -span]) - np.median(curve[-span:])
@@ -120,11 +120,3 @@ def _read(curve: Array) -> tuple[Kind, float, float]:
     if len(after) and np.median(after[-span:]) - lowest > least + luck:
         return "overfitting", rise, noise
     return "flat", rise, noise
-
-
-def _noise(curve: Array) -> float:
-    """Return the standard deviation of one value around the curve.
-
-    Second differences cancel a smooth trend and have six times the variance of the noise.
-    """
-    return float(_PER_MEDIAN * np.median(np.abs(np.diff(curve, 2))) / math.sqrt(6))

@@ -160,9 +160,7 @@ def _has_words(column: "pd.Series[Any]") -> bool:
 
 
 def _is_input(column: "pd.Series[Any]") -> bool:
-    if column.dtype == "object":  # lists
-        return False
-    if str(column.name).startswith(_NO_NAME):
+    if column.dtype == "object" or str(column.name).startswith(_NO_NAME):  # lists, row numbers
         return False
     if is_numeric_or_date(column):
         return not _numbers_rows(column)

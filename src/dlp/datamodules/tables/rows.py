@@ -92,11 +92,10 @@ class TableRows(Rows):
         return models
 
 
-def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def records(frame: pd.DataFrame) -> list[Any]:
     """Return the rows of a frame as dictionaries, None for missing cells."""
     cells = frame.astype(object).where(frame.notna(), None).rename(columns=str)
-    rows: Any = cells.to_dict("records")
-    return list(rows)
+    return cells.to_dict("records")
 
 
 def single_row(row: Any) -> Any:
@@ -176,8 +175,7 @@ def target_values(frame: pd.DataFrame, task: str) -> Array:
     column: Any = frame.squeeze(axis="columns")
     if column.ndim == 1 and not is_numeric_or_date(column):
         column = column.astype(object)
-    values: Array = column.to_numpy()
-    return values
+    return np.asarray(column)
 
 
 def drop_unlabelled(frame: pd.DataFrame, targets: list[str], source: str) -> pd.DataFrame:
