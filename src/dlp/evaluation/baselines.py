@@ -27,11 +27,7 @@ Scores = dict[str, dict[str, float]]
 _MAX_ROWS = 50_000
 
 
-def guess_scores(
-    model: Any,
-    data: SupervisedDataModule,
-    part: Part,
-) -> Scores:
+def guess_scores(model: Any, data: SupervisedDataModule, part: Part) -> Scores:
     """Score constant answers on a part by the metrics of a model's head.
 
     - ``majority_class``: the most frequent class; of labels those that most rows have.
@@ -68,7 +64,7 @@ def guess_scores(
 
 
 def fitted_scores(
-    model: Any,
+    model: SupervisedModule,
     data: SupervisedDataModule,
     part: Part,
     outputs: Mapping[str, Array] | None = None,
@@ -77,8 +73,7 @@ def fitted_scores(
 
     Texts become sublinear TF-IDF of words and pairs of words, tables are filled, standardised and
     one-hot, images are averaged down to 32 x 32. All settings are scikit-learn's defaults, but for
-    ``C=10`` on texts. Of more than 50,000 rows the first 50,000 are used. The result is empty for a
-    model without a `Head`.
+    ``C=10`` on texts. Of more than 50,000 rows the first 50,000 are used.
 
     Args:
         model: Model to compare with.
@@ -88,8 +83,6 @@ def fitted_scores(
             ``probabilities`` or ``values``; baselines are compared on them by `lead` too, if the
             first metric is ``acc`` or ``mae``.
     """
-    if not isinstance(model, SupervisedModule):
-        return {}
     head = model.head
     train = data.encoder.baseline_rows(data.examples("train").inputs)
     y = part_targets(head, data, "train").numpy()[:_MAX_ROWS].squeeze()
@@ -144,11 +137,7 @@ def score(head: Head, predictions: Tensor, targets: Tensor) -> dict[str, float]:
     return {name: float(value) for name, value in values.items()}
 
 
-def part_targets(
-    head: Head,
-    data: SupervisedDataModule,
-    part: Part,
-) -> Tensor:
+def part_targets(head: Head, data: SupervisedDataModule, part: Part) -> Tensor:
     """Return the targets of a part as metrics take them."""
     encoded = torch.from_numpy(data.targets.encode(data.examples(part).targets))
     prepared = head.prepare(encoded)
@@ -181,10 +170,7 @@ def _class_weight(model: SupervisedModule, names: list[str] | None) -> Any:
     return {number: weights.get(name, 1.0) for number, name in enumerate(names)}
 
 
-def _estimators(
-    head: Head,
-    class_weight: Any,
-) -> tuple[Estimator, Estimator]:
+def _estimators(head: Head, class_weight: Any) -> tuple[Estimator, Estimator]:
     """Return the functions that build a linear model and gradient boosting for a head."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from sklearn.linear_model import LogisticRegression, Ridge

@@ -221,7 +221,7 @@ class RunRecorder(Callback):
     def _compare(
         self,
         trainer: Trainer,
-        module: LightningModule,
+        module: Any,
         part: Part,
         outputs: Any = None,
     ) -> dict[str, dict[str, float]]:
@@ -232,7 +232,7 @@ class RunRecorder(Callback):
         if data is None:
             return {}
         scores = guess_scores(module, data, part)
-        if self.baselines:
+        if self.baselines and scores:
             scores |= fitted_scores(module, data, part, outputs)
         for line in baseline_lines(scores):
             say(f"{part}: {line}")
