@@ -17,16 +17,14 @@ X = np.random.default_rng(0).normal(size=(240, 3))
 
 def case(head, **arguments):
     """Return data for a head and an untrained model."""
-    generator = np.random.default_rng(0)
-    x = generator.normal(size=(240, 3))
-    values = x @ [1.0, 2.0, 0.0] + generator.normal(size=240) * 0.1
+    values = X @ [1.0, 2.0, 0.0] + np.random.default_rng(1).normal(size=240) * 0.1
     y = {
         "softmax": np.digitize(values, [-1, 2]),
         "multilabel": np.stack([values > 0, values > 1], axis=1).astype(int),
         "regression": values,
     }[head]
     task = head if head in ("multilabel", "regression") else "classification"
-    data = ArrayDataModule(x, y, task=task, test_size=0.25, val_size=0.2)
+    data = ArrayDataModule(X, y, task=task, test_size=0.25, val_size=0.2)
     return data, DenseModule(data.input_shape, data.num_outputs, head, **arguments)
 
 

@@ -116,7 +116,7 @@ def lead(head: Head, own: Array, others: Array, targets: Array) -> dict[str, flo
     def errors(predictions: Array) -> Any:
         if head.task is None:
             return abs(predictions - targets)
-        return 1.0 * (decide(predictions, head.threshold, head.task == "multilabel") != targets)
+        return 1.0 * (decide(predictions, head.threshold, head.task) != targets)
 
     gains: Any = pd.DataFrame(errors(own) - errors(others), dtype=float).mean(axis=1)
     num_better = int((gains > 0).sum())

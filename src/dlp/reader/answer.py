@@ -42,7 +42,7 @@ class Answer:
         prefix = ""
         if self.task is not None:
             prefix = "prob_"
-            decided = decide(scores, self.threshold, self.task == "multilabel")
+            decided = decide(scores, self.threshold, self.task)
             if self.task == "multilabel":
                 columns["class"] = self._joined(decided)
             else:
@@ -81,16 +81,12 @@ class Answer:
         return [";".join(compress(self.names, row)) for row in rows]
 
 
-def decide(
-    probabilities: Any,
-    threshold: float = 0.5,
-    is_multilabel: bool = False,
-) -> Any:
+def decide(probabilities: Any, threshold: float = 0.5, task: Task = None) -> Any:
     """Return the predicted class of each row of probabilities (N, C), (N,), or its labels (N, C).
 
     Class 1 of two, and a label, must exceed the threshold; of more classes the likeliest is taken.
     """
-    if is_multilabel:
+    if task == "multilabel":
         return probabilities > threshold
     if probabilities.shape[1] == 2:
         return (probabilities[:, 1] > threshold).astype(np.int64)

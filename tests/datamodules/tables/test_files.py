@@ -134,11 +134,6 @@ def test_all_columns_that_name_rows_are_told_at_once():
         check(pd.DataFrame({"c": [f"name{n}" for n in range(1200)] * 3}))
 
 
-def test_classes_stay_as_they_are_written():
-    frame = read_table(write("y,b\n1.10,1\n1.1,2\n01,3\nTRUE,4\n"), as_text=["y"])
-    assert frame["y"].tolist() == ["1.10", "1.1", "01", "TRUE"]
-
-
 def test_a_column_is_of_one_type_whatever_comes_late():
     text = "a,b\n" + "1,2\n" * 300_000 + "x,2\n"
     assert pd.api.types.infer_dtype(read_table(write(text))["a"]) == "string"
@@ -181,11 +176,6 @@ def test_json_cells_keep_their_text_and_their_lines():
 def test_other_files_that_cannot_be_read_are_refused(name, content, message):
     with pytest.raises(InputError, match=message):
         read_table(write(content, name))
-
-
-def test_a_missing_file_is_named_with_the_working_directory(tmp_path):
-    with pytest.raises(InputError, match=str(tmp_path)):
-        read_table(Path("absent.csv"))
 
 
 def test_dates_decimals_and_a_named_index_of_parquet_are_columns():

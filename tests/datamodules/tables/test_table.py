@@ -143,7 +143,6 @@ def test_duplicates_are_counted_whatever_type_they_were_read_as(capsys):
         ({"id_column": None}, "'id' holds text that looks like numbers"),
         ({"drop_columns": ["area", "rooms", "garden", "city", "sold"]}, "no input column"),
         ({"features": lambda frame: frame[::-1]}, "a data frame with the index of its input"),
-        ({"features": lambda frame: frame[frame.area > 60]}, "must return a data frame"),
         ({"features": "no_such_module.Ratio"}, "cannot import 'no_such_module.Ratio'"),
     ],
 )

@@ -30,7 +30,6 @@ from dlp.reader.text import tokenise
 
 _LARGEST_MATRIX = 2**26  # numbers, 256 MB
 _LARGEST_NUMBER = float(np.finfo(np.float32).max)
-_MAX_BINS = 1000
 _EPOCH = np.datetime64("1970-01-01", "us")
 _DAY = np.timedelta64(1, "D")
 
@@ -65,14 +64,12 @@ class TableEncoder(Encoder):
         num_words: int = 1000,
         min_df: int = 2,
     ) -> None:
+        check_range(0, bins=bins)
         check_range(1, num_words=num_words, min_df=min_df)
-        if bins != 0 and not 2 <= bins <= _MAX_BINS:
-            raise InputError(
-                f"bins takes 0 for none, or 2 to {_MAX_BINS:,} bins per column, not {bins}."
-            )
         self.numeric = list(numeric or ())
         self.categorical = list(categorical or ())
         self.texts = list(texts or ())
+        self.settled = self.numeric + self.categorical + self.texts
         self.num_words = num_words
         self.min_df = min_df
         self.lists_all = numeric is not None and categorical is not None
@@ -94,13 +91,12 @@ class TableEncoder(Encoder):
         """Return all columns, or the listed ones if both kinds are listed."""
         if not self.lists_all:
             return frame
-        return frame.loc[:, frame.columns.isin(self.numeric + self.categorical + self.texts)]
+        return frame.loc[:, frame.columns.isin(self.settled)]
 
     def check(self, frame: pd.DataFrame, texts: Collection[str]) -> None:
         """Check that the columns that are not listed are inputs, on all rows of the table."""
         if not self.lists_all:
-            settled = self.numeric + self.categorical + self.texts
-            check_inputs(frame.drop(columns=settled, errors="ignore"), texts)
+            check_inputs(frame.drop(columns=self.settled, errors="ignore"), texts)
 
     def fit(self, rows: TableRows, targets: Any = None) -> None:
         """Learn features, fill values, scales, categories and a typical cell of each column."""
@@ -114,7 +110,7 @@ class TableEncoder(Encoder):
             self.features.fit(frame)
             frame = self.features.transform(frame)
             self.check(frame, frame.columns[frame.dtypes == "str"])
-        check_columns(frame, self.numeric + self.categorical + self.texts)
+        check_columns(frame, self.settled)
         frame = self.listed(frame)
         constant = [name for name in map(str, frame) if not self._fit_column(frame[name])]
         if constant:
