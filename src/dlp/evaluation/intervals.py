@@ -27,11 +27,7 @@ def conformal_quantile(scores: Array, coverage: float) -> float:
     return float(np.quantile(with_new_row, coverage, method="inverted_cdf"))
 
 
-def half_widths(
-    values: Array,
-    truth: Array,
-    coverage: float,
-) -> list[list[float]]:
+def half_widths(values: Array, truth: Array, coverage: float) -> list[list[float]]:
     """Return increasing predicted values, and the half-width of the interval at each of them.
 
     The rows are sorted by their prediction into up to ten bins of equal size. The half-width at

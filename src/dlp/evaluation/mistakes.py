@@ -41,10 +41,7 @@ class Mistakes:
 
 
 def class_mistakes(
-    probabilities: Array,
-    targets: Array,
-    names: Names,
-    threshold: float = 0.5,
+    probabilities: Array, targets: Array, names: Names, threshold: float = 0.5
 ) -> Mistakes:
     """Analyse probabilities (N, C) of one class (N,) per row.
 
@@ -93,10 +90,7 @@ def _class_summary(report: Report) -> str:
 
 
 def label_mistakes(
-    probabilities: Array,
-    targets: Array,
-    names: Names,
-    threshold: float = 0.5,
+    probabilities: Array, targets: Array, names: Names, threshold: float = 0.5
 ) -> Mistakes:
     """Analyse labels; in a row the one with the least probable truth counts."""
     has_label = targets > 0.5
