@@ -19,7 +19,7 @@ def fitted(values, *arguments, **keywords):
         ([0, 1, 2, 2, 1, 0], "classification", 3, ["0", "1", "2"]),
         ([1.5, 2.0, 3.0], "regression", 1, None),
         ([10, 20, 35, 50], "regression", 1, None),
-        ([[0, 1], [1, 0]], "classification", 2, ["0", "1"]),
+        ([[False, True], [True, False]], "classification", 2, ["0", "1"]),
         ([[0, 1], [1, 1]], "multilabel", 2, ["0", "1"]),
         ([[0.5, 7], [1, 2]], "regression", 2, None),
         ([[3.0], [4.0], [5.0]], "regression", 1, None),

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score
 
 from dlp.evaluation.intervals import class_quantiles, conformal_quantile, half_widths
-from dlp.evaluation.threshold import best_threshold
+from dlp.evaluation.mistakes import best_threshold
 from dlp.reader.answer import decide
 
 

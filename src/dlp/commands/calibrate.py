@@ -15,8 +15,7 @@ from dlp.console import say
 from dlp.datamodules.rows import Array
 from dlp.errors import InputError, naming, reading
 from dlp.evaluation.intervals import class_quantiles, half_widths
-from dlp.evaluation.mistakes import calibration
-from dlp.evaluation.threshold import best_threshold
+from dlp.evaluation.mistakes import best_threshold, calibration
 from dlp.files import atomic_path
 from dlp.modules.heads import Head
 from dlp.modules.losses import bce

@@ -17,6 +17,7 @@ from dlp.console import say, scores_text
 from dlp.datamodules.base import Part, SupervisedDataModule
 from dlp.datamodules.rows import Array, Estimator
 from dlp.modules.heads import Head
+from dlp.modules.losses import class_weights
 from dlp.modules.metrics import make_metrics
 from dlp.modules.supervised import SupervisedModule
 from dlp.reader.answer import decide
@@ -140,8 +141,7 @@ def score(head: Head, predictions: Tensor, targets: Tensor) -> dict[str, float]:
 def part_targets(head: Head, data: SupervisedDataModule, part: Part) -> Tensor:
     """Return the targets of a part as metrics take them."""
     encoded = torch.from_numpy(data.targets.encode(data.examples(part).targets))
-    prepared = head.prepare(encoded)
-    return head.metric_targets(prepared).cpu()
+    return head.metric_targets(head.prepare(encoded)).cpu()
 
 
 def baseline_lines(scores: Mapping[str, Mapping[str, float]]) -> list[str]:
@@ -162,12 +162,13 @@ def baseline_lines(scores: Mapping[str, Mapping[str, float]]) -> list[str]:
 
 def _class_weight(model: SupervisedModule, names: list[str] | None) -> Any:
     """Return the class weights of a model by the number of the class."""
-    if not isinstance(model.class_weight, dict) or not names:
-        return model.class_weight
+    weights = model.class_weight
+    if not isinstance(weights, dict) or not names:
+        return weights
     if model.head.task == "multilabel":  # of a label scikit-learn weighs 0 and 1 alone
         return None
-    weights = {str(name): weight for name, weight in model.class_weight.items()}
-    return {number: weights.get(name, 1.0) for number, name in enumerate(names)}
+    by_class = class_weights(weights, names, (), "multiclass")
+    return dict(enumerate(by_class.tolist()))
 
 
 def _estimators(head: Head, class_weight: Any) -> tuple[Estimator, Estimator]:

@@ -1,4 +1,4 @@
-"""Mistakes of a model: confused classes, scores per class, calibration, and the worst rows.
+"""Mistakes of a model: confused classes, scores per class, calibration, threshold, worst rows.
 
 The lower the probability of the true class or label, the worse is a row. That is also the order in
 which labels are in doubt, the self-confidence of Northcutt et al. 2021, "Confident Learning:
@@ -6,8 +6,7 @@ Estimating Uncertainty in Dataset Labels".
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -27,8 +26,7 @@ _NUM_CUTS = 101
 _MAX_POINTS = 2000
 
 
-@dataclass(frozen=True)
-class Mistakes:
+class Mistakes(NamedTuple):
     """Mistakes on the rows of a part: the content of two files.
 
     ``mistakes.json`` has the report, whose ``summary`` says in plain words how good the model is;
@@ -197,6 +195,21 @@ def _roc(probabilities: Array, targets: Array) -> list[Any]:
         share = 1 - np.searchsorted(rows, cuts) / max(1, len(rows))
         shares.append(share.tolist())
     return shares
+
+
+def best_threshold(probabilities: Array, targets: Array) -> float:
+    """Return the threshold with the best balanced accuracy; choose it on the validation part.
+
+    Args:
+        probabilities: Probability of class 1, (N,).
+        targets: 0 or 1, (N,).
+    """
+    from sklearn.metrics import roc_curve  # it takes a second to import
+
+    false_share, true_share, cuts = roc_curve(targets, probabilities, drop_intermediate=False)
+    cut = cuts[1:][(true_share - false_share)[1:].argmax()]  # the first one is infinite
+    below = probabilities[probabilities < cut].max(initial=0.0)
+    return float(cut + below) / 2
 
 
 def _report(is_true: Array, is_predicted: Array, names: Names) -> Report:

@@ -272,8 +272,7 @@ def _typical_cell(column: "pd.Series[Any]") -> float | str:
     if not column.count():
         return ""
     if is_date(column):
-        date: Any = column.median()
-        return str(date.isoformat())
+        return pd.Timestamp(column.median()).isoformat()
     if is_numeric_or_date(column):
         return float(column.median())
     return str(column.mode().iloc[0])
