@@ -51,13 +51,7 @@ def test_one_hot_classes():
 
 
 @pytest.mark.parametrize(
-    "values",
-    [
-        [1, 0, 1],
-        ["1", "0", "1"],  # a column read as text
-        [1.0, 0.0, 1.0],  # missing cells make integers floats
-        ["dog", "cat", "dog"],
-    ],
+    "values", [[1, 0, 1], ["1", "0", "1"], [1.0, 0.0, 1.0], ["dog", "cat", "dog"]]
 )
 def test_class_names_are_numbered_from_0(values):
     encoder = fitted(values, class_names=["cat", "dog"])

