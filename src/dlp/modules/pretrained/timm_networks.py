@@ -16,14 +16,14 @@ with extra("timm"):
 def timm_network(name: str, weights: str | None) -> StagedNetwork:
     """Return a network of timm, with published weights if their tag is named."""
     check_choice("backbone", name, timm.list_models())
-    default = timm.get_pretrained_cfg(name)
+    default: Any = timm.get_pretrained_cfg(name)
     scalings = {"DEFAULT": (default.mean, default.std)}
     published = timm.models.get_arch_pretrained_cfgs(name)
     for full_name, config in published.items():
         scalings[full_name.partition(".")[2]] = (config.mean, config.std)
     full_name = f"{name}.{weights}"
     with reading(full_name, "weights of timm; the path of a file is taken, too"):
-        network = timm.create_model(
+        network: Any = timm.create_model(
             full_name if full_name in published else name,
             pretrained=weights in scalings,
         )
