@@ -92,7 +92,7 @@ def test_inputs_of_a_table_are_written_beside_the_predictions_also_as_parquet(tm
     writer = PredictionWriter(tmp_path / "p.parquet", with_inputs=True)
     quiet_trainer(callbacks=[writer]).predict(module, datamodule=data)
     table = pd.read_parquet(tmp_path / "p.parquet")
-    assert list(table) == ["index", "target", "class", "prob_a", "prob_b", "x"]  # one class
+    assert list(table)[2:] == ["class", "prob_a", "prob_b", "class (input)", "x"]
     assert table["x"].tolist() == frame["x"].tail(3).tolist()
 
 

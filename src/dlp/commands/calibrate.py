@@ -90,8 +90,10 @@ def calibrate(
         quantiles=answer.quantiles,
     )
     say(f"wrote the calibration into {', '.join(map(str, paths))}")
-    if answer.task == "binary" and threshold is None and len(np.unique(targets)) == 2:
-        _propose_threshold(run, answer, part, scores[:, 1].numpy(), targets.numpy())
+    if answer.task == "binary" and len(np.unique(targets)) == 2:
+        best = _say_thresholds(answer, part, scores[:, 1].numpy(), targets.numpy())
+        if threshold is None:
+            say(f"next: dlp calibrate {run} --threshold {best:.6g}")
     return table
 
 
@@ -125,14 +127,11 @@ def _fit(head: Head, answer: Answer, parts: PartOutputs) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _propose_threshold(
-    run: str,
-    answer: Answer,
-    part: str,
-    probabilities: Array,
-    truth: Array,
-) -> None:
-    """Print what the threshold finds, and what the one with the best balanced accuracy finds."""
+def _say_thresholds(answer: Answer, part: str, probabilities: Array, truth: Array) -> float:
+    """Print what the threshold finds, and what the one with the best balanced accuracy finds.
+
+    Return that one.
+    """
     other, name = answer.names
     best = best_threshold(probabilities, truth)
     for threshold in (answer.threshold, best):
@@ -141,7 +140,7 @@ def _propose_threshold(
             f"{part}: threshold {threshold:.3g} finds {true:.0%} of {name}, and takes {false:.0%} "
             f"of {other} for {name}"
         )
-    say(f"next: dlp calibrate {run} --threshold {best:.6g}")
+    return best
 
 
 def _quantiles(answer: Answer, scores: Array, truth: Array, coverage: float) -> list[Any]:

@@ -1,6 +1,5 @@
 """Command ``visualize importance``: columns or words on which a model relies."""
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,14 +15,14 @@ from dlp.errors import InputError
 from dlp.files import save_figure, write_table
 from dlp.inference.explain import SPECIAL
 from dlp.modules.supervised import SupervisedModule
-from dlp.reader.text import CHAR_NGRAM, without
+from dlp.reader.text import CHAR_NGRAM
 from dlp.runs.restoring import restore
 from dlp.visualization.layers import averaged_networks
 from dlp.visualization.words import word_weights
 
 _REPEATS = 10
 _NUM_BARS = 40
-_WORDS_OF_A_COLUMN = 10
+_WORDS_OF_A_COLUMN = 50
 _NUM_WORDS = 20  # for all classes, and as many against them
 _MIN_WORDS = 3
 
@@ -63,30 +62,39 @@ def _columns(
 ) -> tuple[pd.DataFrame, str]:
     """Shuffle each column as it was read; return the rise of the loss.
 
-    Of a column of texts its most frequent words are left out too, one at a time.
+    The frequent words of a column of texts are left out too, one at a time.
     """
+    encoder: Any = data.encoder
     examples = data.examples(part)
     table = examples.inputs.frame
 
-    def minus_loss(encoder: Any, table: pd.DataFrame, targets: torch.Tensor) -> float:
-        inputs = encoder.transform(TableRows(table))[torch.arange(len(table))]
-        with torch.no_grad():
-            return -float(module.head.loss(module(inputs), targets))
+    def encoded(table: pd.DataFrame) -> Any:
+        return encoder.transform(TableRows(table))[torch.arange(len(table))]
 
-    encoder: Any = data.encoder
+    def loss(inputs: torch.Tensor) -> float:
+        with torch.no_grad():
+            return float(module.head.loss(module(inputs), targets))
+
     targets = module.head.prepare(torch.from_numpy(data.targets.encode(examples.targets)))
     words = []
     with muted(True):
         result = permutation_importance(
-            encoder, table, targets, scoring=minus_loss, n_repeats=_REPEATS, random_state=0
+            encoder,
+            table,
+            None,
+            scoring=lambda _, table, y: -loss(encoded(table)),
+            n_repeats=_REPEATS,
+            random_state=0,
         )
-        least = -minus_loss(encoder, table, targets)
-        for name in encoder.texts:
-            for word in encoder.categories[name][:_WORDS_OF_A_COLUMN]:
-                others = table.copy()
-                others[name] = table[name].map(partial(without, word=word), na_action="ignore")
-                rise = -minus_loss(encoder, others, targets) - least
-                words.append({"column": f"{name}: {word}", "importance": rise, "std": 0.0})
+        inputs = encoded(table)
+    names = encoder.names
+    least = loss(inputs)
+    for name in encoder.texts:
+        for word in encoder.categories[name][:_WORDS_OF_A_COLUMN]:
+            column = f"{name}: {word}"
+            others = inputs.clone()
+            others[:, names.index(column)] = 0
+            words.append({"column": column, "importance": loss(others) - least, "std": 0.0})
     frame = pd.DataFrame(
         {
             "column": table.columns,

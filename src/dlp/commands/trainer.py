@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from lightning import Trainer
+from lightning import LightningModule, Trainer
 
 from dlp.callbacks import PredictionWriter
 from dlp.console import say, scores_text
 from dlp.datamodules.base import SupervisedDataModule
+from dlp.errors import InputError, check_choice
 from dlp.lightning_cli.recipe import Recipe
 from dlp.runs.folder import run_of
 from dlp.runs.recorder import stage_scores
@@ -78,8 +79,14 @@ def predict(
         text: Text to predict; can be given several times.
         columns: Whether the inputs of a table are written too.
     """
+    if output is not None:
+        check_choice("ending of --output", output.suffix, (".csv", ".parquet"))
+        if output.exists():
+            raise InputError(f"{output} exists and is not overwritten; give another --output.")
     data = recipe.data(check_rows=False)
     model = recipe.model(data)
+    if type(model).predict_step is LightningModule.predict_step:
+        raise InputError(f"{type(model).__name__} has no predict_step, which predict calls.")
     callbacks = []
     if recipe.is_dev_run:
         say("fast_dev_run: a batch is predicted, and nothing is written")

@@ -101,7 +101,7 @@ def check(frame):
         ([f"{n + 1}.02.2019" for n in range(12)], r"\{parse_dates: \[c\], date_format: '%d.%m.%Y"),
         ([f"OB1189{n}" for n in range(12)], r"drop_columns: \[c\] or id_column: c"),
         (["0", "1", "2", "3+"], r"numbers and '3\+'.*categorical_columns"),
-        ([f"name{n}" for n in range(12)], r"drop_columns: \[c\]"),
+        ([f"name{n}" for n in range(12)], "Give id_column: c"),
         ([str(n) for n in range(12)], "Give id_column: c"),
     ],
 )

@@ -53,7 +53,10 @@ class FeatureTransformer:
     def transform(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the features, row for row."""
         rows = frame.reset_index(drop=True)
-        result = getattr(self.transformer, "transform", self.transformer)(rows)
+        try:
+            result = getattr(self.transformer, "transform", self.transformer)(rows)
+        except KeyError as error:
+            raise InputError(f"features: {self.name} needs the column {error}.") from error
         if not isinstance(result, pd.DataFrame) or not result.index.equals(rows.index):
             raise InputError(
                 f"features: {self.name} must return a data frame with the index of its input."

@@ -56,16 +56,16 @@ def check_target(column: "pd.Series[Any]", task: str) -> None:
             {"task": "classification"},
         )
     if column.dtype in ("str", "object"):
-        check_text(column, "give task: classification", fix={})
+        check_text(column, "give task: classification")
 
 
-def check_text(column: "pd.Series[Any]", advice: str, fix: Fix) -> None:
+def check_text(column: "pd.Series[Any]", advice: str, *fixes: Fix) -> None:
     """Check that text is not numbers or dates.
 
     Args:
         column: Column of the table.
         advice: Words that name the argument by which the text is accepted.
-        fix: The same as an argument.
+        fixes: The same as arguments; the first one is preferred.
     """
     cells = column.dropna()
     distinct = _distinct(column)
@@ -74,10 +74,12 @@ def check_text(column: "pd.Series[Any]", advice: str, fix: Fix) -> None:
         others = distinct[~is_plain].tolist()[:8]
         holes = {"read_csv": {"na_values": {str(column.name): others}}}
         accepted = f"{inline(holes)} for missing cells"
-        fixes = [holes]
-        if any(re.search(r"\d", cell) for cell in others):
+        if not any(re.search(r"\d", cell) for cell in others):
+            fixes = (holes,)
+        else:
             accepted = "read_csv: {decimal: .., thousands: ..} for numbers in another notation"
-            fixes = [fix] if any(map(str.isalpha, "".join(others))) else []
+            if not any(map(str.isalpha, "".join(others))):
+                fixes = ()
         raise InputError(
             f"column {column.name!r} holds numbers and {others[0]!r}, first in row "
             f"{cells.index[cells == others[0]][0]}. Correct it, give {accepted}, or {advice}.",
@@ -89,12 +91,12 @@ def check_text(column: "pd.Series[Any]", advice: str, fix: Fix) -> None:
     if looks_numeric.mean() > 0.5:
         convert = "for a CSV by read_csv (decimal, thousands, or parse_dates with date_format)"
         if arguments := read_arguments(str(column.name), distinct):
-            fix = {"read_csv": arguments}
-            convert = f"for a file give {inline(fix)}"
+            fixes = ({"read_csv": arguments},)
+            convert = f"for a file give {inline(fixes[0])}"
         raise InputError(
             f"column {column.name!r} holds text that looks like numbers or dates, such as "
             f"{distinct[looks_numeric].iloc[0]!r}. Convert it, {convert}, or {advice}.",
-            fix,
+            *fixes,
         )
 
 
@@ -111,21 +113,23 @@ def check_inputs(frame: pd.DataFrame, texts: Collection[str]) -> None:
         is_input = _is_input(column)
         if name in texts:
             advice = f"list it in categorical_columns, or give drop_columns: [{name}] or id_column"
-            argument = "drop_columns"
-            if is_input and not _distinct(column).str.fullmatch(_NUMBER_OR_DATE).all():
-                argument = "categorical_columns"
-            check_text(column, f"{advice}: {name}", fix={argument: [name]})
+            fixes: list[Fix] = [{"drop_columns": [name]}]
+            if column.is_unique:
+                fixes.insert(0, {"id_column": name})
+            elif is_input and not _distinct(column).str.fullmatch(_NUMBER_OR_DATE).all():
+                fixes = [{"categorical_columns": [name]}]
+            check_text(column, f"{advice}: {name}", *fixes)
         if not is_input:
             names.append(name)
     if not names:
         return
     worded = [name for name in names if name in texts and _has_words(frame[name])]
     others = [name for name in names if name not in worded]
-    numbers = [name for name in others if pd.api.types.is_integer_dtype(frame[name])]
+    keys = [name for name in others if _is_key(frame[name])]
     fixes = [_settling(text_columns=worded, drop_columns=others)]
-    if numbers:
-        rest = [name for name in others if name != numbers[0]]
-        fix = _settling(id_column=numbers[0], text_columns=worded, drop_columns=rest)
+    if keys:
+        rest = [name for name in others if name != keys[0]]
+        fix = _settling(id_column=keys[0], text_columns=worded, drop_columns=rest)
         fixes.insert(0, fix)
     raise InputError(
         f"columns of row numbers, names, texts, lists or above {_MAX_CATEGORIES:,} categories, or "
@@ -140,11 +144,18 @@ def _settling(**columns: str | list[str]) -> Fix:
     return {argument: names for argument, names in columns.items() if names}
 
 
+def _is_key(column: "pd.Series[Any]") -> bool:
+    """Return True for distinct texts or whole numbers."""
+    is_plain = pd.api.types.is_integer_dtype(column) or column.dtype in ("str", "category")
+    return is_plain and len(column) > 2 and column.is_unique
+
+
 def _numbers_rows(column: "pd.Series[Any]") -> bool:
-    """Return True for distinct whole numbers, rising or with few gaps between them."""
-    if len(column) < 3 or not (pd.api.types.is_integer_dtype(column) and column.is_unique):
+    """Return True for distinct whole numbers that rise, or of which chance would repeat some."""
+    if not _is_key(column):
         return False
-    return bool(column.is_monotonic_increasing or column.max() - column.min() < 2 * len(column))
+    likely_repeats = len(column) ** 2 / (2 * float(column.max() - column.min()))
+    return bool(column.is_monotonic_increasing or likely_repeats > 10)
 
 
 def _distinct(column: "pd.Series[Any]") -> "pd.Series[str]":
