@@ -24,9 +24,6 @@ _WORDS = {
     "index": "row",
     "lead": "error smaller by",
     "mae": "mean error",
-    "majority_class": "commonest class in training",
-    "missing_cells": "missing cells in training",
-    "name": "class",
     "nll": "log loss",
     "support": "rows",
 }

@@ -86,8 +86,7 @@ def tune(recipe: Recipe, space: str, trials: PositiveInt = 50, storage: str | No
         line = f"trial {trial.number} {trial.state.name.lower()}"
         if trial.value is not None:
             line += f", {monitor} {trial.value:.4g}"
-        params = {key: short(value) for key, value in trial.params.items()}
-        say(f"{line}: {params}")
+        say(f"{line}: {trial.params}")
         if folder is not None:
             _write(study, folder)
 
@@ -175,7 +174,7 @@ def _write(study: Study, folder: Path) -> pd.DataFrame:
         head = f"# Trial {best.number} of {folder}: {best.value:.6g}\n"
         values = {}
         for key, value in best.params.items():
-            values[key] = yaml.safe_load(value) if isinstance(value, str) else short(value)
+            values[key] = yaml.safe_load(value) if isinstance(value, str) else value
         write_text(folder / "best.yaml", head + yaml.safe_dump(values))
     return complete
 
@@ -200,7 +199,7 @@ def suggest(trial: Trial, space: Space) -> list[str]:
     args = []
     for key, values in sorted(space.items()):
         with naming(f"space: {key}"):
-            args.append(f"--{key}={short(_draw(trial, key, values))}")
+            args.append(f"--{key}={_draw(trial, key, values)}")
     return args
 
 
@@ -215,8 +214,3 @@ def _draw(trial: Trial, key: str, values: Any) -> Any:
     choices = values if isinstance(values, list) else [values]
     texts = [item if isinstance(item, str) else json.dumps(item) for item in choices]
     return trial.suggest_categorical(key, texts)  # it keeps no lists
-
-
-def short(value: Any) -> Any:
-    """Return 0.3 for 0.1 + 2 * 0.1, and other values unchanged."""
-    return float(f"{value:.10g}") if isinstance(value, float) else value

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from dlp.datamodules.tables.rows import single_row
 from dlp.errors import InputError
 from dlp.inference.trained import encoder_of
 from dlp.reader.answer import decide
@@ -22,7 +21,8 @@ SPECIAL = ["", "(start)", "(unknown words)", ""]
 
 def explain(predictor: "Predictor", row: Any) -> Any:
     """Return the reasons of the prediction of a row, as `Predictor.explain` does."""
-    row = single_row(row)
+    if isinstance(row, pd.Series):
+        row = row.to_dict()
     explained_by = encoder_of(predictor.spec.inputs).explained_by
     if explained_by is None:
         raise InputError(

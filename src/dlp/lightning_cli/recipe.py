@@ -13,7 +13,7 @@ from jsonargparse import Namespace
 from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar as AnyProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.plugins.io import CheckpointIO
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from dlp.callbacks import AtomicCheckpointIO, EpochSeed, ProgressBar
 from dlp.console import quiet, say
@@ -235,13 +235,11 @@ class Recipe(LightningCLI):
                 config=self.config_text,
             )
             every += self.recorder.callbacks
-            plugins = settings.get("plugins") or []
-            plugins = plugins if isinstance(plugins, list) else [plugins]
-            if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
-                plugins = [*plugins, AtomicCheckpointIO()]
-            settings["plugins"] = plugins
         with naming("trainer"):
-            return Trainer(**(settings | {"callbacks": every}))
+            trainer = Trainer(**(settings | {"callbacks": every}))
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # no plugin of the user's
+            trainer.strategy.checkpoint_io = AtomicCheckpointIO()
+        return trainer
 
     def trainer_arguments(self) -> dict[str, Any]:
         """Build the arguments of the config's Trainer."""

@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -56,14 +55,11 @@ class ImageModel:
             return _read(path, count, self.image_format)
         if self.data is None:
             raise InputError(f"{self.name} has no data; give images, a file or a folder.")
-        # The first of each class, then the second of each, ...
         part: Any = list(self.data.labelled_parts())[-1]
-        loader = self.data.loader(part)
-        titles = pd.Series(target_titles(self.data, loader.targets))
-        turns = titles.groupby(titles).cumcount()
-        rows = turns.sort_values(kind="stable").index[:count].tolist()
-        names = [f"{part}_{row}_{titles[row]}".replace("/", "_") for row in rows]
-        return dict(zip(names, loader.inputs[torch.tensor(rows)], strict=True))
+        loader: Any = self.data.loader(part)
+        titles = target_titles(self.data, loader.targets[:count])
+        names = [f"{part}_{row}_{title}".replace("/", "_") for row, title in enumerate(titles)]
+        return dict(zip(names, loader.inputs[torch.arange(len(names))], strict=True))
 
     @torch.no_grad()
     def scores(self, image: Tensor) -> Tensor:

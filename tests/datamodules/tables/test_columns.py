@@ -174,7 +174,7 @@ def test_listed_columns_have_the_listed_kind_and_others_stay():
     assert encode(TRAIN, NEW, categorical=["c"])[0][:2] == ["x", "y"]
     assert encode(TRAIN, NEW, numeric=["x"])[0][:2] == ["x", "y"]
     assert encode(TRAIN, TRAIN, categorical=["y"])[0][:3] == ["x", "y=0", "y=1"]
-    assert encode(TRAIN, NEW, numeric=["x"], categorical=[])[0] == ["x"]
+    assert encode(TRAIN, NEW, numeric=["x"], lists_all=True)[0] == ["x"]
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,6 @@ def test_a_csv_is_read_as_pandas_reads_it_with_the_arguments_of_the_user(text, a
         ("a,b\n1,2,3\n4,5,6\n", {}, r"must fit its header.*skiprows: 1"),
         ("a,b\n1,2\n3\n4,5\n", {}, r"row 1 .* has 1 cells, the header 2"),
         ("1,2\n3\n4,5\n", {"names": ["a", "b"]}, "row 1 .* has 1 cells, the header 2"),
-        ("a,b\n1,x\na,b\n2,y\n", {}, "repeats its header"),
         ("a,zip\n1,00501\n2,10001\n", {}, r"number of '00501'.*dtype: \{zip: category\}"),
         ('a\tb\n1\t"tis\n2\ty"\n', {"sep": "\t"}, r"a quote joins rows.*'tis.*quoting: 0"),
         ("a,b\n1,Köln\n".encode("cp1252"), {}, "as UTF-8, or give its .* cp1252"),

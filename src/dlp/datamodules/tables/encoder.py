@@ -4,7 +4,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ _EPOCH = np.datetime64("1970-01-01", "us")
 _DAY = np.timedelta64(1, "D")
 
 
+@dataclass(eq=False)
 class TableEncoder(Encoder):
     """Encoder of a table: numbers filled and scaled, one-hot categories, words, bins, calendar.
 
@@ -42,7 +43,8 @@ class TableEncoder(Encoder):
     A column that is constant in training is left out of the matrix, and a category unseen in
     training becomes zeros; a line names both. A missing category is a category of its own, a
     missing text has no word. The arguments are those of `TableDataModule`, there called
-    ``numeric_columns``, ``categorical_columns``, ``text_columns``, ``missing_indicator``.
+    ``numeric_columns``, ``categorical_columns``, ``text_columns``, ``missing_indicator``;
+    `lists_all` tells whether the columns that are not listed are left out.
     """
 
     kind = "table"
@@ -50,35 +52,23 @@ class TableEncoder(Encoder):
     module = TableFeatures
     explained_by = "columns"
 
-    def __init__(
-        self,
-        numeric: Sequence[str] | None = None,
-        categorical: Sequence[str] | None = None,
-        missing: Missing = "error",
-        indicator: bool = False,
-        scaling: Scaling = "standard",
-        bins: int = 0,
-        features: FeatureTransformer | None = None,
-        read_csv: Mapping[str, Any] | None = None,
-        texts: Sequence[str] | None = None,
-        num_words: int = 1000,
-        min_df: int = 2,
-    ) -> None:
-        check_range(0, bins=bins)
-        check_range(1, num_words=num_words, min_df=min_df)
-        self.numeric = list(numeric or ())
-        self.categorical = list(categorical or ())
-        self.texts = list(texts or ())
-        self.settled = self.numeric + self.categorical + self.texts
-        self.num_words = num_words
-        self.min_df = min_df
-        self.lists_all = numeric is not None and categorical is not None
-        self.missing = missing
-        self.indicator = indicator
-        self.scaling = scaling
-        self.bins = bins
-        self.features = features
-        self.read_csv = read_csv or {}
+    numeric: Sequence[str] = ()
+    categorical: Sequence[str] = ()
+    missing: Missing = "error"
+    indicator: bool = False
+    scaling: Scaling = "standard"
+    bins: int = 0
+    features: FeatureTransformer | None = None
+    read_csv: Mapping[str, Any] = field(default_factory=dict)
+    texts: Sequence[str] = ()
+    num_words: int = 1000
+    min_df: int = 2
+    lists_all: bool = False
+
+    def __post_init__(self) -> None:
+        check_range(0, bins=self.bins)
+        check_range(1, num_words=self.num_words, min_df=self.min_df)
+        self.settled = [*self.numeric, *self.categorical, *self.texts]
         self.scales: dict[str, PlainValues] = {}
         self.indicators: list[str] = []
         self.categories: dict[str, list[str]] = {}
@@ -241,7 +231,7 @@ class TableEncoder(Encoder):
 
     def facts(self, rows: TableRows) -> PlainValues:
         """Return the number of columns of each kind, and of missing cells."""
-        kinds = Counter(field["kind"] for field in TableReader(self.spec()).fields())
+        kinds = Counter(column["kind"] for column in TableReader(self.spec()).fields())
         return {"columns": kinds, "missing_cells": int(rows.frame.isna().sum().sum())}
 
     def spec(self) -> PlainValues:

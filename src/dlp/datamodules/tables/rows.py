@@ -11,7 +11,7 @@ import pandas as pd
 from dlp.console import say
 from dlp.datamodules.rows import Array, Estimator, Estimators, Indices, Rows
 from dlp.datamodules.tables.kinds import check_target, is_date, is_numeric_or_date
-from dlp.errors import InputError, check_choice, inline
+from dlp.errors import check_choice, inline
 from dlp.reader.text import tokenise
 
 
@@ -96,17 +96,6 @@ def records(frame: pd.DataFrame) -> list[Any]:
     """Return the rows of a frame as dictionaries, None for missing cells."""
     cells = frame.astype(object).where(frame.notna(), None).rename(columns=str)
     return cells.to_dict("records")
-
-
-def single_row(row: Any) -> Any:
-    """Return one row; a series or a frame of one row becomes a dictionary by column."""
-    if isinstance(row, pd.Series):
-        row = row.to_frame().T
-    if not isinstance(row, pd.DataFrame):
-        return row
-    if len(row) != 1:
-        raise InputError(f"explain takes one row, not {len(row)}; give frame.iloc[[0]].")
-    return records(row)[0]
 
 
 def _describe_column(column: "pd.Series[Any]") -> tuple[Any, ...]:
