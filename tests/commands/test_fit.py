@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from lightning import LightningDataModule
 from lightning.pytorch.demos.boring_classes import BoringModel
+from torch.utils.data import DataLoader, TensorDataset
 
 from dlp import load
 from dlp.callbacks import History
@@ -285,3 +287,23 @@ def test_modules_of_the_user_run(capsys):
     main(["fit", "--model", f"{__name__}.Silent", "--data", data, *options.split()])
     assert "trained up to epoch 2" in capsys.readouterr().out
     assert Path("here/checkpoints/last.ckpt").exists()
+
+
+class Pairs(LightningDataModule):
+    """Data of the user, which tells no sizes."""
+
+    def train_dataloader(self):
+        rows = torch.arange(40.0).view(20, 2)
+        return DataLoader(TensorDataset(rows, rows[:, 0] % 4 / 2), batch_size=8)
+
+    test_dataloader = predict_dataloader = train_dataloader
+
+
+@pytest.mark.filterwarnings("ignore")  # Lightning's, about loaders
+def test_data_of_the_user_goes_with_a_model_of_the_project():
+    model = "--model DenseModule --model.head sigmoid --model.input_shape [2] --model.num_outputs 2"
+    options = f"--data {__name__}.Pairs {model} --trainer.max_epochs 1 --run_dir here"
+    main(["fit", *options.split()])
+    main(["predict", "--ckpt_path", "here"])
+    columns = ["index", "class", "prob_0", "prob_1"]
+    assert list(pd.read_csv("here/predictions.csv")) == columns

@@ -42,7 +42,9 @@ def importance(run: str) -> pd.DataFrame:
     part: Part = "val" if data.has("val") else "test"
     explained_by = data.encoder.explained_by
     if not isinstance(module, SupervisedModule) or explained_by not in ("columns", "words"):
-        raise InputError("importance takes tables and texts; of images see dlp visualize heatmap.")
+        raise InputError(
+            "importance takes a SupervisedModule of tables or texts; of images see heatmap."
+        )
     measure = _columns if explained_by == "columns" else _words
     frame, label = measure(module, data, part)
     folder = record.folder / "visualize"

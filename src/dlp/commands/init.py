@@ -120,6 +120,9 @@ def init(
         arguments["bins"] = _BINS_OF_CLASSES
         if kind == "table" and len(train) < _FEW_ROWS_OF_CLASSES:
             arguments |= _SHORT_TRAINING
+    if kind == "table" and settled.args.get("text_columns") == list(train.inputs.frame):
+        name = train.inputs.frame.columns[0]
+        say(f"\nthe inputs are texts alone; --text_column {name} trains on all of their words")
     if weights is not None:
         arguments["weights"] = weights
     command = f"dlp fit --config {file}"

@@ -9,6 +9,7 @@ from dlp.console import say, scores_text
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.errors import InputError, check_choice
 from dlp.lightning_cli.recipe import Recipe
+from dlp.modules import SupervisedModule
 from dlp.runs.folder import run_of
 from dlp.runs.recorder import stage_scores
 
@@ -88,10 +89,11 @@ def predict(
     if type(model).predict_step is LightningModule.predict_step:
         raise InputError(f"{type(model).__name__} has no predict_step, which predict calls.")
     callbacks = []
+    has_writer = isinstance(data, SupervisedDataModule) or isinstance(model, SupervisedModule)
     if recipe.is_dev_run:
         say("fast_dev_run: a batch is predicted, and nothing is written")
-    elif recipe.checkpoint is not None and isinstance(data, SupervisedDataModule):
-        if data.rows_to_predict is None:  # the test part is predicted
+    elif recipe.checkpoint is not None and has_writer:
+        if getattr(data, "rows_to_predict", None) is None:  # the test part is predicted
             recipe.check_rows(data)
         path = output or _output(recipe, recipe.checkpoint)
         callbacks.append(PredictionWriter(path, columns))
@@ -106,7 +108,7 @@ def predict(
 
 def _output(recipe: Recipe, checkpoint: Path) -> Path | None:
     """Return the file of the predictions; None prints those of typed texts."""
-    arguments = recipe.config.data.init_args
+    arguments = recipe.config.data.get("init_args", {})
     if arguments.get("predict_texts"):
         return None
     run = run_of(checkpoint)

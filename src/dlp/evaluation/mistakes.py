@@ -80,8 +80,10 @@ def _class_summary(report: Report) -> str:
     if len(classes) == 2:
         sought = classes[1]
         found = round(sought["recall"] * sought["support"])
-        summary += f"finds {found:,} of {sought['support']:,} “{sought['name']}” and is right in "
-        summary += f"{sought['precision']:.1%} of those that it names; "
+        summary += f"finds {found:,} of {sought['support']:,} “{sought['name']}”"
+        if found:
+            summary += f" and is right in {sought['precision']:.1%} of those that it names"
+        summary += "; "
     summary += f"{1 - report['wrong'] / rows:.1%} of {rows:,} rows are right; "
     common = max(classes, key=lambda entry: entry["support"])
     return f"{summary}always saying “{common['name']}” is right in {common['support'] / rows:.1%}"

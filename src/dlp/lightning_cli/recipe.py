@@ -104,7 +104,9 @@ class Recipe(LightningCLI):
         for name in ("config", *inspect.signature(self.function).parameters):
             config.pop(name, None)
         #: Complete config as YAML, a recipe that can be run again, and as plain values.
-        self.config_text: str = self.parser.dump(config, skip_unset=False, skip_validation=True)
+        self.config_text: str = self.parser.dump(
+            config, skip_unset=False, skip_validation=True, skip_link_targets=False
+        )
         self.config_dump = yaml.safe_load(self.config_text)  # Lightning's is validated once more
 
     def _is_small(self) -> bool:

@@ -86,5 +86,8 @@ def out_of_fold_outputs(folder: Path) -> tuple[SupervisedDataModule, pd.DataFram
         )
     predictions, outputs = out_of_fold(data, folds)
     if not outputs:
-        raise InputError(f"all folds of {folder} diverged; use a smaller learning rate.")
+        raise InputError(
+            f"the folds of {folder} have no predictions: they diverged, or validation_step returns "
+            "none."
+        )
     return data, predictions, outputs

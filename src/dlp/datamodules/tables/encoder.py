@@ -128,7 +128,8 @@ class TableEncoder(Encoder):
             scale = Scale.fit(self._numbers(column), self.missing, self.scaling, self.bins)
             if scale is not None:
                 self.scales[name] = asdict(scale)
-                self.calendar += [name] * is_date(column)
+                if is_date(column):
+                    self.calendar.append(name)
             if self.indicator and column.isna().nunique() == 2:
                 self.indicators.append(name)
             return name in self.scales or name in self.indicators

@@ -87,8 +87,11 @@ class TableRows(Rows):
         codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
         coded = make_column_transformer(("passthrough", is_number), (codes, is_category))
         models = {"linear model": make_pipeline(spread, linear())}
-        if len(self.texts) < self.table.shape[1]:  # it takes no words
-            models["gradient boosting"] = make_pipeline(coded, boosting())
+        name = "gradient boosting"
+        if self.texts:
+            name += " without words"
+        if len(self.texts) < self.table.shape[1]:
+            models[name] = make_pipeline(coded, boosting())
         return models
 
 
