@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.backbones import drawn_weights, whole_network
+from helpers.backbones import drawn_network
 from helpers.reference_sets import write_imdb, write_mnist, write_parquet, write_reuters
 
 SCRIPTS = sorted(Path(__file__).parents[1].glob("examples/plain/*.py"))
@@ -15,8 +15,6 @@ SMALLER = {
     "reuters": {"NUM_WORDS": 200, "TRAIN": slice(60, 552), "TEST": slice(552, None)},
     "vgg16": {"SIZE": 32, "TRAIN": slice(0, 6), "VAL": slice(6, 9), "TEST": slice(9, 12)},
 }
-
-
 WRITERS = {
     "cats_dogs": write_parquet,
     "imdb": lambda folder: write_imdb(folder / "imdb/plain_text"),
@@ -50,7 +48,7 @@ def test_a_script_prints_its_number_last(script, tmp_path, monkeypatch, capsys):
     if script.stem == "vgg16":
         for name in ("kaiming_uniform_", "kaiming_normal_", "normal_"):  # of what is loaded
             monkeypatch.setattr(torch.nn.init, name, lambda tensor, *_, **__: tensor)
-        torch.save(drawn_weights(whole_network("vgg16")), tmp_path / "vgg16.pth")
+        torch.save(drawn_network("vgg16").state_dict(), tmp_path / "vgg16.pth")
         monkeypatch.setenv("DLP_WEIGHTS", str(tmp_path / "vgg16.pth"))
     module.main(*folders)
     last = capsys.readouterr().out.splitlines()[-1]

@@ -8,16 +8,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from helpers.backbones import (
-    CLASSES,
-    IMAGES,
-    TinyBackbone,
-    changed,
-    fit,
-    small_data,
-    small_model,
-    state_of,
-)
+from helpers.backbones import CLASSES, IMAGES, TinyBackbone, changed, fit, small_data, small_model
 from lightning import Callback, Trainer
 
 from dlp.callbacks import CacheFeatures, Unfreeze
@@ -165,7 +156,7 @@ def test_the_trained_stages_are_a_function_of_the_epoch(steps, own, expected):
 @pytest.mark.parametrize("train_batch_norm", [False, True])
 def test_a_stage_changes_from_its_epoch_on_and_no_bit_of_another(train_batch_norm, capsys):
     model = small_model(optimizer=partial(torch.optim.SGD, lr=0.001))
-    before = state_of(model)
+    before = deepcopy(model.state_dict())
     watch = fit(model, small_data(), Unfreeze(2, 1, train_batch_norm), epochs=3)
     assert "epoch 2: block4 of shufflenet_v2_x0_5 trained from now on" in capsys.readouterr().out
     states = [before, *watch.states]
@@ -180,7 +171,7 @@ def test_a_stage_changes_from_its_epoch_on_and_no_bit_of_another(train_batch_nor
 
 def test_batch_norm_of_the_stages_of_the_backbone_itself_is_trained():
     model = small_model(trainable_stages=1)
-    before = state_of(model)
+    before = deepcopy(model.state_dict())
     moves = changed(before, fit(model, small_data(), Unfreeze(1, 2)).states[-1])
     statistics = {name for name in moves if "running" in name}
     assert statistics == {name for name in before if LAST.search(name) and "running" in name}
@@ -189,7 +180,7 @@ def test_batch_norm_of_the_stages_of_the_backbone_itself_is_trained():
 
 def test_a_backbone_of_ones_own_is_stored_unfrozen_and_seen():
     model = tiny()
-    before = state_of(model.network.backbone)
+    before = deepcopy(model.network.backbone.state_dict())
     assert fit(model, small_data(), CacheFeatures(), Unfreeze(2, 1)).trained == [0, 1]
     layers = ("0.weight", "0.bias", "1.weight", "1.bias")
     moves = changed(before, model.network.backbone.state_dict())

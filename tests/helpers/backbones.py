@@ -96,14 +96,10 @@ def changed(before, after):
     return {name for name in after if not torch.equal(before[name], after[name])}
 
 
-def whole_network(name):
-    """Return torchvision's own network with its classifier, without values."""
+def drawn_network(name):
+    """Return torchvision's own network; rows of a matrix are shifted copies, so a file is small."""
     with torch.device("meta"):
-        return torchvision.models.get_model(name)
-
-
-def drawn_weights(network):
-    """Return a state dict of small files: the rows of each matrix are shifted copies."""
+        network = torchvision.models.get_model(name)
     state, draw = network.state_dict(), torch.Generator().manual_seed(0)
     for name, value in state.items():
         if value.ndim < 2:
@@ -114,4 +110,5 @@ def drawn_weights(network):
             noise = torch.rand(rows + columns, generator=draw) * 2 - 1
             matrix = (noise * math.sqrt(6 / columns)).as_strided((rows, columns), (1, 1))
             state[name] = matrix.view(value.shape)
-    return state
+    network.load_state_dict(state, assign=True)
+    return network

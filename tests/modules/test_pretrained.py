@@ -4,15 +4,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torchvision
-from helpers.backbones import (
-    IMAGES,
-    TinyBackbone,
-    changed,
-    drawn_weights,
-    small_model,
-    state_of,
-    whole_network,
-)
+from helpers.backbones import IMAGES, TinyBackbone, changed, drawn_network, small_model, state_of
 from torch import nn
 from torchvision.transforms.v2.functional import normalize
 
@@ -28,15 +20,14 @@ QUICK += ["timm/test_convnext", "timm/test_efficientnet", "timm/test_vit"]
 SLOW = ["alexnet", "convnext_tiny", "efficientnet_b0", "mobilenet_v3_small"]
 SLOW += ["timm/convnext_tiny", "timm/efficientnet_b0", "timm/mobilenetv3_small_050"]
 SLOW += ["timm/resnetv2_18", "timm/swin_tiny_patch4_window7_224", "timm/vit_tiny_patch16_224"]
+NETWORKS = [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
 
 
 def of_torchvision(name, folder):
     """Return a backbone from a file in torchvision's layout, and what torchvision says of it."""
-    whole = whole_network(name)
-    state = drawn_weights(whole)
+    whole = drawn_network(name)
     path = folder / f"{name}.pth"
-    torch.save(state, path)
-    whole.load_state_dict(state, assign=True)
+    torch.save(whole.state_dict(), path)
     whole.set_submodule("fc" if hasattr(whole, "fc") else "classifier", nn.Identity())
     backbone = Backbone(name, path)
     path.unlink()
@@ -63,9 +54,7 @@ def of_timm(name):
     return SimpleNamespace(backbone=backbone, features=features, scaling=scaling, side=side)
 
 
-@pytest.fixture(
-    scope="module", params=[*QUICK, *(pytest.param(n, marks=pytest.mark.slow) for n in SLOW)]
-)
+@pytest.fixture(scope="module", params=NETWORKS)
 def published(request, tmp_path_factory):
     """Give a backbone and an image, and the features and standardisation of its library."""
     library, _, name = request.param.rpartition("/")

@@ -14,14 +14,7 @@ from torch import nn
 from dlp.datamodules import ArrayDataModule, ArrayRows
 from dlp.errors import InputError
 from dlp.inference import Predictor
-from dlp.modules import (
-    Backbone,
-    ConvNetModule,
-    DenseModule,
-    EnsembleModule,
-    PretrainedModule,
-    SoftmaxHead,
-)
+from dlp.modules import Backbone, ConvNetModule, DenseModule, EnsembleModule, SoftmaxHead
 from dlp.modules.heads import BoundedRegressionHead, RegressionHead
 from dlp.modules.serialization import build, describe, spec_in
 from dlp.reader.spec import Component
@@ -31,7 +24,7 @@ IS_POSITIVE = X[:, 0] > 0
 PIXELS = IMAGES.numpy()
 SCALE = {"target_mean": [1.0, 2.0], "target_std": [3.0, 4.0]}
 OTHERS = """os.system subprocess.Popen torch.nn.modules.linear.Linear this.Head
-dlp.modules.nothing.Head dlp.modules.heads.torch"""
+dlp.modules.nothing.Head dlp.modules.heads.torch helpers.training.Curves"""
 
 
 class Mine(DenseModule):
@@ -67,7 +60,7 @@ def of_timm():
     return small_model(backbone="timm/test_vit")
 
 
-own = {"backbone": TinyBackbone, "weights": None, "hidden": ()}
+own = {"backbone": TinyBackbone}
 dense = partial(DenseModule, (4,))
 member = partial(dense, 2, "sigmoid", l2=1e-3)
 squared = partial(SquaredHead, factor=3.0)
@@ -81,10 +74,7 @@ CASES = {
     "images": (partial(ConvNetModule, (3, 32, 32), 2, **plain), PIXELS, CLASSES, {}),
     "pretrained": (pretrained, PIXELS, CLASSES, {}),
     "timm": (of_timm, PIXELS, CLASSES, {}),
-    "own backbone": (
-        partial(PretrainedModule, (3, 32, 32), 2, "sigmoid", **own),
-        *(PIXELS, CLASSES, {"backbone": TinyBackbone}),
-    ),
+    "own backbone": (partial(small_model, **own), PIXELS, CLASSES, own),
     "numbers of NumPy": (partial(dense, np.int64(2), "regression", **numpy), X, X[:, :2], {}),
     "subclass": (
         partial(Mine, width=5, input_shape=(4,), num_outputs=2, head="sigmoid", l2=0.1),
@@ -129,10 +119,6 @@ class ThreeClasses(SoftmaxHead):
         super().__init__(3)
 
 
-class Unrelated:
-    """Class that the program has imported and that is no head."""
-
-
 def test_a_checkpoint_of_another_head_is_refused(tmp_path):
     path = saved(DenseModule((4,), 1, "regression"), X[:, 0], tmp_path / "a.ckpt")
     with pytest.raises(InputError, match=r"the checkpoint has the head .*RegressionHead, not .*Bo"):
@@ -140,7 +126,7 @@ def test_a_checkpoint_of_another_head_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("role", ["network", "head"])
-@pytest.mark.parametrize("path", [*OTHERS.split(), "Head", "", f"{__name__}.Unrelated"])
+@pytest.mark.parametrize("path", [*OTHERS.split(), "Head", ""])
 def test_another_class_is_refused_and_its_module_not_imported(path, role):
     with pytest.raises(InputError, match=rf"give it: Predictor.load\(path, {role}="):
         build(Component(path, {"args": "true"}), role)
