@@ -6,13 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.model_selection import (
-    KFold,
-    LeaveOneOut,
-    ShuffleSplit,
-    StratifiedKFold,
-    TimeSeriesSplit,
-)
+from sklearn import model_selection as sk
 
 from dlp.datamodules import Examples
 from dlp.datamodules.splits import Split, time_values
@@ -20,7 +14,7 @@ from dlp.errors import InputError
 
 SEEDS = st.one_of(st.none(), st.integers(0, 99))
 SIZES = st.one_of(st.none(), st.integers(3, 5), st.floats(0.15, 0.35))
-SPLITTERS = [KFold(4, shuffle=True, random_state=1), StratifiedKFold(3), LeaveOneOut()]
+SPLITTERS = [sk.KFold(4, shuffle=True, random_state=1), sk.StratifiedKFold(3), sk.LeaveOneOut()]
 
 
 def keyed(y, groups=None, times=None):
@@ -124,7 +118,7 @@ def test_without_a_seed_parts_and_folds_are_contiguous_as_in_the_book():
 
 def test_train_size_takes_rows_from_anywhere_in_the_file():
     rows = keyed(np.arange(100), np.arange(100) // 5)
-    for split in (Split(num_folds=5), Split(splitter=KFold(5))):
+    for split in (Split(num_folds=5), Split(splitter=sk.KFold(5))):
         train = replace(split, train_size=20).parts(rows).train
         assert train.max() > 50
         assert {*train} <= {*split.parts(rows).train}
@@ -155,7 +149,7 @@ def test_folds_in_time_are_those_of_scikit_learn_for_the_distinct_times():
     times = np.random.default_rng(0).integers(0, 40, 50)
     distinct = np.unique(times)
     folds = all_folds(keyed(times, times=times), 4)
-    for parts, pair in zip(folds, TimeSeriesSplit(4).split(distinct), strict=True):
+    for parts, pair in zip(folds, sk.TimeSeriesSplit(4).split(distinct), strict=True):
         for rows, expected in zip(parts, pair, strict=False):
             assert sorted(rows) == [*np.flatnonzero(np.isin(times, distinct[expected]))]
 
@@ -175,7 +169,7 @@ def test_times_are_numbers_or_iso_dates(times, order):
     assert np.argsort(time_values(np.asarray(times))).tolist() == order
 
 
-@pytest.mark.parametrize("splitter", [*SPLITTERS, ShuffleSplit(3, random_state=0)])
+@pytest.mark.parametrize("splitter", [*SPLITTERS, sk.ShuffleSplit(3, random_state=0)])
 @pytest.mark.parametrize("test_size", [None, 5, 0.2])
 @pytest.mark.parametrize("seed", [None, 3])
 def test_a_splitter_divides_what_the_test_part_leaves(splitter, test_size, seed):
@@ -207,8 +201,8 @@ TIMED = replace(ROWS, times=np.arange(30))
         (TIMED, {"stratify": True}, "time_column excludes"),
         (TIMED, {"num_folds": 3, "repeat": 1}, "time_column excludes"),
         (replace(TIMED, times=np.zeros(30)), {"num_folds": 3}, "TimeSeriesSplit cannot divide"),
-        (ROWS, {"splitter": KFold(3, shuffle=True)}, "set its random_state"),
-        (GROUPED, {"splitter": KFold(4)}, "rows of one group into both parts"),
+        (ROWS, {"splitter": sk.KFold(3, shuffle=True)}, "set its random_state"),
+        (GROUPED, {"splitter": sk.KFold(4)}, "rows of one group into both parts"),
         (replace(GROUPED, groups=np.zeros(30, int)), {}, "no row is left to train on"),
     ],
 )

@@ -5,12 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import (
-    confusion_matrix,
-    mean_absolute_error,
-    precision_recall_fscore_support,
-    roc_auc_score,
-)
+from sklearn import metrics as sk
 
 from dlp.evaluation.mistakes import calibration, class_mistakes, label_mistakes, value_mistakes
 
@@ -28,11 +23,11 @@ def test_class_scores_are_those_of_scikit_learn(case):
     probabilities, targets = case
     names = [*map(str, range(probabilities.shape[1]))]
     report = class_mistakes(probabilities, targets, names).report
-    labels, predicted = range(len(names)), probabilities.argmax(axis=1)
-    expected = precision_recall_fscore_support(targets, predicted, labels=labels, zero_division=0)
+    labels, guessed = range(len(names)), probabilities.argmax(axis=1)
+    expected = sk.precision_recall_fscore_support(targets, guessed, labels=labels, zero_division=0)
     scores = pd.DataFrame(report["classes"])[["precision", "recall", "f1", "support"]]
     np.testing.assert_allclose(scores.T, expected)
-    assert report["confusion"] == confusion_matrix(targets, predicted, labels=labels).tolist()
+    assert report["confusion"] == sk.confusion_matrix(targets, guessed, labels=labels).tolist()
 
 
 def test_the_area_under_a_roc_curve_is_that_of_scikit_learn():
@@ -40,7 +35,7 @@ def test_the_area_under_a_roc_curve_is_that_of_scikit_learn():
     probabilities = probabilities.round(1)  # with ties
     false_share, true_share = class_mistakes(probabilities, targets, ["a", "b"]).report["roc"]
     area = np.trapezoid([0, *true_share], [0, *false_share])
-    assert area == pytest.approx(roc_auc_score(targets, probabilities[:, 1]))
+    assert area == pytest.approx(sk.roc_auc_score(targets, probabilities[:, 1]))
 
 
 @given(cases)
@@ -59,7 +54,7 @@ def test_label_scores_are_those_of_scikit_learn():
     generator = np.random.default_rng(0)
     probabilities, targets = generator.random((50, 3)), generator.integers(0, 2, (50, 3))
     mistakes = label_mistakes(probabilities, targets, ["a", "b", "c"])
-    expected = precision_recall_fscore_support(targets, probabilities > 0.5)
+    expected = sk.precision_recall_fscore_support(targets, probabilities > 0.5)
     assert pd.DataFrame(mistakes.report["classes"])["f1"].tolist() == pytest.approx(expected[2])
     row, true, predicted, probability = mistakes.worst.iloc[0]
     column = "abc".index(true.removeprefix("not "))
@@ -73,7 +68,7 @@ def test_value_scores_are_those_of_scikit_learn():
     targets = generator.normal(size=(40, 2)) * [1, 100]
     values = targets + generator.normal(size=(40, 2))
     mistakes = value_mistakes(values, targets, ["near", "far"])
-    expected = mean_absolute_error(targets, values, multioutput="raw_values")
+    expected = sk.mean_absolute_error(targets, values, multioutput="raw_values")
     assert pd.DataFrame(mistakes.report["targets"])["mae"].tolist() == pytest.approx(expected)
     assert mistakes.worst["target"][0] == "near"  # errors count in deviations of their target
 

@@ -113,9 +113,4 @@ def image_data(folder, changed=False, grouped=False, timed=False, predict=False,
 
 #: Factories ``(folder, changed, grouped, timed, predict, **arguments)`` of the set above. `changed`
 #: changes the inputs of the first ten rows; `predict` gives the first five rows without labels.
-DATA_MODULES = {
-    "arrays": array_data,
-    "table": table_data,
-    "text": text_data,
-    "images": image_data,
-}
+DATA_MODULES = {"arrays": array_data, "table": table_data, "text": text_data, "images": image_data}

@@ -8,13 +8,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from dlp.datamodules.images.store import (
-    ImageFormat,
-    Images,
-    StoredImages,
-    decode,
-    file_states,
-)
+from dlp.datamodules.images.store import ImageFormat, Images, StoredImages, decode, file_states
 from dlp.reader.image import read_image
 
 
