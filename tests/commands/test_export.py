@@ -23,11 +23,10 @@ test_after_fit: best
 """
 DRAW = np.random.default_rng(0)
 KINDS = DRAW.choice(["red", "green", "caf\u00e9"], (60, 4))
+NOTES = [*map(" ".join, KINDS[:, 1:])]
 NUMBERS = pd.DataFrame(DRAW.normal(size=(60, 2)), columns=["a", "b"])
 ROWS = {
-    "table": NUMBERS.assign(
-        kind=KINDS[:, 0], note=[*map(" ".join, KINDS[:, 1:])], answer=NUMBERS["a"] * 100
-    ),
+    "table": NUMBERS.assign(kind=KINDS[:, 0], note=NOTES, answer=NUMBERS["a"] * 100),
     "text": pd.DataFrame({"text": map(" ".join, KINDS), "answer": KINDS[:, 0] == "red"}),
 }
 FITS = {

@@ -14,13 +14,8 @@ from dlp.errors import InputError
 
 
 def test_a_table_has_a_line_per_column():
-    frame = pd.DataFrame(
-        {
-            "area": [50.5, None, 120.0],
-            "city": ["NA", "Oslo", "Oslo"],
-            "sold": pd.to_datetime(["2020-01-30", "2021-05-01", "2021-05-01"]),
-        }
-    )
+    frame = pd.DataFrame({"area": [50.5, None, 120.0], "city": ["NA", "Oslo", "Oslo"]})
+    frame["sold"] = pd.to_datetime(["2020-01-30", "2021-05-01", "2021-05-01"])
     lines = [line.split() for line in TableRows(frame).describe().splitlines()]
     assert lines[:2] == [["3", "rows"], ["column", "kind", "missing", "distinct", "values"]]
     assert lines[2] == ["area", "number", "1", "2", "50.5", "to", "120"]

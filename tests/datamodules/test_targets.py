@@ -50,9 +50,7 @@ def test_one_hot_classes():
     assert fitted([[0, 1], [1, 0]]).encode(soft).tolist() == soft.tolist()
 
 
-@pytest.mark.parametrize(
-    "values", [[1, 0, 1], ["1", "0", "1"], [1.0, 0.0, 1.0], ["dog", "cat", "dog"]]
-)
+@pytest.mark.parametrize("values", [[1, 0, 1], ["1", "0", "1"], [1.0, 0, 1], ["dog", "cat", "dog"]])
 def test_class_names_are_numbered_from_0(values):
     encoder = fitted(values, class_names=["cat", "dog"])
     assert encoder.class_names == ["cat", "dog"]

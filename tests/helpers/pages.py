@@ -25,9 +25,8 @@ def houses(folder):
 
 def reviews(folder):
     """Write texts with quotes and emoji, and their stars."""
-    texts = [
-        f'a "{word}" film, seen {i % 7} times 🎬' for i in range(30) for word in ("good", "bad")
-    ]
+    words = ("good", "bad")
+    texts = [f'a "{word}" film, seen {n % 7} times 🎬' for n in range(30) for word in words]
     stars = [5 if "good" in text else i % 2 + 1 for i, text in enumerate(texts)]
     frame = pd.DataFrame({"review": texts, "stars": stars})
     frame.to_csv(folder / "reviews.csv", index=False)

@@ -77,10 +77,8 @@ def write_parquet(root, shards=1, named=True):
     write_cats_dogs(root / "images")
     files = [root / f"images/{n}.{number}.jpg" for n in ("cat", "dog") for number in range(12)]
     images = [{"bytes": f.read_bytes(), "path": f.name if named else None} for f in files]
-    features = {
-        "image": datasets.Image(decode=False),
-        "labels": datasets.ClassLabel(names=["cat", "dog"]),
-    }
+    labels = datasets.ClassLabel(names=["cat", "dog"])
+    features = {"image": datasets.Image(decode=False), "labels": labels}
     (root / "cats_vs_dogs/data").mkdir(parents=True)
     table = {"image": images, "labels": [0] * 12 + [1] * 12}
     rows = datasets.Dataset.from_dict(table, features=datasets.Features(features))
@@ -97,11 +95,8 @@ def write_reuters(folder):
 def write_wires(folder, wires):
     """Write wires (topic, text) as one SGML file in the archive; return its SHA-256."""
     folder.mkdir(parents=True)
-    elements = [
-        f"<REUTERS ><TOPICS><D>{topic}</D></TOPICS><BODY>{text}</BODY></REUTERS>"
-        for topic, text in wires
-    ]
-    content = "\n".join(elements).encode("latin-1")
+    element = "<REUTERS ><TOPICS><D>{}</D></TOPICS><BODY>{}</BODY></REUTERS>"
+    content = "\n".join(element.format(*wire) for wire in wires).encode("latin-1")
     with tarfile.open(folder / "reuters21578.tar.gz", "w:gz") as archive:
         entry = tarfile.TarInfo("reut2-000.sgm")
         entry.size = len(content)

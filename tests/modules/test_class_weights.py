@@ -13,10 +13,7 @@ from dlp.modules.losses import class_weights
 
 draw = np.random.default_rng(0)
 N = 60
-CLASSES = {
-    "sigmoid": draw.integers(0, 2, N) * draw.integers(0, 2, N),
-    "softmax": draw.integers(0, 3, N),
-}
+CLASSES = {"sigmoid": draw.integers(0, 2, (2, N)).prod(0), "softmax": draw.integers(0, 3, N)}
 LABELS = np.stack([draw.uniform(size=N) < share for share in (0.2, 0.5, 0.9)], axis=1)
 X = draw.normal(size=(N, 4)).astype(np.float32)
 

@@ -87,9 +87,7 @@ def test_the_most_frequent_words_are_kept_and_a_missing_text_has_none():
     ("missing", "scaling", "scaler"),
     [("mean", "standard", StandardScaler()), ("median", "minmax", MinMaxScaler())],
 )
-def test_cells_are_filled_then_scaled_and_categories_spread_as_scikit_learn_does(
-    missing, scaling, scaler
-):
+def test_cells_are_filled_then_scaled_and_categories_spread_as_in_sklearn(missing, scaling, scaler):
     train, new = holes(TRAIN), holes(NEW)
     names, result = encode(train, new, missing=missing, scaling=scaling, indicator=True)
     numbers = make_pipeline(SimpleImputer(strategy=missing), scaler)

@@ -12,15 +12,11 @@ IN_ORDER = {"val_size": 10, "split_seed": None}
 def houses(rows=40, seed=0):
     """Return a table of two numbers, a boolean, a category, an id and two targets."""
     random = np.random.default_rng(seed)
-    frame = pd.DataFrame(
-        {
-            "id": [f"h{n:03}" for n in range(rows)],
-            "area": random.uniform(40, 200, rows).round(1),
-            "rooms": random.integers(1, 7, rows),
-            "garden": random.random(rows) < 0.5,
-            "city": [("Paris", "Nice", "Lyon")[n % 3] for n in range(rows)],
-        }
-    )
+    frame = pd.DataFrame({"id": [f"h{n:03}" for n in range(rows)]})
+    frame["area"] = random.uniform(40, 200, rows).round(1)
+    frame["rooms"] = random.integers(1, 7, rows)
+    frame["garden"] = random.random(rows) < 0.5
+    frame["city"] = [("Paris", "Nice", "Lyon")[n % 3] for n in range(rows)]
     return frame.assign(price=3000.0 * frame.area, sold=np.arange(rows) % 2)
 
 

@@ -18,9 +18,9 @@ from dlp.reader.text import FIRST_WORD, TextReader, tokenise
 # Hypothesis takes seconds to build the table of all characters.
 TEXT = st.text("aB'-.\n\0 \u00e9\u0301\u597d\U0001f44d", max_size=20)
 pytestmark = pytest.mark.filterwarnings("ignore:no word of the training texts")
-TEXTS = st.lists(
-    st.lists(st.sampled_from("abcdefg"), max_size=8).map(" ".join), min_size=1, max_size=12
-)
+WORDS = st.lists(st.sampled_from("abcdefg"), max_size=8)
+TEXTS = st.lists(WORDS.map(" ".join), min_size=1, max_size=12)
+NUM_WORDS = st.none() | st.integers(5, 12)
 
 
 def words_of(texts):
@@ -129,13 +129,7 @@ def keras_ids(words, text, num_words, max_length):
     return [id if id < limit else 2 for id in ids][:max_length]
 
 
-@given(
-    TEXTS.filter(any),
-    TEXTS,
-    st.none() | st.integers(5, 12),
-    st.none() | st.integers(2, 6),
-    st.integers(1, 3),
-)
+@given(TEXTS.filter(any), TEXTS, NUM_WORDS, st.none() | st.integers(2, 6), st.integers(1, 3))
 def test_rows_equal_the_dense_formula(train, new, num_words, max_length, step):
     encoder = fitted(train, num_words, max_length, "count")
     words = [word for word, _ in Counter(" ".join(train).split()).most_common()]
