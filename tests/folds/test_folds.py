@@ -59,13 +59,19 @@ def test_a_fold_that_was_trained_again_counts_by_its_last_line(fold):
     assert [result.engine for result in read_folds(PATH, []).values()] == ["stacked"]
 
 
-def test_a_damaged_line_is_left_out_and_its_fold_trained_again(fold):
+def test_a_torn_line_is_left_out_and_its_fold_trained_again(fold):
     append_fold(PATH, fold)
     line = PATH.read_bytes()
-    damage = bytes(range(128, 256)) + b"\n"
-    PATH.write_bytes(damage + line.replace(b'"serial"', b"3"))
+    lengths = range(1, len(line) - 1)
+    PATH.write_bytes(b"\n".join([line[:length] for length in lengths]) + b"\0" * 9)
     assert read_folds(PATH, plan()) == {}
-    PATH.write_bytes(damage + line)
+    append_fold(PATH, fold)
+    assert [*read_folds(PATH, plan())] == [fold]
+
+
+def test_a_line_of_version_1_1_ends_with_a_checksum(fold):
+    append_fold(PATH, fold)
+    PATH.write_text(PATH.read_text().rstrip("}\n") + ', "checksum": 7}\n')
     assert [*read_folds(PATH, plan())] == [fold]
 
 
