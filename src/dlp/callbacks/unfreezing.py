@@ -1,5 +1,6 @@
 """Fine-tuning in one run: stages of a backbone that are trained from an epoch on."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 from lightning import LightningModule, Trainer
@@ -11,6 +12,7 @@ from dlp.errors import InputError
 from dlp.modules.pretrained import Backbone
 
 
+@dataclass(eq=False)
 class Unfreeze(Callback):
     """Training of the deepest stages of the model's `Backbone` from an epoch on.
 
@@ -26,15 +28,9 @@ class Unfreeze(Callback):
             its scale and shift are trained either way. Give it to each of several.
     """
 
-    def __init__(
-        self,
-        at_epoch: int,
-        stages: int | Literal["all"],
-        train_batch_norm: bool = False,
-    ) -> None:
-        self.at_epoch = at_epoch
-        self.stages = stages
-        self.train_batch_norm = train_batch_norm
+    at_epoch: int
+    stages: int | Literal["all"]
+    train_batch_norm: bool = False
 
     def setup(
         self,

@@ -6,17 +6,18 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from dlp.errors import InputError
 from dlp.seeds import derived_seed
 
 #: Random change of one image, or of a batch if it is a `RandomAffine`.
-Transform = Callable[[Tensor], Any]
+Transform = Callable[..., Any]
 Augmentation = Literal["book", "flip"] | Transform
 
 
-class RandomAffine(nn.Module):
+@dataclass
+class RandomAffine:
     """Rotation, shift, shear, zoom and flip of a whole batch in one pass, each image its own.
 
     The transforms of the book's ``ImageDataGenerator`` (Keras 2.0.8), about the centre and in its
@@ -36,24 +37,14 @@ class RandomAffine(nn.Module):
     #: Random numbers per image: angle, two shifts, shear, two zooms, flip.
     draws = 7
 
-    def __init__(
-        self,
-        rotation: float = 0.0,
-        shift: float = 0.0,
-        shear: float = 0.0,
-        zoom: float = 0.0,
-        horizontal_flip: bool = True,
-        interpolation: Literal["nearest", "bilinear"] = "bilinear",
-    ) -> None:
-        super().__init__()
-        self.rotation = rotation
-        self.shift = shift
-        self.shear = shear
-        self.zoom = zoom
-        self.horizontal_flip = horizontal_flip
-        self.interpolation = interpolation
+    rotation: float = 0.0
+    shift: float = 0.0
+    shear: float = 0.0
+    zoom: float = 0.0
+    horizontal_flip: bool = True
+    interpolation: Literal["nearest", "bilinear"] = "bilinear"
 
-    def forward(self, images: Tensor, uniform: Tensor) -> Tensor:
+    def __call__(self, images: Tensor, uniform: Tensor) -> Tensor:
         """Return images (N, C, H, W), each changed by its row of U(0, 1) numbers, (N, `draws`)."""
         height, width = images.shape[2:]
         matrices = self._matrices(uniform, height, width)
@@ -126,7 +117,7 @@ class Augmenter:
         if isinstance(self.transform, RandomAffine):
             generator = torch.Generator().manual_seed(seed)
             uniform = torch.rand(self.num_rows, RandomAffine.draws, generator=generator)
-            return self.transform.forward(images, uniform[rows])
+            return self.transform(images, uniform[rows])
         pixels = images.mul(255).round_().byte().cpu()
         changed = []
         # Transforms of others draw from torch's global generator, which is restored afterwards;
