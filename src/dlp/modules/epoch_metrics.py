@@ -17,7 +17,6 @@ from torchmetrics import MeanMetric, Metric
 
 from dlp.modules.heads import Head
 from dlp.modules.metrics import make_metrics
-from dlp.modules.monitor import Mode
 
 _SAMPLES_PER_UPDATE = 8192
 
@@ -58,7 +57,7 @@ class StageMetrics:
         self.losses = {f"{stage}_{name}": MeanMetric(nan_strategy=math.nan) for name in names}
         self.metrics = make_metrics(head).clone(prefix=f"{stage}_")
         #: Direction of each logged name that knows it.
-        self.modes: dict[str, Mode] = dict.fromkeys(self.losses, "min")
+        self.modes = dict.fromkeys(self.losses, "min")
         for name, metric in self.metrics.items():
             if metric.higher_is_better is not None:
                 self.modes[name] = "max" if metric.higher_is_better else "min"

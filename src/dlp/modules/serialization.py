@@ -15,7 +15,6 @@ from dlp.hyperparameters import is_plain, plain_value
 from dlp.modules.heads import Head
 from dlp.reader.answer import Answer
 from dlp.reader.spec import Card, Component, ModelSpec
-from dlp.reader.transforms import TargetTransform
 
 
 def make_spec(network: nn.Module, head: Head, data: Any, num_epochs: int) -> ModelSpec:
@@ -35,7 +34,7 @@ def make_spec(network: nn.Module, head: Head, data: Any, num_epochs: int) -> Mod
         inputs = data.input_spec()
         rows = {part: len(examples) for part, examples in data.labelled_parts().items()}
     names = output_names(data, head.num_outputs)
-    transform: TargetTransform = getattr(head, "target_transform", "none")
+    transform: Any = getattr(head, "target_transform", "none")
     versions = {name: metadata.version(name) for name in ("torch", "numpy", "pillow")}
     return ModelSpec(
         network=describe(network),
