@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlp.datamodules import ArrayDataModule, ImageFolderDataModule
+from dlp.datamodules import ArrayDataModule
 from dlp.datamodules.tables.encoder import TableEncoder
 from dlp.errors import InputError, extra
 from dlp.modules import DenseModule
@@ -27,8 +27,6 @@ def test_a_missing_package_is_a_sentence_with_the_command_that_installs_it():
         (lambda: DenseModule((3,), 1, "regression", l2=-1), "l2 takes 0 or more; got -1"),
         (lambda: ArrayDataModule([[1.0]], [1], batch_size=0), "^batch_size takes 1 or more"),
         (lambda: ArrayDataModule([[1.0]], [1], eval_batch_size=0), "eval_batch_size takes 1"),
-        (partial(ImageFolderDataModule, "x", image_size=0), "1 to 20000"),
-        (partial(ImageFolderDataModule, "x", image_size=(8, 0)), "1 to 20000"),
         (partial(TableEncoder, bins=-1), "bins takes 0 or more"),
         (lambda: DenseModule((3,), 1, "regression", target_mean=np.ones(2)), "is a NumPy array"),
     ],
