@@ -42,7 +42,7 @@ def test_refusals_of_a_table_are_settled_and_stand_in_the_config(houses, capsys)
         "dtype": {"plz": "category"},
         "na_values": {"alter": ["?"]},
         "parse_dates": ["verkauft"],
-        "date_format": "%d.%m.%Y",
+        "date_format": {"verkauft": "%d.%m.%Y"},
     }
     assert arguments["id_column"] == "nr"
     assert arguments["text_columns"] == ["straße"]

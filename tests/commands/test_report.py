@@ -8,7 +8,7 @@ def test_a_page_shows_scores_figures_data_and_the_config_of_a_run(fitted):
     page = main(["report", "points"]).read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") == 4  # curves, confusion, reliability, roc
     assert "<td>this model</td>" in page
-    assert re.search(r"<p>finds \d+ of 12 “yes” and is right in", page)
+    assert re.search(r"<p>finds \d+ of 12 “yes” at the threshold 0.5 and is right", page)
     assert ">majority class<" in page
     assert re.search(r">train \d+, val \d+, test 24<", page)
     assert ">number 2, category 1<" in page

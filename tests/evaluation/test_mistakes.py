@@ -92,8 +92,8 @@ def one_hot(*classes):
             class_mistakes,
             one_hot(0, 0, 1, 1),
             np.array([0, 0, 0, 1]),
-            "finds 1 of 1 “b” and is right in 50.0% of those that it names; 75.0% of 4 rows are "
-            "right; always saying “a” is right in 75.0%",
+            "finds 1 of 1 “b” at the threshold 0.5 and is right in 50.0% of those that it names; "
+            "75.0% of 4 rows are right; always saying “a” is right in 75.0%",
         ),
         (
             class_mistakes,

@@ -18,7 +18,6 @@ trainer: {max_epochs: 3}
 TYPED = [
     ("--epochs 3", "unrecognized arguments: --epochs 3. Did you mean trainer.max_epochs?"),
     ("--learning-rate 0.1", "Did you mean model.optimizer.lr?"),
-    ("--model.layers [9]", "Did you mean model.hidden?"),
     ("--trainer.batch_size 8", "Did you mean data.batch_size?"),
     ("--data.shuffle no", "data: Option 'shuffle' is not accepted."),
     ("--trainer.callbacks EarlyStopping --trainer.callbacks.monitr x", "callbacks.monitor?"),

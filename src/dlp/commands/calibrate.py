@@ -86,6 +86,7 @@ def calibrate(
     record.add_results(
         calibration=table.to_dict("records"),
         temperature=answer.temperature,
+        threshold=answer.threshold,
         coverage=answer.coverage,
         quantiles=answer.quantiles,
     )
@@ -137,8 +138,8 @@ def _say_thresholds(answer: Answer, part: str, probabilities: Array, truth: Arra
     for threshold in (answer.threshold, best):
         false, true = [(probabilities[truth == number] > threshold).mean() for number in (0, 1)]
         say(
-            f"{part}: threshold {threshold:.3g} finds {true:.0%} of {name}, and takes {false:.0%} "
-            f"of {other} for {name}"
+            f"{part}: threshold {threshold:.3g} finds {true:.0%} of {truth.sum()} {name} and takes "
+            f"{false:.0%} of {other} for {name}"
         )
     return best
 

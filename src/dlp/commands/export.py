@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import logging
 import os
 import shutil
 from dataclasses import asdict
@@ -80,7 +79,6 @@ def _write_model(trained: Predictor, data: Any, path: Path) -> str:
     rows = examples.take(numbers).inputs.raw()
     served = trained.modules[0]
     arrays = trained.models[0].read([rows[0]] * 2)  # a batch of one has a size that is fixed
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     example = tuple(map(torch.from_numpy, arrays))
     dynamic = torch.export.Dim.DYNAMIC
     shapes: list[dict[int, Any]] = []

@@ -74,9 +74,6 @@ def init(
         positive_class: Of two classes the one to find; None is the rarer one.
         output: File of the config; None is called as the table or folder.
     """
-    file = output or Path(f"{path.resolve().name.split('.')[0]}.yaml")
-    if file.exists():
-        raise InputError(f"{file} exists and is not overwritten; move it, or give --output.")
     if target is None and not path.is_dir():
         settled = resolve_refusals(lambda args: _inputs(path, args).shape, {"read_csv": read_csv})
         say(TableRows(_inputs(path, settled.args)).describe())
@@ -85,6 +82,9 @@ def init(
             "--text_column or --image_column"
         )
         return
+    file = output or Path(f"{path.resolve().name.split('.')[0]}.yaml")
+    if file.exists():
+        raise InputError(f"{file} exists and is not overwritten; move it, or give --output.")
     kind = _kind(path, text_column, image_column)
     if kind == "images" and not _has_weights(weights):
         kind = "images_from_scratch"
@@ -112,7 +112,9 @@ def init(
         arguments["char_ngrams"] = 4  # longer ones take time and gain nothing
     if task == "regression":
         arguments["loss"] = "mae"
-        if kind == "table" and 0 < _WIDE_RANGE * train.targets.min() < train.targets.max():
+        least = _WIDE_RANGE * train.targets.min(axis=0)
+        is_wide = (least > 0) & (train.targets.max(axis=0) > least)
+        if kind == "table" and is_wide.all():
             say("\nthe largest target is over 100 times the smallest: its logarithm is learned")
             arguments["target_transform"] = "log"
     elif task == "classification":
@@ -120,9 +122,6 @@ def init(
         arguments["bins"] = _BINS_OF_CLASSES
         if kind == "table" and len(train) < _FEW_ROWS_OF_CLASSES:
             arguments |= _SHORT_TRAINING
-    if kind == "table" and settled.args.get("text_columns") == list(train.inputs.frame):
-        name = train.inputs.frame.columns[0]
-        say(f"\nthe inputs are texts alone; --text_column {name} trains on all of their words")
     if weights is not None:
         arguments["weights"] = weights
     command = f"dlp fit --config {file}"

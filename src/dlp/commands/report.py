@@ -11,17 +11,15 @@ from typing import Any
 import pandas as pd
 
 from dlp.console import digits, say
-from dlp.errors import reading
+from dlp.errors import check_choice, reading
 from dlp.files import write_text
 from dlp.runs.folder import Run, find_runs
 
-_MAX_ROWS = 50
 _LONG = r"(?s)(.{500}).+"
 _WORDS = {
     "acc": "accuracy",
     "auroc": "area under ROC",
     "ece": "calibration error",
-    "index": "row",
     "lead": "error smaller by",
     "mae": "mean error",
     "nll": "log loss",
@@ -39,6 +37,7 @@ def report(run: str, output: Path | None = None) -> Path:
     runs = find_runs(run, "config.yaml", "fit or crossval")
     record = max(runs, key=lambda each: each.config.stat().st_mtime)
     page_path = output or record.folder / "report.html"
+    check_choice("ending of --output", page_path.suffix, (".html",))
     with reading(record.folder, "a run"):
         page = _page(record)
     write_text(page_path, page)
@@ -92,7 +91,10 @@ def _tables(run: Run) -> dict[str, pd.DataFrame]:
     for name in ("worst", "suspects", "metrics"):
         path = run.folder / f"{name}.csv"
         if path.is_file():
-            tables[name] = pd.read_csv(path)
+            # Ids such as 007 and classes such as None stay as they are.
+            tables[name] = pd.read_csv(
+                path, converters={0: str}, keep_default_na=False, na_values=[""]
+            )
     path = run.folder / "crossval.json"
     if path.is_file():
         content = json.loads(path.read_text("utf-8"))
@@ -119,10 +121,10 @@ def _facts(facts: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def _html(table: pd.DataFrame) -> str:
-    """Return the first rows of a table, if it has any, and the beginnings of long texts."""
+    """Return the rows of a table, if it has any, with the beginnings of long texts."""
     if table.empty:
         return ""
-    rows = table.head(_MAX_ROWS).rename(columns=_readable).replace(_LONG, r"\1 …", regex=True)
+    rows = table.rename(columns=_readable).replace(_LONG, r"\1 …", regex=True)
     text = rows.to_html(index=False, border=0, na_rep="", float_format=digits)
     return f'<div class="scroll" tabindex="0">{text}</div>'
 

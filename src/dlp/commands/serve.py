@@ -57,7 +57,7 @@ def serve(run: str, host: str = "127.0.0.1", port: int = 8000) -> None:
         file = checkpoints_of(run)[0]
         predictor = load_predictor(run)
     api = app(predictor, hosts, _facts(run, run_of(file)))
-    config = uvicorn.Config(api, host, port, limit_concurrency=64, timeout_graceful_shutdown=3)
+    config = uvicorn.Config(api, host, port, timeout_graceful_shutdown=3)
     uvicorn.Server(config).run()
 
 

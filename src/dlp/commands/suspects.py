@@ -37,7 +37,6 @@ def suspects(run: str, count: PositiveInt = 100) -> pd.DataFrame:
         say(f"{len(doubles):,} rows have the input of another row and another label")
         if len(doubles):
             write_table(folder / "contradictions.csv", doubles)
-            say(doubles.head(16).to_string(index=False))
     say(f"wrote {folder / 'suspects.csv'}")
     return worst
 

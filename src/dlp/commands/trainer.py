@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lightning import LightningModule, Trainer
+from lightning import Trainer
 
 from dlp.callbacks import PredictionWriter
 from dlp.console import say, scores_text
@@ -86,13 +86,11 @@ def predict(
             raise InputError(f"{output} exists and is not overwritten; give another --output.")
     data = recipe.data(check_rows=False)
     model = recipe.model(data)
-    if type(model).predict_step is LightningModule.predict_step:
-        raise InputError(f"{type(model).__name__} has no predict_step, which predict calls.")
     callbacks = []
-    has_writer = isinstance(data, SupervisedDataModule) or isinstance(model, SupervisedModule)
+    is_ours = isinstance(data, SupervisedDataModule) or isinstance(model, SupervisedModule)
     if recipe.is_dev_run:
         say("fast_dev_run: a batch is predicted, and nothing is written")
-    elif recipe.checkpoint is not None and has_writer:
+    elif recipe.checkpoint is not None and (is_ours or output):
         if getattr(data, "rows_to_predict", None) is None:  # the test part is predicted
             recipe.check_rows(data)
         path = output or _output(recipe, recipe.checkpoint)

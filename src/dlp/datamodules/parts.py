@@ -98,8 +98,6 @@ class LabelledSet:
     def divide(self, split: Split, drop_duplicates: bool) -> LabelledParts:
         """Return the parts under a split; print what they have in common."""
         rows_by_part = self.part_rows(split)._asdict()
-        if "val" in self.parts and split.val_size:
-            say("the set has its own validation part; val_size is not used")
         parts = {}
         for name, rows in rows_by_part.items():
             if len(rows):

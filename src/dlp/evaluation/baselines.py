@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from dlp.console import say, scores_text
+from dlp.console import scores_text
 from dlp.datamodules.base import Part, SupervisedDataModule
 from dlp.datamodules.rows import Array, Estimator
 from dlp.modules.heads import Head
@@ -96,7 +96,6 @@ def fitted_scores(
         with warnings.catch_warnings(action="ignore"):  # of iterations that ran out
             estimator.fit(features, y)
             predictions = _predict(head, estimator, rows.features())
-        say(f"fitted {name}")
         scores[name] = score(head, torch.from_numpy(predictions), targets)
         if outputs and head.metrics[0] in ("acc", "mae"):
             others = predictions[outputs["rows"]]
@@ -150,12 +149,9 @@ def baseline_lines(scores: Mapping[str, Mapping[str, float]]) -> list[str]:
     for name, values in scores.items():
         lines.append(f"baseline {name.replace('_', ' ')}: {scores_text(values)}")
         if values.get("lead", 0) > 0 and values["p_value"] < 0.05:
-            advice = "use scikit-learn's"
-            if name == "linear model":  # this narrowed the gap on five tables of five
-                advice += ", or --data.bins 0 for a table with bins"
             lines.append(
                 f"{name} is better by {values['lead']:.3g} (beyond chance, p = "
-                f"{values['p_value']:.2g}): {advice}"
+                f"{values['p_value']:.2g}): use scikit-learn's"
             )
     return lines
 

@@ -55,11 +55,9 @@ def class_mistakes(
         "confusion": confusion.tolist(),
         "calibration": calibration(probabilities, targets),
     }
-    report["summary"] = _class_summary(report)
-    if threshold != 0.5:
-        report["summary"] += f", at the threshold {threshold:.3g}"
     if len(names) == 2:
         report["threshold"] = threshold
+    report["summary"] = _class_summary(report)
     if len(names) == 2 and len(np.unique(targets)) == 2:
         report["roc"] = _roc(probabilities[:, 1], targets)
     rows = np.arange(len(targets))
@@ -81,6 +79,7 @@ def _class_summary(report: Report) -> str:
         sought = classes[1]
         found = round(sought["recall"] * sought["support"])
         summary += f"finds {found:,} of {sought['support']:,} “{sought['name']}”"
+        summary += f" at the threshold {report['threshold']:.3g}"
         if found:
             summary += f" and is right in {sought['precision']:.1%} of those that it names"
         summary += "; "

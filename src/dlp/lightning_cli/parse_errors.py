@@ -15,9 +15,7 @@ from dlp.errors import InputError
 _SYNONYMS = {
     "epochs": "max_epochs",
     "learning_rate": "lr",
-    "layers": "hidden",
     "seed": "seed_everything",
-    "gpus": "devices",
     "validation_split": "val_size",
     "folds": "num_folds",
 }

@@ -124,19 +124,19 @@ class TableReader(Reader):
 
     def _date_format(self, name: str) -> str | None:
         """Return the format of a column of dates; None is ISO 8601."""
-        form = _column_option(self.csv, "date_format", name)
+        form = column_option(self.csv, "date_format", name)
         return None if form == "ISO8601" else form
 
 
 def missing_values(options: Mapping[str, Any], name: str) -> list[Any]:
     """Return the cells of a column that are missing: the empty one, and ``na_values``."""
-    values = _column_option(options, "na_values", name)
+    values = column_option(options, "na_values", name)
     if isinstance(values, str | int | float):
         values = [values]
     return ["", *(values or ())]
 
 
-def _column_option(options: Mapping[str, Any], argument: str, name: str) -> Any:
+def column_option(options: Mapping[str, Any], argument: str, name: str) -> Any:
     """Return an argument of ``read_csv`` for a column."""
     value = options.get(argument)
     if isinstance(value, Mapping):

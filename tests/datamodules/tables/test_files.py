@@ -74,7 +74,11 @@ def test_a_csv_is_read_as_pandas_reads_it_with_the_arguments_of_the_user(text, a
         ('a\tb\n1\t"tis\n2\ty"\n', {"sep": "\t"}, r"a quote joins rows.*'tis.*quoting: 0"),
         ("a,b\n1,Köln\n".encode("cp1252"), {}, "as UTF-8, or give its .* cp1252"),
         ("a,b\n1,2\n", {"seperator": ";"}, "unexpected keyword argument 'seperator'"),
-        ("d,b\n03/04/2024,2\n", {"parse_dates": ["d"]}, r"not all ISO.*date_format: '%d.%m.%Y'"),
+        (
+            "d,b\n03/04/2024,2\n",
+            {"parse_dates": ["d"]},
+            r"date_format 'ISO 8601'.*date_format: '%d.%m.%Y'",
+        ),
         ("a;d\n1,5;12.03.2024\n", {"sep": ";", "decimal": ",", "thousands": "."}, "'12.03.2024'"),
         ("a;b\n1.2345;2\n", {"sep": ";", "thousands": "."}, r"'1\.2345'.*leave thousands out"),
         ("", {}, "No columns to parse from file"),
@@ -97,7 +101,10 @@ def check(frame):
     [
         (["1.234,5", "17,25", "3,5", "1,5"], r"looks like numbers.*'1.234,5'.*decimal"),
         (["1", "2", "NA", "4", "5"], r"numbers and 'NA', first in row 2.*na_values: \{c: \[NA\]"),
-        ([f"{n + 1}.02.2019" for n in range(12)], r"\{parse_dates: \[c\], date_format: '%d.%m.%Y"),
+        (
+            [f"{n + 1}.02.2019" for n in range(12)],
+            r"\{parse_dates: \[c\], date_format: \{c: '%d.%m",
+        ),
         ([f"OB1189{n}" for n in range(12)], r"drop_columns: \[c\] or id_column: c"),
         (["0", "1", "2", "3+"], r"numbers and '3\+'.*categorical_columns"),
         ([f"name{n}" for n in range(12)], "Give id_column: c"),

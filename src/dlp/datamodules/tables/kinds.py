@@ -11,6 +11,7 @@ from dlp.errors import Fix, InputError, inline
 _NUMBER_OR_DATE = r"[^\w]*\d[\d.,'\s\u2019/]*[^\w]*|\d{4}-\d\d-\d\d.*"
 _ISO_DATE = r"\d{4}-\d\d-\d\d.*"
 _GERMAN_DATE = r"\d\d?\.\d\d?\.\d{4}"
+_ENGLISH_NUMBER = r"-?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?"
 _GERMAN_NUMBER = r"-?(\d+|\d{1,3}(\.\d{3})+)(,\d\d?)?"
 _NO_NAME = "Unnamed: "  # of pandas, with the place of the column
 _MAX_CODES = 20
@@ -32,7 +33,9 @@ def read_arguments(name: str, cells: "pd.Series[Any]") -> dict[str, Any]:
     if cells.str.fullmatch(_ISO_DATE).all():
         return {"parse_dates": [name]}
     if cells.str.fullmatch(_GERMAN_DATE).all():
-        return {"parse_dates": [name], "date_format": "%d.%m.%Y"}
+        return {"parse_dates": [name], "date_format": {name: "%d.%m.%Y"}}
+    if cells.str.fullmatch(_ENGLISH_NUMBER).all() and cells.str.contains(r",\d{3}[,.]").any():
+        return {"thousands": ","}
     has_commas = cells.str.contains(",", regex=False).any()
     if not (has_commas and cells.str.fullmatch(_GERMAN_NUMBER).all()):
         return {}
@@ -126,11 +129,10 @@ def check_inputs(frame: pd.DataFrame, texts: Collection[str]) -> None:
     worded = [name for name in names if name in texts and _has_words(frame[name])]
     others = [name for name in names if name not in worded]
     keys = [name for name in others if _is_key(frame[name])]
-    fixes = [_settling(text_columns=worded, drop_columns=others)]
-    if keys:
-        rest = [name for name in others if name != keys[0]]
-        fix = _settling(id_column=keys[0], text_columns=worded, drop_columns=rest)
-        fixes.insert(0, fix)
+    fixes = []
+    for key in (*keys[:1], None):
+        rest = [name for name in others if name != key]
+        fixes.append(_settling(id_column=key, text_columns=worded, drop_columns=rest))
     raise InputError(
         f"columns of row numbers, names, texts, lists or above {_MAX_CATEGORIES:,} categories, or "
         f"without a name, are not inputs as they are: {', '.join(names)}. Give "
@@ -139,7 +141,7 @@ def check_inputs(frame: pd.DataFrame, texts: Collection[str]) -> None:
     )
 
 
-def _settling(**columns: str | list[str]) -> Fix:
+def _settling(**columns: str | list[str] | None) -> Fix:
     """Return the arguments that name columns."""
     return {argument: names for argument, names in columns.items() if names}
 
