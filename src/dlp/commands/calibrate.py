@@ -45,8 +45,8 @@ def calibrate(
     Args:
         run: Name of a config with a run, folder of a run (of folds too), or checkpoint.
         coverage: Share of rows whose interval or set has the truth.
-        threshold: Probability above which a row is of class 1 of two; None is that of
-            the training.
+        threshold: Probability above which a row is of class 1 of two, for predictions, exports and
+            the page; None is that of the training.
     """
     paths = checkpoints_of(run)
     record = Run(paths[0].absolute().parents[1])
@@ -54,7 +54,14 @@ def calibrate(
     with reading(paths[0], "a checkpoint"):
         spec = spec_in(checkpoints[0])
         head: Head = build(spec.head, "head")
-    answer = Answer(spec.answer.task, spec.answer.names, head.threshold, spec.answer.transform)
+    if threshold is not None and head.task != "binary":
+        raise InputError(f"--threshold is for head: sigmoid, of two classes, not for {run}.")
+    answer = Answer(
+        task=head.task,
+        names=spec.answer.names,
+        threshold=float(threshold or head.threshold),
+        transform=spec.answer.transform,
+    )
     if len(paths) > 1:
         parts = {"out of fold": _out_of_fold(record, head)}
     else:
@@ -74,10 +81,6 @@ def calibrate(
         table = pd.DataFrame(answer.columns(untransformed(values, answer.transform)))
         if len(table.columns) < 3 * len(answer.names):
             raise InputError("low and high are the ends of an interval; rename the target.")
-    if threshold is not None:
-        if answer.task != "binary":
-            raise InputError(f"--threshold is for head: sigmoid, of two classes, not for {run}.")
-        answer = replace(answer, threshold=float(threshold))
     say(table.to_string(index=False, float_format="{:.4g}".format))
     for path, checkpoint in zip(paths, checkpoints, strict=True):
         checkpoint["spec"]["answer"] = asdict(answer)
