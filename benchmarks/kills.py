@@ -129,7 +129,7 @@ def fit_results(folder: Path) -> Results:
     """Return metrics, results and weights of a fit."""
     run = _newest(folder)
     results = json.loads((run / "results.json").read_text())
-    del results["seconds"]
+    del results["seconds"], results["date"]
     content = {"metrics": (run / "metrics.csv").read_text(), "results": json.dumps(results)}
     for name in ("best", "last"):
         content[name] = _weights(run / f"checkpoints/{name}.ckpt")
