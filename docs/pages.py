@@ -12,13 +12,19 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from chinese import CATALOGUES, read, translated
 from notebooks import NOTEBOOKS, RAW, REPOSITORY, ROOT, outputs, tags
 
 DOCS, PAGES = ROOT / "docs", ROOT / "build" / "docs"
+#: What a page of a notebook says beside its text, in each language.
+WORDS = {
+    "": ("Open in Colab", "Download the notebook", "Answer"),
+    "zh/": ("在 Colab 打开（英文）", "下载 notebook", "答案"),
+}
 
 
 def main() -> None:
-    """Copy the pages of the repository, and write a page for each notebook."""
+    """Copy the pages of the repository, and write pages for each notebook in both languages."""
     shutil.rmtree(PAGES, ignore_errors=True)
     shutil.copytree(DOCS, PAGES, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     described = {}
@@ -28,20 +34,39 @@ def main() -> None:
     for page in PAGES.rglob("*.md"):
         text = page.read_text(encoding="utf-8")
         # On the site a notebook has a page of its own.
-        text = re.sub(r"\((?:\.\./)+notebooks/(\w+)\.ipynb\)", rf"({way(page)}course/\1.md)", text)
+        course = f"{way(page)}{language(page)}course"
+        text = re.sub(r"\((?:\.\./)+notebooks/(\w+)\.ipynb\)", rf"({course}/\1.md)", text)
         api = {name: f"{way(page)}api/{file}" for name, file in described.items()}
         text = re.sub(r"\((?:\.\./)+src/(dlp/\S+)\)", partial(in_api, pages=api), text)
         text = re.sub(r"(?m)^\|.*", lambda row: re.sub(r"`(dlp [^`]+)`", command, row[0]), text)
         page.write_text(text, encoding="utf-8")
     for path in sorted(NOTEBOOKS.glob("*.ipynb")):
-        shutil.copy(path, PAGES / "course")
         notebook = nbformat.read(path, as_version=4)
-        texts = []
-        for is_answer, cells in groupby(notebook.cells, lambda cell: "answer" in tags(cell)):
-            page = "\n\n".join(text for cell in cells for text in blocks(cell, path.stem))
-            texts.append(folded(page) if is_answer else page)
-        text = "\n\n".join(texts) + "\n"
-        (PAGES / "course" / f"{path.stem}.md").write_text(text, encoding="utf-8")
+        write_notebook(notebook, PAGES / "course" / path.stem)
+        catalogue = read(CATALOGUES / f"{path.stem}.po")
+        write_notebook(translated(notebook, catalogue), PAGES / "zh" / "course" / path.stem)
+    for page in PAGES.glob("zh/**/*.md"):
+        original = PAGES / page.relative_to(PAGES / "zh")
+        if original.exists():
+            link_translation(page, original)
+            link_translation(original, page)
+
+
+def write_notebook(notebook: NotebookNode, path: Path) -> None:
+    """Write a notebook to be downloaded and its page; the path has no suffix."""
+    nbformat.write(notebook, f"{path}.ipynb")
+    texts = []
+    for is_answer, cells in groupby(notebook.cells, lambda cell: "answer" in tags(cell)):
+        page = "\n\n".join(text for cell in cells for text in blocks(cell, path))
+        texts.append(folded(page, WORDS[language(path)][2]) if is_answer else page)
+    Path(f"{path}.md").write_text("\n\n".join(texts) + "\n", encoding="utf-8")
+
+
+def link_translation(page: Path, other: Path) -> None:
+    """Name the page in the other language for the theme, which links to it."""
+    address = f"{way(page)}{other.relative_to(PAGES).with_suffix('.html').as_posix()}"
+    text = page.read_text(encoding="utf-8")
+    page.write_text(f"---\ntranslation: {address}\n---\n\n{text}", encoding="utf-8")
 
 
 def command(code: re.Match[str]) -> str:
@@ -54,6 +79,11 @@ def command(code: re.Match[str]) -> str:
 def way(page: Path) -> str:
     """Return the way from a page to the folder of all pages."""
     return "../" * (len(page.relative_to(PAGES).parts) - 1)
+
+
+def language(page: Path) -> str:
+    """Return the folder of a page's language; that of English pages is the folder of all."""
+    return "zh/" if "zh" in page.relative_to(PAGES).parts else ""
 
 
 def in_api(link: re.Match[str], pages: dict[str, str]) -> str:
@@ -73,21 +103,22 @@ def in_api(link: re.Match[str], pages: dict[str, str]) -> str:
     return f"({REPOSITORY}/blob/main/src/{path})"
 
 
-def folded(text: str) -> str:
-    """Return Markdown that a click unfolds."""
-    return f'<details markdown="1">\n<summary>Answer</summary>\n\n{text}\n\n</details>'
+def folded(text: str, title: str) -> str:
+    """Return Markdown that a click on a title unfolds."""
+    return f'<details markdown="1">\n<summary>{title}</summary>\n\n{text}\n\n</details>'
 
 
-def blocks(cell: NotebookNode, name: str) -> Iterator[str]:
+def blocks(cell: NotebookNode, path: Path) -> Iterator[str]:
     """Yield the Markdown of a cell: text, or code and what it shows."""
+    opens, downloads, _ = WORDS[language(path)]
     if cell.id == "install":
         return
     if cell.cell_type == "markdown":
-        text = cell.source.replace(f"]({RAW}/docs/", "](../").replace(".ipynb)", ".md)")
+        text = cell.source.replace(f"]({RAW}/docs/", f"]({way(path)}").replace(".ipynb)", ".md)")
         text = re.sub(r"</?details>|<summary>.*?</summary>", "", text)
         # The site loads nothing from elsewhere: a link in place of the badge.
         badge = r"\[!\[Open in Colab\]\(\S+\)\]\((\S+)\.md\)"
-        links = rf"[Open in Colab](\1.ipynb) · [Download the notebook]({name}.ipynb)"
+        links = rf"[{opens}](\1.ipynb) · [{downloads}]({path.name}.ipynb)"
         yield re.sub(badge, links, text).strip()
     else:
         source = cell.source.removeprefix("# @title Answer\n")
@@ -97,8 +128,8 @@ def blocks(cell: NotebookNode, name: str) -> Iterator[str]:
             if output.get("name") == "stdout":
                 yield f"```text\n{output.text.rstrip()}\n```"
             elif "image/png" in data:
-                figure = f"{name}_{cell.id}.png"
-                (PAGES / "course" / figure).write_bytes(base64.b64decode(data["image/png"]))
+                figure = f"{path.name}_{cell.id}.png"
+                path.with_name(figure).write_bytes(base64.b64decode(data["image/png"]))
                 is_drawn = re.search(r"^(draw|figure$)", cell.source, re.M)
                 style = "{.curves}" if is_drawn else ""
                 yield f"![{cell.metadata['alt']}]({figure}){style}"
