@@ -10,9 +10,9 @@ from itertools import groupby
 from pathlib import Path
 
 import nbformat
+from chinese import CATALOGUES, read, translated
 from nbformat import NotebookNode
 
-from chinese import CATALOGUES, read, translated
 from notebooks import NOTEBOOKS, RAW, REPOSITORY, ROOT, outputs, tags
 
 DOCS, PAGES = ROOT / "docs", ROOT / "build" / "docs"
@@ -37,7 +37,7 @@ def main() -> None:
         course = f"{way(page)}{language(page)}course"
         text = re.sub(r"\((?:\.\./)+notebooks/(\w+)\.ipynb\)", rf"({course}/\1.md)", text)
         api = {name: f"{way(page)}api/{file}" for name, file in described.items()}
-        text = re.sub(r"\((?:\.\./)+src/(dlp/\S+)\)", partial(in_api, pages=api), text)
+        text = re.sub(r"\((?:\.\./)+src/(dlp/[^\s)]+)\)", partial(in_api, pages=api), text)
         text = re.sub(r"(?m)^\|.*", lambda row: re.sub(r"`(dlp [^`]+)`", command, row[0]), text)
         page.write_text(text, encoding="utf-8")
     for path in sorted(NOTEBOOKS.glob("*.ipynb")):
