@@ -152,6 +152,8 @@ def differences(source: str, translation: str, terms: dict[str, list[str]]) -> l
     bold, chinese_bold = bold_spans(source), bold_spans(translation)
     if len(bold) != len(chinese_bold):
         result.append(f"{len(chinese_bold)} bold spans for {bold}: {translation[:40]}")
+    for span in unseen_bold(translation):
+        result.append(f"a space or other punctuation is needed for {span} to be bold in Jupyter")
     for term in bold:
         names = terms.get(term.lower()) or terms.get(term.lower().removesuffix("s"), [])
         if names and not any(is_in(name, span) for name in names for span in chinese_bold):
@@ -171,6 +173,19 @@ def details(text: str) -> dict[str, list[str]]:
 def bold_spans(text: str) -> list[str]:
     """Return what a text has in bold."""
     return re.findall(r"\*\*(.+?)\*\*", re.sub(r"`[^`]+`", "", text))
+
+
+def unseen_bold(text: str) -> list[str]:
+    """Return spans that CommonMark does not take as bold: punctuation inside, a word outside."""
+    text = re.sub(r"`[^`]+`", "``", text)
+    result = []
+    for span in re.finditer(r"\*\*(.+?)\*\*", text):
+        before, after = text[: span.start()], text[span.end() :]
+        is_opened = not (re.search(r"\w$", before) and re.match(r"\W", span[1]))
+        is_closed = not (re.search(r"\W$", span[1]) and re.match(r"\w", after))
+        if not (is_opened and is_closed):
+            result.append(span[0])
+    return result
 
 
 def is_in(name: str, text: str) -> bool:

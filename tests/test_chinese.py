@@ -62,6 +62,7 @@ def test_what_has_no_current_translation_stays_english_and_is_marked():
         ("`fit`", "fit", "code"),
         ("02_two_classes", "03_many_classes", "links"),
         ("**损失**", "损失", "0 bold spans"),
+        ("**损失**", "**损失（loss）**", "in Jupyter"),
         ("损失", "代价", "'loss' is 损失 in the glossary"),
     ],
 )
