@@ -1,19 +1,20 @@
-"""Keep the catalogues of the course in Chinese, and translate its notebooks by them.
+"""Keep the catalogues of the course in Chinese, and translate notebooks and figures by them.
 
     python docs/chinese.py            # catalogues follow the notebooks
     python docs/chinese.py --check    # end with what is wrong; nothing is written
 
 ``notebooks/zh/NAME.po`` has a message for each block of Markdown of ``notebooks/NAME.ipynb``, in
 its order, without the line breaks of a wrapped text; its comment is the cell. Code is no message.
-A block without a translation, or whose translation is fuzzy, stays English on the site.
+``figures.po`` has the labels of the drawn figures; a comment is the figure. On the site a message
+without a translation, or whose translation is fuzzy, stays English.
 """
 
-import argparse
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from difflib import get_close_matches
+from itertools import cycle
 from pathlib import Path
 
 import nbformat
@@ -22,25 +23,43 @@ from nbformat import NotebookNode
 
 from notebooks import NOTEBOOKS, ROOT
 
-CATALOGUES = NOTEBOOKS / "zh"
-COURSE = ROOT / "docs" / "course"
-UNTRANSLATED = "（未译）"
+CATALOGUES, DOCS = NOTEBOOKS / "zh", ROOT / "docs"
+#: A label of a figure.
+LABEL = re.compile(r"(?<=>)[^<]+(?=</text>)")
+#: What a translation keeps; of each, what was found before is no part.
+KEPT = {
+    "code": "`[^`]+`",
+    "links": r"(?<=\]\()[^)]*(?=\))",
+    "numbers": r"\d+(?:[.,]\d+)*",
+    "marks of bold": r"\*\*",
+}
 
 
 def main() -> None:
-    """Update or check the catalogues of all notebooks."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; end with the faults")
-    args = parser.parse_args()
-    problems = glossary_faults() if args.check else []
+    """Update or check all catalogues."""
+    messages, is_check = {}, "--check" in sys.argv
     for path in sorted(NOTEBOOKS.glob("*.ipynb")):
-        catalogue = CATALOGUES / f"{path.stem}.po"
-        expected = updated(nbformat.read(path, as_version=4), read(catalogue))
-        if args.check:
-            problems += faults(catalogue, expected)
+        cells = nbformat.read(path, as_version=4).cells
+        messages[path.stem] = [(cell.id, block) for cell in cells for block in blocks(cell)]
+    labels = {name: LABEL.findall(figure) for name, figure in figures().items()}
+    messages["figures"] = [(name, label) for name in labels for label in labels[name]]
+    chinese = {(term, name) for name, term in glossary(DOCS / "zh")}
+    problems = [f"only one glossary has {row}" for row in sorted(chinese ^ set(glossary(DOCS)))]
+    for name, pairs in messages.items():
+        path = CATALOGUES / f"{name}.po"
+        catalogue = updated(pairs, read(path))
+        if is_check:
+            problems += faults(path, catalogue)
         else:
-            expected.save(catalogue)
+            catalogue.save(path)
     sys.exit("\n".join(problems) or 0)
+
+
+def figures() -> dict[str, str]:
+    """Return the drawn figures that the notebooks show, by name."""
+    texts = [path.read_text(encoding="utf-8") for path in sorted(NOTEBOOKS.glob("*.ipynb"))]
+    names = re.findall(r"docs/figures/(\w+)\.svg", "".join(texts))
+    return {name: (DOCS / f"figures/{name}.svg").read_text(encoding="utf-8") for name in names}
 
 
 def read(path: Path) -> polib.POFile:
@@ -48,34 +67,34 @@ def read(path: Path) -> polib.POFile:
     return polib.pofile(str(path), wrapwidth=0) if path.exists() else polib.POFile(wrapwidth=0)
 
 
-def updated(notebook: NotebookNode, catalogue: polib.POFile) -> polib.POFile:
-    """Return the catalogue of a notebook, with the translations of an earlier one.
+def updated(messages: Iterable[tuple[str, str]], catalogue: polib.POFile) -> polib.POFile:
+    """Return the catalogue of messages, pairs of place and text, with the translations of another.
 
-    A block that was changed keeps the translation of the block before, marked as fuzzy.
+    A message that was changed keeps the translation of the one before, marked as fuzzy.
     """
     result = polib.POFile(wrapwidth=0)
     result.metadata = {"Content-Type": "text/plain; charset=UTF-8", "Language": "zh_CN"}
-    entries = {entry.msgid: entry for entry in catalogue if not entry.obsolete}
-    cells: dict[str, list[str]] = {}
-    for cell in notebook.cells:
-        for block in blocks(cell):
-            if is_message(block):
-                cells.setdefault(block, []).append(cell.id)
-    gone = {text: entry for text, entry in entries.items() if text not in cells and entry.msgstr}
-    for text, ids in cells.items():
-        entry = polib.POEntry(msgid=text, comment=", ".join(dict.fromkeys(ids)))
-        if text in entries:
-            entry.msgstr, entry.flags = entries[text].msgstr, entries[text].flags
-            entry.previous_msgid = entries[text].previous_msgid if entry.fuzzy else None
-        elif close := get_close_matches(text, gone, n=1):
-            entry.msgstr, entry.flags = gone.pop(close[0]).msgstr, ["fuzzy"]
-            entry.previous_msgid = close[0]
+    places: dict[str, list[str]] = {}
+    for place, text in messages:
+        if is_message(text):
+            places.setdefault(text, []).append(place)
+    gone = {old.msgid: old.msgstr for old in catalogue if old.msgstr and old.msgid not in places}
+    for text, found in places.items():
+        entry = catalogue.find(text) or polib.POEntry(msgid=text)
+        if not entry.msgstr and (close := get_close_matches(text, gone, n=1)):
+            entry.msgstr, entry.previous_msgid = gone.pop(close[0]), close[0]
+            entry.flags = ["fuzzy"]
+        entry.previous_msgid = entry.previous_msgid if entry.fuzzy else None
+        entry.comment = ", ".join(dict.fromkeys(found))
         result.append(entry)
     return result
 
 
 def blocks(cell: NotebookNode) -> Iterator[str]:
-    """Yield the blocks of a cell of Markdown, or what the figure of a cell of code shows."""
+    """Yield the blocks of a cell of Markdown, or what the figure of a cell of code shows.
+
+    An item of a list and a row of a table have a line of their own, and a paragraph has one.
+    """
     if cell.cell_type == "code":
         yield cell.metadata.get("alt", "")
         return
@@ -84,28 +103,19 @@ def blocks(cell: NotebookNode) -> Iterator[str]:
             yield part
         elif part.strip():
             for block in re.split(r"\n\s*\n", part.strip()):
-                yield unwrapped(block)
+                yield re.sub(r"\n(?!- |\d+\. |\|)\s*", " ", block)
 
 
-def unwrapped(block: str) -> str:
-    """Return a block with a line for the whole of a paragraph or item, and for a row."""
-    if block.startswith("|"):
-        return block
-    is_list = re.match(r"- |\d+\. ", block)
-    return re.sub(r"\n(?!- |\d+\. )\s*" if is_list else r"\n\s*", " ", block)
-
-
-def is_message(block: str) -> bool:
-    """Return whether a block has words to translate: no code, no HTML, not the badge."""
-    return bool(block) and not block.startswith(("```", "<", "[![Open in Colab]"))
+def is_message(text: str) -> bool:
+    """Return whether a text has words to translate: no code, no HTML, not the badge."""
+    return re.match(r"(?s)(?!```|<|\[!\[Open in Colab\]).*[A-Za-z]", text) is not None
 
 
 def translated(notebook: NotebookNode, catalogue: polib.POFile) -> NotebookNode:
     """Return a notebook with its Markdown in Chinese; code and outputs stay as they are."""
-    words = {entry.msgid: entry.msgstr for entry in catalogue.translated_entries()}
     result = deepcopy(notebook)
     for cell in result.cells:
-        texts = [in_chinese(block, words) for block in blocks(cell)]
+        texts = [in_chinese(block, catalogue) for block in blocks(cell)]
         if cell.cell_type == "markdown":
             cell.source = "\n\n".join(texts)
         elif "alt" in cell.metadata:
@@ -113,112 +123,76 @@ def translated(notebook: NotebookNode, catalogue: polib.POFile) -> NotebookNode:
     return result
 
 
-def in_chinese(block: str, words: dict[str, str]) -> str:
-    """Return the translation of a block, or else the block, marked."""
-    if not is_message(block):
-        return block.replace("<summary>Answer</summary>", "<summary>答案</summary>")
-    if block in words:
-        return words[block]
-    if block.startswith("|"):
-        return f"{UNTRANSLATED}\n\n{block}"
-    return re.sub(r"^(#+ |- |\d+\. )?", rf"\g<0>{UNTRANSLATED}", block, count=1)
+def translated_figure(figure: str, catalogue: polib.POFile) -> str:
+    """Return a drawn figure with its labels in Chinese, and with fonts for them."""
+    fonts = 'system-ui, "PingFang SC", "Microsoft YaHei", "Noto Sans SC"'
+    figure = LABEL.sub(lambda label: in_chinese(label[0], catalogue), figure)
+    return figure.replace("system-ui", fonts)
+
+
+def in_chinese(text: str, catalogue: polib.POFile) -> str:
+    """Return the translation of a text, or else the text, marked."""
+    if not is_message(text):
+        return text.replace("<summary>Answer</summary>", "<summary>答案</summary>")
+    entry = catalogue.find(text)
+    if entry and entry.translated():
+        return entry.msgstr
+    mark = "（未译）\n\n" if text.startswith("|") else "（未译）"
+    return re.sub(r"^(#+ |- |\d+\. )?", rf"\g<0>{mark}", text, count=1)
 
 
 def faults(path: Path, expected: polib.POFile) -> list[str]:
     """Return what is wrong with a catalogue and its translations."""
-    result = []
+    result, terms = [], glossary_terms()
     if not path.exists() or path.read_text(encoding="utf-8") != str(expected):
-        result.append(f"{path.name} does not follow its notebook: run python docs/chinese.py")
-    terms = glossary_terms()
+        result.append(f"{path.name} does not follow its source: run python docs/chinese.py")
     for entry in expected.translated_entries():
-        found = differences(entry.msgid, entry.msgstr, terms)
-        result += [f"{path.name}, {entry.comment}: {fault}" for fault in found]
+        for fault in differences(entry.msgid, entry.msgstr, terms):
+            result.append(f"{path.name}, {entry.comment}, {entry.msgstr[:40]}: {fault}")
     return result
 
 
 def differences(source: str, translation: str, terms: dict[str, list[str]]) -> list[str]:
-    """Return what a translation does not keep of its source.
-
-    Args:
-        source: A block in English.
-        translation: The same in Chinese.
-        terms: Chinese names of each term, which a term in bold must have.
-    """
-    before, after = details(source), details(translation)
-    result = []
-    for what, values in before.items():
-        if values != after[what]:
-            result.append(f"{what} {after[what]}, but the source has {values}: {translation[:40]}")
-    bold, chinese_bold = bold_spans(source), bold_spans(translation)
-    if len(bold) != len(chinese_bold):
-        result.append(f"{len(chinese_bold)} bold spans for {bold}: {translation[:40]}")
-    for span in unseen_bold(translation):
-        result.append(f"a space or other punctuation is needed for {span} to be bold in Jupyter")
-    for term in bold:
-        names = terms.get(term.lower()) or terms.get(term.lower().removesuffix("s"), [])
-        if names and not any(is_in(name, span) for name in names for span in chinese_bold):
-            result.append(f"{term!r} is {' or '.join(names)} in the glossary: {translation[:40]}")
+    """Return what a translation does not keep of its source; terms in bold have given names."""
+    result, spans = [], bold(translation)
+    for before, span, after in spans:
+        if (before and re.match(r"\W", span)) or (after and re.search(r"\W$", span)):
+            result.append(f"no bold in Jupyter without a space or punctuation beside **{span}**")
+    chinese = ",".join(span for _, span, _ in spans).replace(" ", "").lower()
+    for _, term, _ in bold(source):
+        names = terms.get(term.lower(), [""])
+        if not any(name in chinese for name in names):
+            result.append(f"{term!r} is {' or '.join(names)} in the glossary")
+    for what, pattern in KEPT.items():
+        old, new = (sorted(re.findall(pattern, text)) for text in (source, translation))
+        if old != new:
+            result.append(f"{what} {new}, but the source has {old}")
+        source, translation = (re.sub(pattern, "", text) for text in (source, translation))
     return result
 
 
-def details(text: str) -> dict[str, list[str]]:
-    """Return the code spans, links and numbers of a text, each sorted: their order may differ."""
-    code = re.findall(r"`[^`]+`", text)
-    text = re.sub(r"`[^`]+`", "", text)
-    links = re.findall(r"\]\(([^)]*)\)", text)
-    numbers = re.findall(r"\d+(?:[.,]\d+)*", re.sub(r"\]\([^)]*\)", "", text))
-    return {"code": sorted(code), "links": sorted(links), "numbers": sorted(numbers)}
-
-
-def bold_spans(text: str) -> list[str]:
-    """Return what a text has in bold."""
-    return re.findall(r"\*\*(.+?)\*\*", re.sub(r"`[^`]+`", "", text))
-
-
-def unseen_bold(text: str) -> list[str]:
-    """Return spans that CommonMark does not take as bold: punctuation inside, a word outside."""
-    text = re.sub(r"`[^`]+`", "``", text)
-    result = []
-    for span in re.finditer(r"\*\*(.+?)\*\*", text):
-        before, after = text[: span.start()], text[span.end() :]
-        is_opened = not (re.search(r"\w$", before) and re.match(r"\W", span[1]))
-        is_closed = not (re.search(r"\W$", span[1]) and re.match(r"\w", after))
-        if not (is_opened and is_closed):
-            result.append(span[0])
-    return result
-
-
-def is_in(name: str, text: str) -> bool:
-    """Return whether a text has a name, whatever its spaces and case."""
-    return name.replace(" ", "").lower() in text.replace(" ", "").lower()
+def bold(text: str) -> list[tuple[str, str, str]]:
+    """Return what a text has in bold, between the letters that stand beside it."""
+    return re.findall(r"(\w?)\*\*(.+?)\*\*(?=(\w?))", re.sub("`[^`]+`", "``", text))
 
 
 def glossary_terms() -> dict[str, list[str]]:
-    """Return the Chinese names of each term of the glossary."""
+    """Return the Chinese names of each term of the glossary, without spaces and capitals."""
     result = {}
-    for column, chinese in glossary(COURSE):
-        terms = re.sub(r" \(.*?\)", "", column).replace(": ", ", ").split(", ")
-        names = re.split("[，：]", chinese)
+    for column, chinese in glossary(DOCS):
+        terms = re.sub(r" \(.*?\)", "", column.lower()).replace(": ", ", ").split(", ")
+        names = re.split("[，：]", chinese.lower().replace(" ", ""))
         last_word = terms[-1].split()[-1]  # "validation, test set": also "validation set"
-        for number, term in enumerate(terms):
-            name = names[number] if len(names) == len(terms) else names[0]
-            for key in (term, f"{term} {last_word}"):
-                result[key.lower()] = re.split("[（）]", name.removesuffix("）"))
+        for term, name in zip(terms, cycle(names)):
+            for key in (term, f"{term}s", f"{term} {last_word}"):
+                result[key] = re.findall("[^（）]+", name)
     return result
 
 
-def glossary(folder: Path) -> list[tuple[str, str]]:
+def glossary(docs: Path) -> list[tuple[str, str]]:
     """Return the first two columns of a glossary."""
-    text = (folder / "glossary.md").read_text(encoding="utf-8")
-    rows = re.findall(r"(?m)^\| (.+?) \| (.+?) \|", text)
-    return [row for row in rows if row[0] not in ("term", "术语", "---")]
-
-
-def glossary_faults() -> list[str]:
-    """Return the terms that the two glossaries do not have in common."""
-    chinese = {(term, name) for name, term in glossary(COURSE.parent / "zh" / "course")}
-    unequal = chinese ^ set(glossary(COURSE))
-    return [f"only one glossary has {term}, {name}" for term, name in sorted(unequal)]
+    text = (docs / "course" / "glossary.md").read_text(encoding="utf-8")
+    return re.findall(r"(?m)^\| (?!term \||术语|---)(.+?) \| (.+?) \|", text)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from itertools import groupby
 from pathlib import Path
 
 import nbformat
-from chinese import CATALOGUES, read, translated
+from chinese import CATALOGUES, figures, read, translated, translated_figure
 from nbformat import NotebookNode
 
 from notebooks import NOTEBOOKS, RAW, REPOSITORY, ROOT, outputs, tags
@@ -45,6 +45,11 @@ def main() -> None:
         write_notebook(notebook, PAGES / "course" / path.stem)
         catalogue = read(CATALOGUES / f"{path.stem}.po")
         write_notebook(translated(notebook, catalogue), PAGES / "zh" / "course" / path.stem)
+    (PAGES / "zh" / "figures").mkdir()
+    labels = read(CATALOGUES / "figures.po")
+    for name, figure in figures().items():
+        drawn = translated_figure(figure, labels)
+        (PAGES / "zh" / "figures" / f"{name}.svg").write_text(drawn, encoding="utf-8")
     for page in PAGES.glob("zh/**/*.md"):
         original = PAGES / page.relative_to(PAGES / "zh")
         if original.exists():
@@ -114,7 +119,10 @@ def blocks(cell: NotebookNode, path: Path) -> Iterator[str]:
     if cell.id == "install":
         return
     if cell.cell_type == "markdown":
-        text = cell.source.replace(f"]({RAW}/docs/", f"]({way(path)}").replace(".ipynb)", ".md)")
+        # A drawn figure has labels in the language of the page.
+        drawn = rf"]({way(path)}{language(path)}\1"
+        text = re.sub(rf"\]\({RAW}/docs/(figures/\w+\.svg)", drawn, cell.source)
+        text = text.replace(f"]({RAW}/docs/", f"]({way(path)}").replace(".ipynb)", ".md)")
         text = re.sub(r"</?details>|<summary>.*?</summary>", "", text)
         # The site loads nothing from elsewhere: a link in place of the badge.
         badge = r"\[!\[Open in Colab\]\(\S+\)\]\((\S+)\.md\)"

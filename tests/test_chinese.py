@@ -1,80 +1,46 @@
-import sys
-from pathlib import Path
-
 import pytest
 
-pytest.importorskip("polib", reason="needs the extra docs")
-pytest.importorskip("jupytext", reason="needs the extra docs")
-import nbformat
-import polib
-
-sys.path.append(str(Path(__file__).parents[1] / "docs"))
-import chinese
-
-BLOCK = "The **loss** of `fit` is\n0.29 ([next](02_two_classes.ipynb))."
+chinese = pytest.importorskip("chinese", reason="needs the extra docs")
+new = chinese.nbformat.v4
 SOURCE = "The **loss** of `fit` is 0.29 ([next](02_two_classes.ipynb))."
 CHINESE = "`fit` 的**损失**是 0.29（[下一节](02_two_classes.ipynb)）。"
+WRONG = "fit 的**代价（loss）**和**它**是 0.3（[下一节](03_many_classes.ipynb)）。"
 
 
-def notebook(*blocks):
-    return nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_markdown_cell("\n\n".join(blocks), id="cell-1")]
-    )
+def translated(text):
+    """Return the catalogue of a text, which follows one of the source alone, and its Chinese."""
+    cell, before = new.new_markdown_cell(text), f'msgid "{SOURCE}"\nmsgstr "{CHINESE}"'
+    messages = [("cell-1", block) for block in chinese.blocks(cell)]
+    catalogue = chinese.updated(messages, chinese.polib.pofile(before))
+    notebook = new.new_notebook(cells=[cell])
+    return catalogue, chinese.translated(notebook, catalogue).cells[0].source
 
 
-def catalogue(*blocks):
-    result = chinese.updated(notebook(*blocks), polib.POFile(wrapwidth=0))
-    for entry in result:
-        entry.msgstr = CHINESE if entry.msgid == SOURCE else ""
-    return result
+def test_blocks_are_translated_without_their_wrapping_or_marked_and_code_stays():
+    text = SOURCE.replace(" is", "\nis") + "\n\n- one\n  item\n- two\n\n| a |\n| --- |\n\n## Why?\n"
+    _, result = translated(text + "```\nx\n\ny\n```\n\n<summary>Answer</summary>")
+    marked = "- （未译）one item\n- two\n\n（未译）\n\n| a |\n| --- |\n\n## （未译）Why?"
+    assert result == f"{CHINESE}\n\n{marked}\n\n```\nx\n\ny\n```\n\n<summary>答案</summary>"
 
 
-def test_messages_are_blocks_without_their_wrapping():
-    code = "```python\nx = 1\n\ny = 2\n```"
-    texts = ["# 3.4 Title", BLOCK, "- one\n  item\n- two", "| a |\n| --- |", f"Why?\n{code}"]
-    messages = [entry.msgid for entry in catalogue(*texts)]
-    assert messages == ["# 3.4 Title", SOURCE, "- one item\n- two", "| a |\n| --- |", "Why?"]
+def test_labels_of_a_figure_are_translated():
+    figure = f'<style>font: 9px system-ui;</style><text x="1">{SOURCE}</text><text>3</text>'
+    result = chinese.translated_figure(figure, translated(SOURCE)[0])
+    assert result.endswith(f'"Noto Sans SC";</style><text x="1">{CHINESE}</text><text>3</text>')
 
 
-def test_a_rewrapped_block_keeps_its_translation_and_a_changed_one_becomes_fuzzy():
-    rewrapped = chinese.updated(notebook(SOURCE), catalogue(BLOCK))
-    assert [entry.msgstr for entry in rewrapped.translated_entries()] == [CHINESE]
-    stale = chinese.updated(notebook(SOURCE.replace("0.29", "0.31")), catalogue(BLOCK))
-    assert stale[0].fuzzy
-    assert stale[0].previous_msgid == SOURCE
-    assert chinese.updated(notebook("Gone."), stale)[0].msgstr == ""
-
-
-def test_what_has_no_current_translation_stays_english_and_is_marked():
-    texts = [BLOCK, "## New", "- new", "| new |", "```python\nx\n```", "<summary>Answer</summary>"]
-    result = chinese.translated(notebook(*texts), catalogue(BLOCK)).cells[0].source
-    marked = ["## （未译）New", "- （未译）new", "（未译）", "| new |", "```python\nx\n```"]
-    assert result.split("\n\n") == [CHINESE, *marked, "<summary>答案</summary>"]
-    stale = chinese.updated(notebook("Now " + SOURCE), catalogue(BLOCK))
-    result = chinese.translated(notebook("Now " + SOURCE), stale).cells[0].source
+def test_a_changed_block_is_a_fault_becomes_fuzzy_and_stays_english(tmp_path):
+    same, (changed, result) = translated(SOURCE)[0], translated("Now " + SOURCE)
+    same.save(path := tmp_path / "name.po")
+    assert chinese.faults(path, same) == []
+    assert chinese.faults(path, changed)[0].endswith("run python docs/chinese.py")
+    assert (changed[0].msgstr, changed[0].previous_msgid) == (CHINESE, SOURCE)
     assert result == "（未译）Now " + SOURCE
+    assert translated("Gone.")[0][0].msgstr == ""
 
 
-@pytest.mark.parametrize(
-    ("before", "after", "fault"),
-    [
-        ("0.29", "0.3", "numbers"),
-        ("`fit`", "fit", "code"),
-        ("02_two_classes", "03_many_classes", "links"),
-        ("**损失**", "损失", "0 bold spans"),
-        ("**损失**", "**损失（loss）**", "in Jupyter"),
-        ("损失", "代价", "'loss' is 损失 in the glossary"),
-    ],
-)
-def test_a_translation_keeps_numbers_code_links_and_terms(before, after, fault):
-    terms = chinese.glossary_terms()
-    assert chinese.differences(SOURCE, CHINESE, terms) == []
-    assert fault in "\n".join(chinese.differences(SOURCE, CHINESE.replace(before, after), terms))
-
-
-def test_a_catalogue_that_does_not_follow_its_notebook_is_a_fault(tmp_path):
-    path = tmp_path / "name.po"
-    catalogue(BLOCK).save(path)
-    assert chinese.faults(path, chinese.updated(notebook(BLOCK), chinese.read(path))) == []
-    changed = chinese.updated(notebook("New. " + SOURCE), chinese.read(path))
-    assert "run python docs/chinese.py" in chinese.faults(path, changed)[0]
+def test_a_translation_keeps_numbers_code_links_and_terms():
+    assert chinese.differences(SOURCE, CHINESE, chinese.glossary_terms()) == []
+    found = "\n".join(chinese.differences(SOURCE, WRONG, chinese.glossary_terms()))
+    for fault in ("numbers", "code", "links", "marks of bold", "in Jupyter", "'loss' is 损失 in"):
+        assert fault in found
