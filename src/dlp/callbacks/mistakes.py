@@ -127,7 +127,7 @@ def _analyse(
     from dlp.evaluation.mistakes import class_mistakes, label_mistakes, value_mistakes
 
     targets = outputs["targets"]
-    if "values" in outputs:  # of the head the targets are rounded, and 0 is none
+    if "values" in outputs:  # those of the head went through its scaling, which rounds
         values = outputs["values"]
         targets = data.targets.encode(data.examples(part).targets)[outputs["rows"]]
         names = output_names(data, values.shape[1])

@@ -105,27 +105,12 @@ def init(
     settled = resolve_refusals(load, args)
     module = make(**settled.args)
     say(module.labelled.describe())
-    task = module.targets.task
-    arguments = {**settled.args, "task": task, "head": task}
-    train = module.labelled.parts["train"]
-    if kind == "texts" and median(train.inputs.tokens()[1]) < 200:  # words and pairs
-        arguments["char_ngrams"] = 4  # longer ones take time and gain nothing
-    if task == "regression":
-        arguments["loss"] = "mae"
-        least = _WIDE_RANGE * train.targets.min(axis=0)
-        is_wide = (least > 0) & (train.targets.max(axis=0) > least)
-        if kind == "table" and is_wide.all():
-            say("\nthe largest target is over 100 times the smallest: its logarithm is learned")
-            arguments["target_transform"] = "log"
-    elif task == "classification":
-        arguments |= _for_classes(module, positive_class)
-        arguments["bins"] = _BINS_OF_CLASSES
-        if kind == "table" and len(train) < _FEW_ROWS_OF_CLASSES:
-            arguments |= _SHORT_TRAINING
+    arguments = settled.args | _training(module, kind, positive_class)
     if weights is not None:
         arguments["weights"] = weights
     command = f"dlp fit --config {file}"
-    if len(module.labelled.parts) == 1 and len(train) < _MIN_ROWS * module.num_outputs:
+    parts = module.labelled.parts
+    if len(parts) == 1 and len(parts["train"]) < _MIN_ROWS * module.num_outputs:
         command = f"dlp crossval --config {file} --num_folds 5"
         arguments |= {"test_size": None, "test_after_fit": None}
         settled.reasons[_FEW_ROWS] = "test_size"
@@ -136,7 +121,7 @@ def init(
 
 
 def _inputs(path: Path, args: Arguments) -> pd.DataFrame:
-    """Return a table as it is settled so far; refuse a column that is no input yet."""
+    """Return a table; refuse a column that is neither an input nor settled by the arguments."""
     frame = read_table(path, args["read_csv"])
     settled = [args.get("id_column"), *args.get("drop_columns", ())]
     settled += [*args.get("text_columns", ()), *args.get("categorical_columns", ())]
@@ -145,18 +130,33 @@ def _inputs(path: Path, args: Arguments) -> pd.DataFrame:
     return frame
 
 
-def _for_classes(module: SupervisedDataModule, positive_class: str | None) -> Arguments:
-    """Return head, metrics where a class is rare, and of two the one to find."""
-    shares = pd.Series(module.class_frequencies, module.class_names)
-    arguments: Arguments = {"head": "softmax"}
-    metrics = ["acc", "recall"]
-    if len(shares) == 2:
-        found = positive_class or str(shares.idxmin())
-        say(f"\nthe class to find is {found}; --positive_class names another")
-        arguments = {"head": "sigmoid", "positive_class": found}
-        metrics = ["acc", "auroc"]
-    if shares.min() < RARE / len(shares):
-        arguments["metrics"] = metrics
+def _training(module: SupervisedDataModule, kind: str, positive_class: str | None) -> Arguments:
+    """Return the arguments that rows and targets of the training part call for."""
+    task = module.targets.task
+    train = module.labelled.parts["train"]
+    arguments: Arguments = {"task": task, "head": task}
+    if kind == "texts" and median(train.inputs.tokens()[1]) < 200:  # words and pairs
+        arguments["char_ngrams"] = 4  # longer ones take time and gain nothing
+    if task == "regression":
+        arguments["loss"] = "mae"
+        least = _WIDE_RANGE * train.targets.min(axis=0)
+        is_wide = (least > 0) & (train.targets.max(axis=0) > least)
+        if kind == "table" and is_wide.all():
+            say("\nthe largest target is over 100 times the smallest: its logarithm is learned")
+            arguments["target_transform"] = "log"
+    elif task == "classification":
+        shares = pd.Series(module.class_frequencies, module.class_names)
+        arguments |= {"head": "softmax", "bins": _BINS_OF_CLASSES}
+        metrics = ["acc", "recall"]
+        if len(shares) == 2:
+            found = positive_class or str(shares.idxmin())
+            say(f"\nthe class to find is {found}; --positive_class names another")
+            arguments |= {"head": "sigmoid", "positive_class": found}
+            metrics = ["acc", "auroc"]
+        if shares.min() < RARE / len(shares):
+            arguments["metrics"] = metrics
+        if kind == "table" and len(train) < _FEW_ROWS_OF_CLASSES:
+            arguments |= _SHORT_TRAINING
     return arguments
 
 

@@ -24,7 +24,7 @@ _CSV_OPTIONS = {
     "date_format",
     "header",
     "skiprows",
-    "index_col",  # is no input, as columns that usecols leaves out
+    "index_col",  # these two name columns, and rows are dictionaries: nothing is to do
     "usecols",
 }
 _QUOTES = {"quotechar", "quoting", "escapechar", "doublequote", "skipinitialspace"}
