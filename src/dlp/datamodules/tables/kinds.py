@@ -132,18 +132,14 @@ def check_inputs(frame: pd.DataFrame, texts: Collection[str]) -> None:
     fixes = []
     for key in (*keys[:1], None):
         rest = [name for name in others if name != key]
-        fixes.append(_settling(id_column=key, text_columns=worded, drop_columns=rest))
+        fix = {"id_column": key, "text_columns": worded, "drop_columns": rest}
+        fixes.append({argument: columns for argument, columns in fix.items() if columns})
     raise InputError(
         f"columns of row numbers, names, texts, lists or above {_MAX_CATEGORIES:,} categories, or "
         f"without a name, are not inputs as they are: {', '.join(names)}. Give "
         f"{inline(fixes[0])}, or list them in numeric_columns or categorical_columns.",
         *fixes,
     )
-
-
-def _settling(**columns: str | list[str] | None) -> Fix:
-    """Return the arguments that name columns."""
-    return {argument: names for argument, names in columns.items() if names}
 
 
 def _is_key(column: "pd.Series[Any]") -> bool:
