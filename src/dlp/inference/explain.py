@@ -8,7 +8,7 @@ import pandas as pd
 from dlp.errors import InputError
 from dlp.inference.trained import encoder_of
 from dlp.reader.answer import decide
-from dlp.reader.text import CHAR_NGRAM, tokenise, without
+from dlp.reader.text import CHAR_NGRAM, tokenise
 from dlp.visualization.grad_cam import GradCAM
 from dlp.visualization.words import word_weights
 
@@ -65,9 +65,11 @@ def _columns(
         rows.append(row | {name: field["typical"]})
         lines.append((name, row[name], field["typical"]))
         if name in texts and isinstance(row[name], str):
+            words = tokenise(row[name])
             known = predictor.spec.inputs["categories"][name]
-            for word in set(tokenise(row[name])).intersection(known):
-                rows.append(row | {name: without(row[name], word)})
+            for word in set(words).intersection(known):
+                others = " ".join(other for other in words if other != word)
+                rows.append(row | {name: others})
                 lines.append((name, word, ""))
     scores = predictor.scores(rows)[:, number]
     columns = pd.DataFrame(lines, columns=["column", "value", "typical"], dtype=object)

@@ -62,11 +62,6 @@ class TextReader(Reader):
         return [counts]
 
 
-def without(text: str, word: str) -> str:
-    """Return the other words of a text."""
-    return " ".join(other for other in tokenise(text) if other != word)
-
-
 def tokenise(
     text: str,
     tokens: str = "words",
