@@ -19,7 +19,7 @@ from dlp.datamodules.base import Part, SupervisedDataModule, data_of
 from dlp.datamodules.rows import StoredRows
 from dlp.errors import InputError
 from dlp.files import cached_file
-from dlp.modules.pretrained import PretrainedModule, StoredFeatures
+from dlp.modules.pretrained import PretrainedModule, PretrainedNet, StoredFeatures
 
 
 @dataclass(frozen=True)
@@ -79,19 +79,8 @@ class CacheFeatures(Callback):
         # Over both parts together: another fold has the same images.
         distinct, places = np.unique(np.concatenate(hashes), return_index=True)
         device = trainer.strategy.root_device
-        settings = (
-            network.backbone.name,
-            depth,
-            str(network.pool),
-            trainer.precision,
-            device.type,
-            data.encoder.state(),
-            torch.__version__,
-        )
-        key = hashlib.blake2b(repr(settings).encode(), digest_size=16)
-        key.update(distinct.tobytes())
-        for tensor in network.backbone.state_dict().values():
-            key.update(tensor.cpu().reshape(-1).view(torch.uint8).numpy())
+        settings = (depth, trainer.precision, device.type, data.encoder.state(), torch.__version__)
+        name = _file_name(network, distinct, settings)
         stored = [data.inputs(part) for part in parts]
 
         def write(path: Path) -> None:
@@ -112,7 +101,7 @@ class CacheFeatures(Callback):
                 torch.save(torch.cat(features), file)
 
         load = partial(torch.load, mmap=True, weights_only=True)
-        values = cached_file(f"features/{key.hexdigest()}.pt", write, load)
+        values = cached_file(name, write, load)
         for part, part_hashes, images in zip(parts, hashes, stored, strict=True):
             index = torch.from_numpy(np.searchsorted(distinct, part_hashes))
             data.replace_inputs(part, FeatureRows(values, index, depth))
@@ -126,3 +115,12 @@ class CacheFeatures(Callback):
 
     # Lightning skips teardown when a fit raises.
     on_exception = teardown  # type: ignore[assignment]  # another name of the last argument
+
+
+def _file_name(network: PretrainedNet, images: Any, settings: Any) -> str:
+    """Return the name of a file of features, which follows all that they depend on."""
+    key = hashlib.blake2b(f"{network.backbone.name} {network.pool} {settings}".encode())
+    key.update(images.tobytes())
+    for tensor in network.backbone.state_dict().values():
+        key.update(tensor.cpu().reshape(-1).view(torch.uint8).numpy())
+    return f"features/{key.hexdigest()[:32]}.pt"
