@@ -99,7 +99,7 @@ def one_hot(*classes):
             class_mistakes,
             one_hot(0, 1, 2),
             np.array([0, 1, 1]),
-            "66.7% of 3 rows are right; always saying “b” is right in 66.7%",
+            "66.7% of 3 rows are right; always saying “a” is right in 33.3%",
         ),
         (
             label_mistakes,

@@ -133,8 +133,11 @@ def _analyse(
         names = output_names(data, values.shape[1])
         return value_mistakes(values, targets.reshape(values.shape), names)
     probabilities = outputs["probabilities"]
-    analyse = class_mistakes if targets.ndim == 1 else label_mistakes
-    return analyse(probabilities, targets, output_names(data, probabilities.shape[1]), threshold)
+    names = output_names(data, probabilities.shape[1])
+    if targets.ndim == 2:
+        return label_mistakes(probabilities, targets, names, threshold)
+    guess = int(np.argmax(data.class_frequencies or [1]))
+    return class_mistakes(probabilities, targets, names, threshold, guess)
 
 
 def _say(report: Mapping[str, Any], folder: Path) -> None:

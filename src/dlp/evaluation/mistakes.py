@@ -39,11 +39,12 @@ class Mistakes(NamedTuple):
 
 
 def class_mistakes(
-    probabilities: Array, targets: Array, names: Names, threshold: float = 0.5
+    probabilities: Array, targets: Array, names: Names, threshold: float = 0.5, guess: int = 0
 ) -> Mistakes:
     """Analyse probabilities (N, C) of one class (N,) per row.
 
-    Class 1 of two is predicted above the threshold.
+    Class 1 of two is predicted above the threshold. The model is compared with a constant guess,
+    the number of the commonest class in training.
     """
     predicted = decide(probabilities, threshold)
     is_class = np.eye(len(names), dtype=bool)
@@ -57,7 +58,7 @@ def class_mistakes(
     }
     if len(names) == 2:
         report["threshold"] = threshold
-    report["summary"] = _class_summary(report)
+    report["summary"] = _class_summary(report, guess)
     if len(names) == 2 and len(np.unique(targets)) == 2:
         report["roc"] = _roc(probabilities[:, 1], targets)
     rows = np.arange(len(targets))
@@ -70,7 +71,7 @@ def class_mistakes(
     return Mistakes(report, _worst(columns, predicted != targets))
 
 
-def _class_summary(report: Report) -> str:
+def _class_summary(report: Report, guess: int) -> str:
     """Return the scores of class 1 of two, and of the model beside a constant answer."""
     rows = report["rows"]
     classes = report["classes"]
@@ -84,7 +85,7 @@ def _class_summary(report: Report) -> str:
             summary += f" and is right in {sought['precision']:.1%} of those that it names"
         summary += "; "
     summary += f"{1 - report['wrong'] / rows:.1%} of {rows:,} rows are right; "
-    common = max(classes, key=lambda entry: entry["support"])
+    common = classes[guess]
     return f"{summary}always saying “{common['name']}” is right in {common['support'] / rows:.1%}"
 
 
