@@ -33,19 +33,11 @@ def suspects(run: str, count: PositiveInt = 100) -> pd.DataFrame:
     hashes = data.examples("train").hashes
     if "class" in predictions and hashes is not None:
         predictions["hash"] = hashes[outputs["rows"]]
-        doubles = contradictions(predictions[["index", "target", "hash"]])
+        rows = predictions[["index", "target", "hash"]]
+        distinct = rows.drop_duplicates(["hash", "target"])
+        doubles = distinct[distinct.duplicated("hash", keep=False)].sort_values("hash")
         say(f"{len(doubles):,} rows have the input of another row and another label")
         if len(doubles):
             write_table(folder / "contradictions.csv", doubles)
     say(f"wrote {folder / 'suspects.csv'}")
     return worst
-
-
-def contradictions(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return a row per label of each input that has several, those of one input together.
-
-    Args:
-        rows: Columns ``hash``, of the input, and ``target``, the label.
-    """
-    distinct = rows.drop_duplicates(["hash", "target"])
-    return distinct[distinct.duplicated("hash", keep=False)].sort_values("hash")
