@@ -52,7 +52,14 @@ class ImageModel:
         They are the first ones of a file or folder, else of the data's last labelled part.
         """
         if path is not None:
-            return _read(path, count, self.image_format)
+            root = path if path.is_dir() else path.parent
+            images = {}
+            for file in find_images(path)[:count]:
+                with reading(file, "an image"):
+                    pixels = read_image(file, asdict(self.image_format))
+                name = "_".join(file.relative_to(root).with_suffix("").parts)
+                images[name] = torch.from_numpy(pixels).permute(2, 0, 1) / 255
+            return images
         if self.data is None:
             raise InputError(f"{self.name} has no data; give images, a file or a folder.")
         part: Any = list(self.data.labelled_parts())[-1]
@@ -119,22 +126,6 @@ def _probabilities(logits: Tensor) -> Tensor:
     if logits.shape[1] == 1:
         logits = F.pad(logits, (1, 0))
     return logits.softmax(1)
-
-
-def _read(
-    path: Path,
-    count: int,
-    image_format: ImageFormat,
-) -> dict[str, Tensor]:
-    """Return the first images of a file or folder."""
-    root = path if path.is_dir() else path.parent
-    images = {}
-    for file in find_images(path)[:count]:
-        with reading(file, "an image"):
-            pixels = read_image(file, asdict(image_format))
-        name = "_".join(file.relative_to(root).with_suffix("").parts)
-        images[name] = torch.from_numpy(pixels).permute(2, 0, 1) / 255
-    return images
 
 
 def target_titles(
