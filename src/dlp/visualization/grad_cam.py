@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dlp.errors import InputError
-from dlp.visualization.layers import forward, watched
+from dlp.visualization.layers import class_gradient, forward, watched
 
 
 @dataclass
@@ -62,13 +62,8 @@ class GradCAM:
         with watched(self.model, [self.layer], watch):
             logits = forward(self.model, images)
             logits = logits.reshape(len(images), -1)
-            if logits.shape[1] == 1:
-                logits = torch.cat([-logits, logits], dim=1)
-            if classes is None:
-                classes = logits.argmax(1)
-            scores = logits[torch.arange(len(images)), classes]
             maps = outputs[-1]
-            (gradient,) = torch.autograd.grad(scores.sum(), maps)
+            gradient = class_gradient(logits, classes, maps)
         if maps.ndim != 4:
             raise InputError(
                 f"layer {self.layer!r} returns {tuple(maps.shape)}, not maps (N, C, h, w); name "

@@ -51,6 +51,20 @@ def forward(model: nn.Module, images: Tensor) -> Any:
     return model(images.detach().clone().to(device))
 
 
+def class_gradient(logits: Tensor, classes: Any, inputs: Tensor) -> Tensor:
+    """Return the gradient, by some inputs, of each row's logit (..., N, C) of its class.
+
+    A single logit is that of class 1, and its negative that of class 0; of None the likeliest class
+    is taken.
+    """
+    if logits.shape[-1] == 1:
+        logits = torch.cat([-logits, logits], dim=-1)
+    if classes is None:
+        classes = logits.argmax(-1)
+    scores = logits[..., torch.arange(logits.shape[-2]), classes]
+    return torch.autograd.grad(scores.sum(), inputs)[0]
+
+
 def averaged_networks(network: nn.Module) -> list[nn.Module]:
     """Return the networks whose predictions a network averages, or the network itself."""
     return list(network) if isinstance(network, nn.ModuleList) else [network]

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlp.errors import InputError
+from dlp.visualization.layers import class_gradient
 
 #: Midpoints of 128 steps from no words to those of a text, (128, 1, 1).
 _MIDPOINTS = (torch.arange(128).reshape(-1, 1, 1) + 0.5) / 128
@@ -29,9 +30,6 @@ def word_weights(network: nn.Module, bags: Tensor, number: int | Tensor) -> Tens
     path = first.bias + _MIDPOINTS * F.linear(bags, first.weight)
     path = path.detach().requires_grad_()
     logits = layers[1:](path)
-    if logits.shape[-1] == 1:
-        logits = torch.cat([-logits, logits], dim=-1)
-    scores = logits[:, torch.arange(len(bags)), number]
-    (gradient,) = torch.autograd.grad(scores.sum(), path)
+    gradient = class_gradient(logits, number, path)
     weights: Tensor = bags * (gradient.mean(0) @ first.weight)
     return weights.detach()
