@@ -56,24 +56,16 @@ def _page(run: Run) -> str:
         slots[slot] += f'<div class="scroll" tabindex="0">{image}</div>'
     for name, table in _tables(run).items():
         slots[name] += _html(table)
-    for name, text in _texts(run).items():
-        slots[name] = escape(text)
-    return template.substitute(slots)
-
-
-def _texts(run: Run) -> dict[str, str]:
-    """Return the texts of a page by slot."""
     results = run.results()
     title = " ".join(run.folder.resolve().parts[-2:])
     target = (results.get("data") or {}).get("target")
     if target:
         title += f" predicts {target}"
-    return {
-        "title": title,
-        "sentence": results.get("test", {}).get("summary", ""),
-        "verdict": results.get("verdict", ""),
-        "config": run.config.read_text("utf-8"),
-    }
+    slots["title"] = escape(title)
+    slots["sentence"] = escape(results.get("test", {}).get("summary", ""))
+    slots["verdict"] = escape(results.get("verdict", ""))
+    slots["config"] = escape(run.config.read_text("utf-8"))
+    return template.substitute(slots)
 
 
 def _tables(run: Run) -> dict[str, pd.DataFrame]:
