@@ -148,14 +148,6 @@ def _is_key(column: "pd.Series[Any]") -> bool:
     return is_plain and len(column) > 2 and column.is_unique
 
 
-def _numbers_rows(column: "pd.Series[Any]") -> bool:
-    """Return True for distinct whole numbers that rise, or of which chance would repeat some."""
-    if not _is_key(column):
-        return False
-    likely_repeats = len(column) ** 2 / (2 * float(column.max() - column.min()))
-    return bool(column.is_monotonic_increasing or likely_repeats > 10)
-
-
 def _distinct(column: "pd.Series[Any]") -> "pd.Series[str]":
     """Return the distinct cells of a column as text."""
     return pd.Series(column.dropna().unique()).astype("str")
@@ -171,6 +163,10 @@ def _has_words(column: "pd.Series[Any]") -> bool:
 def _is_input(column: "pd.Series[Any]") -> bool:
     if column.dtype == "object" or str(column.name).startswith(_NO_NAME):  # lists, row numbers
         return False
-    if is_numeric_or_date(column):
-        return not _numbers_rows(column)
-    return column.nunique() <= min(_MAX_CATEGORIES, column.count() / 2)
+    if not is_numeric_or_date(column):
+        return column.nunique() <= min(_MAX_CATEGORIES, column.count() / 2)
+    if not _is_key(column):
+        return True
+    # Row numbers rise, and of numbers by chance some would be equal.
+    likely_repeats = len(column) ** 2 / (2 * float(column.max() - column.min()))
+    return likely_repeats <= 10 and not column.is_monotonic_increasing
