@@ -6,7 +6,7 @@ import os
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
@@ -83,16 +83,42 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(finite, indent=2) + "\n")
 
 
-def write_table(path: Path, frame: "pd.DataFrame") -> None:
-    """Write a table atomically: floats with nine digits, those of object columns with all.
+@contextmanager
+def table_writer(path: Path) -> Iterator[Callable[["pd.DataFrame"], None]]:
+    """Yield a function that appends rows to a table, which is there once the block succeeds.
 
-    A path that ends in .parquet becomes Parquet.
+    Floats have nine digits, those of object columns all. A path that ends in .parquet becomes
+    Parquet.
     """
-    with atomic_path(path) as temporary:
-        if path.suffix == ".parquet":
-            frame.to_parquet(temporary, index=False)
-            return
-        frame.to_csv(temporary, index=False, float_format="%.9g")
+    columns: Any = None
+    file: Any = None  # path of the CSV, or what writes the Parquet file
+    with ExitStack() as stack:
+
+        def append(frame: "pd.DataFrame") -> None:
+            nonlocal columns, file
+            is_first = file is None
+            if is_first:
+                columns = frame.columns
+                file = stack.enter_context(atomic_path(path))
+            rows = frame.reindex(columns=columns)
+            if path.suffix != ".parquet":
+                rows.to_csv(file, mode="a", header=is_first, index=False, float_format="%.9g")
+                return
+            import pyarrow as pa
+            from pyarrow.parquet import ParquetWriter
+
+            if is_first:
+                schema = pa.Schema.from_pandas(rows, preserve_index=False)
+                file = stack.enter_context(ParquetWriter(file, schema))
+            file.write_table(pa.Table.from_pandas(rows, file.schema))
+
+        yield append
+
+
+def write_table(path: Path, frame: "pd.DataFrame") -> None:
+    """Write a table atomically, as `table_writer` does."""
+    with table_writer(path) as append:
+        append(frame)
 
 
 def save_figure(figure: "Figure", path: Path) -> None:
