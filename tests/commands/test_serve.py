@@ -89,7 +89,7 @@ def test_images_are_files(tmp_path):
         (422, "at least 1 item", b'{"rows": []}'),
         (422, "at most 1000 items", b'{"rows": [%s"a"]}' % (b'"a",' * 1000)),
         (422, "'y' is absent", b'{"rows": [{"x": 1}]}'),
-        (422, "finite numbers, not inf", b'{"rows": [{"x": 1e999, "y": 1, "kind": "red"}]}'),
+        (422, "finite numbers, not 'inf'", b'{"rows": [{"x": 1e999, "y": 1, "kind": "red"}]}'),
         (422, "finite numbers, not 'a'", b'{"rows": [{"x": "a", "y": 1, "kind": "red"}]}'),
         (422, "dictionary by column, not 7", b'{"rows": [7]}'),
     ],

@@ -85,7 +85,7 @@ def test_texts_are_a_list_a_series_or_a_column_of_a_frame(reviews):
 
 @pytest.mark.parametrize("rows", [None, "a text", {"review": "a text"}])
 def test_what_is_not_a_list_of_rows_is_refused(reviews, rows):
-    with pytest.raises(InputError, match="takes a list of rows"):
+    with pytest.raises(InputError, match="takes a list of rows, or columns"):
         reviews.predict(rows)
 
 

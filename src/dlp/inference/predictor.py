@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dlp.errors import InputError, extra, naming
 from dlp.reader.model import Model, load_exported
+from dlp.reader.rows import Columns
 from dlp.runs.folder import checkpoints_of
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from dlp.modules.heads import Head
 
 #: Rows as people have them.
-AnyRows = Sequence[Any] | pd.DataFrame | pd.Series | NDArray[Any]
+AnyRows = Sequence[Any] | Mapping[str, Any] | pd.DataFrame | pd.Series | NDArray[Any]
 
 
 class Predictor:
@@ -83,8 +84,9 @@ class Predictor:
         """Predict rows.
 
         Args:
-            rows: N texts, rows of a table (a data frame or dictionaries by column), paths, contents
-                or Pillow images, or an array (N, ...).
+            rows: N texts, rows of a table (a data frame, a dictionary of columns or dictionaries by
+                column), paths, contents or Pillow images, or an array (N, ...). A data frame is
+                read a column at a time, some ten times as fast as dictionaries.
 
         Returns:
             ``class`` and a column ``prob_<class>`` per class, or a column per target; of a
@@ -98,15 +100,17 @@ class Predictor:
 
     def scores(self, rows: AnyRows) -> Any:
         """Return the probabilities (N, C) or values (N, T) of rows, the mean over the models."""
-        if isinstance(rows, str | bytes | Mapping | Path | None):
-            raise InputError("predict takes a list of rows; for one row give [row].")
-        if isinstance(rows, pd.DataFrame):
-            from dlp.datamodules.tables.rows import records  # imports torch
-
-            rows = records(rows)
+        table: Any = rows
+        is_one = isinstance(rows, str | bytes | Path | None)
+        if isinstance(rows, pd.DataFrame | Mapping):
+            cells = {str(name): np.asarray(column) for name, column in rows.items()}
+            is_one = any(column.ndim == 0 for column in cells.values())
+            table = Columns(cells, range(max(column.size for column in cells.values())))
         elif isinstance(rows, pd.Series):
-            rows = rows.tolist()
-        return np.mean([model.scores(rows) for model in self.models], axis=0)
+            table = rows.tolist()
+        if is_one:
+            raise InputError("predict takes a list of rows, or columns; for one row give [row].")
+        return np.mean([model.scores(table) for model in self.models], axis=0)
 
     def explain(self, row: Any) -> Any:
         """Explain the prediction of one row: of the predicted class, or of the first target.

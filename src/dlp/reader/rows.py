@@ -1,11 +1,36 @@
 """The contract of readers: rows as people have them become arrays of NumPy."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 #: What an encoder learned of its rows, plain values by name.
 Spec = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Rows of a table as columns.
+
+    Args:
+        cells: Cells (N,) of each column, by name.
+        numbers: Numbers of the rows (N,), by which an error names one.
+    """
+
+    cells: Mapping[str, Any]
+    numbers: Sequence[Any]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for row in zip(*self.cells.values(), strict=True):
+            yield dict(zip(self.cells, row, strict=True))
+
+    def __getitem__(self, rows: slice) -> "Columns":
+        cells = {name: column[rows] for name, column in self.cells.items()}
+        return Columns(cells, self.numbers[rows])
 
 
 class Reader(ABC):

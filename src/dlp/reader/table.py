@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from .rows import Reader, Spec
+from .rows import Columns, Reader, Spec
 from .text import tokenise
 
-_SECONDS_PER_DAY = 86_400
+_EPOCH = np.datetime64("1970-01-01", "us")
+_DAY = np.timedelta64(1, "D")
+_TOO_LARGE = 3.4e38
 
 
 class TableReader(Reader):
@@ -27,24 +29,75 @@ class TableReader(Reader):
         super().__init__(spec)
         self.csv = spec.get("read_csv") or {}
         self.numbers = list(dict.fromkeys([*spec["scales"], *spec["indicators"]]))
+        self.names = [*self.numbers, *spec["categories"]]
         self.texts = spec.get("texts", ())  # not in models of 1.1
 
-    def __call__(self, rows: Sequence[Any]) -> list[Any]:
-        """Encode rows, dictionaries by column."""
-        numbers = [self._cells(rows, name, np.nan) for name in self.numbers]
-        codes: list[list[int]] = [[] for _ in rows]
+    def __call__(self, rows: Any) -> list[Any]:
+        """Encode rows: dictionaries by column, or `Columns`."""
+        if not isinstance(rows, Columns):
+            cells = {name: [self._cell(row, name) for row in rows] for name in self.names}
+            rows = Columns(cells, range(len(rows)))
+        numbers = np.empty((len(rows), len(self.numbers)))
+        for place, name in enumerate(self.numbers):
+            numbers[:, place] = self.read_numbers(name, rows)
+        codes = [np.full((len(rows), 2), -1)]  # ONNX would fix a size of 1
         first = 0
         for name, terms in self.spec["categories"].items():
             places = {term: code for code, term in enumerate(terms, first)}
             first += len(terms)
-            texts = self._cells(rows, name, "")
-            unseen = sorted(set(texts) - set(places))
-            if unseen and name not in self.texts:
-                warnings.warn(f"column {name!r}: unseen in training: {unseen[:5]}", stacklevel=4)
-            for row, text in zip(codes, texts, strict=True):
-                row += known_terms(text, places, name in self.texts)
-        # ONNX would fix a size of 1.
-        return [np.array(numbers, np.float64).reshape(-1, len(rows)).T, padded(codes, 2)]
+            codes.insert(-1, self._codes(name, rows, places))
+        return [numbers, np.concatenate(codes, axis=1)]
+
+    def _cell(self, row: Any, name: str) -> Any:
+        """Return a cell of a row, or the cells of a table."""
+        if not isinstance(row, Mapping):
+            raise ValueError(f"a row is a dictionary by column, not {row!r:.80}.")
+        if name not in row:
+            raise ValueError(f"column {name!r} is absent; the model takes {', '.join(self.names)}.")
+        return row[name]
+
+    def read_numbers(self, name: str, rows: Columns) -> Any:
+        """Return numbers, float64 (N,); an array of numbers or dates is converted at once.
+
+        A date is the days since 1970 in UTC.
+        """
+        cells = self._cell(rows.cells, name)
+        kind = getattr(cells, "dtype", np.dtype(object)).kind
+        is_date = name in self.spec["dates"]
+        if is_date and kind == "M":
+            values = (cells.astype("datetime64[us]") - _EPOCH) / _DAY
+        elif not is_date and kind in "biuf":
+            values = cells.astype(np.float64)
+        else:
+            distinct, places = self._distinct(name, rows, np.nan)
+            return np.array(distinct)[places]
+        is_accepted = abs(values) < _TOO_LARGE
+        if self.spec["missing"] != "error":
+            is_accepted |= np.isnan(values)
+        if not is_accepted.all():
+            self._distinct(name, rows, np.nan)  # it names the first one that is not
+        return values
+
+    def read_texts(self, name: str, rows: Columns) -> list[str]:
+        """Return the distinct texts, or categories as text; that of a missing cell is empty."""
+        return self._distinct(name, rows, "")[0]
+
+    def _codes(self, name: str, rows: Columns, places: Mapping[str, int]) -> Any:
+        """Return the codes of categories or of the words of texts, int64 (N, longest)."""
+        texts, numbers = self._distinct(name, rows, "")
+        is_text = name in self.texts
+        unseen = sorted(set(texts) - set(places))
+        if unseen and not is_text:
+            warnings.warn(f"column {name!r}: unseen in training: {unseen[:5]}", stacklevel=5)
+        codes = []
+        for text in texts:
+            terms = dict.fromkeys(tokenise(text)) if is_text else [text]
+            codes.append([places[term] for term in terms if term in places])
+        width = max([1, *map(len, codes)])
+        table = np.full((len(texts), width), -1)
+        for row, known in zip(table, codes, strict=True):
+            row[: len(known)] = known
+        return table[numbers]
 
     def fields(self) -> list[dict[str, Any]]:
         """Return name, kind, typical cell, categories, and range in training of each column.
@@ -76,51 +129,59 @@ class TableReader(Reader):
             fields.append(field)
         return fields
 
-    def _cells(self, rows: Sequence[Any], name: str, hole: Any) -> list[Any]:
-        """Return the converted cells of a column, and `hole` for missing ones."""
-        holes = missing_values(self.csv, name)
-        texts = list(map(str, holes))
-        cells = []
-        for number, row in enumerate(rows):
-            if not isinstance(row, Mapping):
-                raise ValueError(f"a row is a dictionary by column, not {row!r:.80}.")
-            if name not in row:
-                names = ", ".join(self.numbers + list(self.spec["categories"]))
-                raise ValueError(f"column {name!r} is absent; the model takes {names}.")
-            cell = row[name]
-            value = None
-            if not _is_missing(cell, texts):
-                try:
-                    value = self._convert(name, cell)
-                except (ValueError, TypeError, OverflowError) as error:
-                    accepted = "finite numbers"
-                    if name in self.spec["dates"]:
-                        accepted = f"dates {self._date_format(name) or 'by ISO 8601'}"
-                    raise ValueError(
-                        f"column {name!r} of row {number} takes {accepted}, not {cell!r:.80}."
-                    ) from error
-            if value is None or (isinstance(cell, str) and value in holes):  # -999 is -999.0
-                if self.spec["missing"] == "error" and name not in self.texts:
-                    raise ValueError(f"column {name!r} of row {number} is missing; fill it in.")
-                value = hole
-            cells.append(value)
-        return cells
+    def _distinct(self, name: str, rows: Columns, hole: Any) -> tuple[list[Any], list[int]]:
+        """Return the values of the distinct cells of a column, and the place of each row's in them.
 
-    def _convert(self, name: str, cell: Any) -> Any:
+        The value of a missing cell is `hole`.
+        """
+        values: list[Any] = []
+        places: dict[str, int] = {}
+        numbers = []
+        for row, cell in zip(rows.numbers, self._cell(rows.cells, name), strict=True):
+            key = repr(cell)  # True is 1, and lists have no hash
+            if key not in places:
+                places[key] = len(values)
+                values.append(self._value(name, row, cell, hole))
+            numbers.append(places[key])
+        return values, numbers
+
+    def _value(self, name: str, number: Any, cell: Any, hole: Any) -> Any:
+        holes = missing_values(self.csv, name)
+        value = None
+        if not _is_missing(cell, list(map(str, holes))):
+            try:
+                value = self._convert(name, cell, hole == "")
+            except (ValueError, TypeError, OverflowError) as error:
+                accepted = "finite numbers"
+                if name in self.spec["dates"]:
+                    accepted = f"dates {self._date_format(name) or 'by ISO 8601'}"
+                raise ValueError(
+                    f"column {name!r} of row {number} takes {accepted}, not {str(cell)!r:.80}."
+                ) from error
+        if value is None or (isinstance(cell, str) and value in holes):  # -999 is -999.0
+            if self.spec["missing"] == "error" and name not in self.texts:
+                raise ValueError(
+                    f"column {name!r} of row {number} is missing; fill it in, or train with "
+                    "missing: mean."
+                )
+            return hole
+        return value
+
+    def _convert(self, name: str, cell: Any, is_text: bool) -> Any:
         """Return a number, of a date the days since 1970, or the text of a category."""
-        is_number = name in self.numbers
         if name in self.spec["dates"]:
             form = self._date_format(name)
             if form is None or not isinstance(cell, str):
                 date = datetime.fromisoformat(str(cell))
             else:
                 date = datetime.strptime(cell, form)
-            if not is_number:
+            if is_text:
                 return str(date)
-            return date.replace(tzinfo=date.tzinfo or UTC).timestamp() / _SECONDS_PER_DAY
-        if is_number:
-            return number(cell, self.csv)
-        return re.sub(r"^(-?\d+)\.0$", r"\1", str(cell))  # holes make floats of whole numbers
+            date = date.astimezone(UTC).replace(tzinfo=None) if date.tzinfo else date
+            return (np.datetime64(date, "us") - _EPOCH) / _DAY
+        if is_text:
+            return re.sub(r"^(-?\d+)\.0$", r"\1", str(cell))  # holes make floats of whole numbers
+        return number(cell, self.csv)
 
     def _date_format(self, name: str) -> str | None:
         """Return the format of a column of dates; None is ISO 8601."""
@@ -142,23 +203,6 @@ def column_option(options: Mapping[str, Any], argument: str, name: str) -> Any:
     if isinstance(value, Mapping):
         return value.get(name)
     return value
-
-
-def known_terms(text: str, places: Mapping[str, int], is_text: bool) -> list[int]:
-    """Return the codes of the distinct words of a text; a category is a single word."""
-    terms = [text]
-    if is_text:
-        terms = list(dict.fromkeys(tokenise(text)))
-    return [places[term] for term in terms if term in places]
-
-
-def padded(codes: Sequence[Sequence[int]], least: int = 1) -> Any:
-    """Return codes of N rows as int64 (N, longest, at least `least`), -1 after their ends."""
-    width = max([least, *map(len, codes)])
-    table = np.full((len(codes), width), -1, np.int64)
-    for row, numbers in zip(table, codes, strict=True):
-        row[: len(numbers)] = numbers
-    return table
 
 
 def _is_missing(cell: Any, holes: Sequence[str]) -> bool:
@@ -184,6 +228,6 @@ def number(cell: Any, options: Mapping[str, Any]) -> float:
         cell = cell.replace(decimal, ".")
         cell = {"true": 1, "false": 0}.get(cell.lower(), cell)
     value = float(cell)
-    if not abs(value) < 3.4e38:
+    if not abs(value) < _TOO_LARGE:
         raise ValueError
     return value

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 from collections import namedtuple
+from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -19,6 +20,8 @@ from dlp.datamodules import TableDataModule
 from dlp.datamodules.tables.files import plain_table, read_table
 from dlp.datamodules.tables.kinds import check_inputs, is_numeric_or_date
 from dlp.errors import InputError
+from dlp.reader.rows import Columns
+from dlp.reader.table import TableReader
 
 GERMAN = {"parse_dates": ["d"], "date_format": "%d.%m.%Y"}
 GZIPPED = gzip.compress(b"a,b\n1,2\n", mtime=0)
@@ -262,7 +265,8 @@ def test_a_table_is_read_right_or_refused(drawn, has_arguments):
     table, content, arguments = drawn
     Path("table.csv").write_bytes(content)
     options = arguments if has_arguments else {}
-    data = TableDataModule("table.csv", "target", read_csv=options, val_size=None, split_seed=None)
+    split = {"val_size": None, "split_seed": None}
+    data = TableDataModule("table.csv", "target", missing="mean", read_csv=options, **split)
     try:
         rows = data.examples("train")
     except InputError:
@@ -276,3 +280,10 @@ def test_a_table_is_read_right_or_refused(drawn, has_arguments):
         read = [row[name] for row in cells]
         assert read == (pytest.approx(column.values) if column.kind == "number" else column.values)
     assert rows.targets.tolist() == [n * n % 17 + 0.25 for n in range(ROWS)]
+    with suppress(InputError):  # each column may be constant
+        data.fit()
+        reader = TableReader(data.encoder.spec())
+        frame = rows.inputs.frame
+        by_column = Columns({name: frame[name].to_numpy() for name in frame}, range(ROWS))
+        for numbers, expected in zip(reader(by_column), reader(cells), strict=True):
+            np.testing.assert_array_equal(numbers, expected)

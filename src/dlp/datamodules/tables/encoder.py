@@ -1,18 +1,16 @@
 """Encoder of a table: what it learns of the columns, and how it reads their cells."""
 
-import math
-import re
+import warnings
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 
 from dlp.console import say
-from dlp.datamodules.rows import Array, Encoder, PlainValues, StoredRows
+from dlp.datamodules.rows import Encoder, PlainValues, StoredRows
 from dlp.datamodules.tables.columns import (
     CALENDAR,
     EncodedTable,
@@ -24,14 +22,12 @@ from dlp.datamodules.tables.columns import (
 from dlp.datamodules.tables.features import FeatureTransformer
 from dlp.datamodules.tables.kinds import check_inputs, is_date, is_numeric_or_date
 from dlp.datamodules.tables.rows import TableRows, check_columns
-from dlp.errors import InputError, check_range
-from dlp.reader.table import TableReader, known_terms, number, padded
+from dlp.errors import InputError, check_range, naming
+from dlp.reader.rows import Columns
+from dlp.reader.table import TableReader
 from dlp.reader.text import tokenise
 
 _LARGEST_MATRIX = 2**26  # numbers, 256 MB
-_LARGEST_NUMBER = float(np.finfo(np.float32).max)
-_EPOCH = np.datetime64("1970-01-01", "us")
-_DAY = np.timedelta64(1, "D")
 
 
 @dataclass(eq=False)
@@ -102,7 +98,8 @@ class TableEncoder(Encoder):
             self.check(frame, frame.columns[frame.dtypes == "str"])
         check_columns(frame, self.settled)
         frame = self.listed(frame)
-        constant = [name for name in map(str, frame) if not self._fit_column(frame[name])]
+        with naming("the table"):
+            constant = [name for name in map(str, frame) if not self._fit_column(frame[name])]
         if constant:
             say(f"constant in training, left out: {', '.join(constant)}")
         if len(constant) == len(frame.columns):
@@ -124,8 +121,12 @@ class TableEncoder(Encoder):
             return bool(words)
         if is_date(column):
             self.dates.append(name)
+        # A hole that training refuses is named later, with its row.
+        reader = TableReader({**self.spec(), "missing": "mean"})
+        rows = Columns({name: column.to_numpy()}, column.index.tolist())
         if name in self.numeric or (is_numeric_or_date(column) and name not in self.categorical):
-            scale = Scale.fit(self._numbers(column), self.missing, self.scaling, self.bins)
+            numbers = reader.read_numbers(name, rows)
+            scale = Scale.fit(numbers, self.missing, self.scaling, self.bins)
             if scale is not None:
                 self.scales[name] = asdict(scale)
                 if is_date(column):
@@ -133,7 +134,7 @@ class TableEncoder(Encoder):
             if self.indicator and column.isna().nunique() == 2:
                 self.indicators.append(name)
             return name in self.scales or name in self.indicators
-        texts = set(_texts(column)[1])
+        texts = set(reader.read_texts(name, rows))
         if len(texts) > 1:
             self.categories[name] = sorted(texts, key=lambda text: (not text, text))  # "" last
         return name in self.categories
@@ -156,29 +157,13 @@ class TableEncoder(Encoder):
 
     def transform(self, rows: TableRows) -> StoredRows:
         """Return float32 (N, D); a matrix that would be large is made batch by batch."""
-        columns = TableFeatures(self.state())
-        if self.features is not None:
-            rows = self.baseline_rows(rows)
-        numbers = np.empty((len(rows), len(columns.names)))
-        for place, name in enumerate(columns.names):
-            numbers[:, place] = self._numbers(self._column(rows, name))
-        codes = [np.empty((len(rows), 0), np.int64)]
-        first = 0
-        unseen = []
-        for name, terms in self.categories.items():
-            places = {term: code for code, term in enumerate(terms, first)}
-            first += len(terms)
-            is_text = name in self.texts
-            cells, texts = _texts(self._column(rows, name))
-            codes.append(padded([known_terms(text, places, is_text) for text in texts])[cells])
-            is_unseen = codes[-1][:, 0] < 0
-            if is_unseen.any() and not is_text:
-                example = texts[cells[is_unseen.argmax()]]
-                unseen.append(f"{name} in {is_unseen.sum():,} rows (such as {example!r})")
-        if unseen:
-            say(f"categories unseen in training become zeros: {', '.join(unseen)}")
-        all_codes = torch.from_numpy(np.concatenate(codes, axis=1))
-        table = EncodedTable(columns, torch.from_numpy(numbers), all_codes)
+        frame = self.baseline_rows(rows).frame
+        cells = {str(name): column.to_numpy() for name, column in frame.items()}
+        with naming("the table"), warnings.catch_warnings(record=True, action="always") as unseen:
+            arrays = TableReader(self.spec())(Columns(cells, frame.index.tolist()))
+        for warning in unseen:
+            say(f"{warning.message}, which become zeros")
+        table = EncodedTable(TableFeatures(self.state()), *map(torch.from_numpy, arrays))
         if len(table) * len(self.names) > _LARGEST_MATRIX:
             return table
         return table[torch.arange(len(table))]
@@ -189,46 +174,6 @@ class TableEncoder(Encoder):
         if self.features is not None:
             table = self.features.transform(table)
         return TableRows(table, texts=[name for name in self.texts if self.categories[name]])
-
-    def _column(self, rows: TableRows, name: str) -> "pd.Series[Any]":
-        """Return a column of the kind that it had in training, without missing cells if refused."""
-        if name not in rows.table or is_date(rows.table[name]) != (name in self.dates):
-            kind = "dates" if name in self.dates else "numbers or texts"
-            raise InputError(
-                f"the table has no column {name!r} of {kind}, which was an input in training."
-            )
-        column = rows.table[name].iloc[rows.rows]
-        is_missing = column.isna()
-        if self.missing == "error" and name not in self.texts and is_missing.any():
-            raise InputError(
-                f"column {name!r} has {is_missing.sum():,} missing cells, the first in row "
-                f"{is_missing.idxmax()}. Fill them in, or train with missing: zero, mean or median."
-            )
-        return column
-
-    def _numbers(self, column: "pd.Series[Any]") -> Array:
-        """Return numbers, float64 (N,), NaN for a missing cell; dates become days since 1970."""
-        if is_date(column):
-            return np.asarray((column.to_numpy("datetime64[us]") - _EPOCH) / _DAY)
-        cells = column
-        if not is_numeric_or_date(column):
-            cells = column.astype(object).map(self._read_number, na_action="ignore")
-        values = cells.to_numpy(np.float64, na_value=np.nan)
-        is_wrong = abs(values) > _LARGEST_NUMBER
-        if is_wrong.any():
-            wrong = column[is_wrong]
-            raise InputError(
-                f"column {column.name!r} takes finite numbers up to 1e38; row {wrong.index[0]} has "
-                f"{str(wrong.iloc[0])!r}."
-            )
-        return values
-
-    def _read_number(self, cell: Any) -> float:
-        """Return the number in a text by the conventions of the table; infinity for none."""
-        try:
-            return number(cell, self.read_csv)
-        except (ValueError, TypeError):
-            return math.inf
 
     def facts(self, rows: TableRows) -> PlainValues:
         """Return the number of columns of each kind, and of missing cells."""
@@ -267,17 +212,3 @@ def _typical_cell(column: "pd.Series[Any]") -> float | str:
     if is_numeric_or_date(column):
         return float(column.median())
     return str(column.mode().iloc[0])
-
-
-def _texts(column: "pd.Series[Any]") -> tuple[Array, list[str]]:
-    """Return the category of each cell, (N,), and the texts of the categories.
-
-    A missing cell is an empty text, and 1.0 is 1: holes make floats of whole numbers.
-    """
-    if column.dtype == "object":  # lists
-        column = column.astype("str")
-    codes, values = pd.factorize(column)
-    texts = [re.sub(r"^(-?\d+)\.0$", r"\1", str(value)) for value in values]
-    if (codes < 0).any():
-        texts.append("")
-    return codes, texts

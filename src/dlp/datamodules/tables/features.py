@@ -10,9 +10,9 @@ import pandas as pd
 
 from dlp.datamodules.rows import PlainValues
 from dlp.datamodules.tables.files import plain_table
-from dlp.datamodules.tables.rows import records
 from dlp.errors import InputError
 from dlp.hyperparameters import is_plain
+from dlp.reader.rows import Columns
 
 #: Function from rows as people have them to the arrays of a reader.
 Read = Callable[[Any], Any]
@@ -83,6 +83,9 @@ def with_features(read: Read, transformer: FeaturesArgument | None, state: Plain
     features.load_state(state)
 
     def read_features(rows: Any) -> Any:
-        return read(records(features.transform(pd.DataFrame(rows))))
+        table = rows.cells if isinstance(rows, Columns) else rows
+        made = features.transform(pd.DataFrame(table))
+        cells = {str(name): column.to_numpy() for name, column in made.items()}
+        return read(Columns(cells, range(len(made))))
 
     return read_features

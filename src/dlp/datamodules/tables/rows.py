@@ -55,9 +55,10 @@ class TableRows(Rows):
             lines.append(", ".join(f"{name}={cell}" for name, cell in row.items()))
         return lines
 
-    def raw(self) -> list[dict[str, Any]]:
+    def raw(self) -> list[Any]:
         """Return a dictionary per row, None for missing cells."""
-        return records(self.frame)
+        cells = self.frame.astype(object).where(self.frame.notna(), None)
+        return cells.rename(columns=str).to_dict("records")
 
     def features(self) -> pd.DataFrame:
         """Return numbers, categories and texts as a data frame; booleans and dates are numbers."""
@@ -93,12 +94,6 @@ class TableRows(Rows):
         if len(self.texts) < self.table.shape[1]:
             models[name] = make_pipeline(coded, boosting())
         return models
-
-
-def records(frame: pd.DataFrame) -> list[Any]:
-    """Return the rows of a frame as dictionaries, None for missing cells."""
-    cells = frame.astype(object).where(frame.notna(), None).rename(columns=str)
-    return cells.to_dict("records")
 
 
 def _describe_column(column: "pd.Series[Any]") -> tuple[Any, ...]:
