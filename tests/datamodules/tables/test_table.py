@@ -221,3 +221,20 @@ def test_several_targets_with_holes_stay_numbers():
     data = table(frame, ["price", "sold"], drop_columns=[], drop_unlabelled=True)
     assert (data.class_names, data.num_outputs) == (None, 2)
     assert data.examples("train").targets.dtype == np.float64
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_file_is_predicted_in_pieces_as_at_once(tmp_path, monkeypatch, ending):
+    frame = houses(20, 1).assign(city="Nice\n").drop(columns="sold")
+    path = tmp_path / f"new.{ending}"
+    frame.to_csv(path, index=False) if ending == "csv" else frame.to_parquet(path)
+    data = table(houses(), predict_path=path, id_column="id")
+    data.fit()
+    whole = data.inputs("predict")
+    monkeypatch.setattr("dlp.datamodules.tables.table._ROWS_PER_PIECE", 7)
+    pieces = []
+    for rows in data.pieces_to_predict():
+        assert rows.index[0] == sum(map(len, pieces))
+        pieces.append(data.inputs("predict"))
+    assert list(map(len, pieces)) == [7, 7, 6]
+    assert torch.equal(torch.cat(pieces), whole)
