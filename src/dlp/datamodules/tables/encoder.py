@@ -72,6 +72,7 @@ class TableEncoder(Encoder):
         self.calendar: list[str] = []  # dates that are inputs
         self.typical: dict[str, float | str] = {}
         self.ranges: dict[str, list[float]] = {}
+        self._lines: set[str] = set()  # that were said
 
     def listed(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return all columns, or the listed ones if both kinds are listed."""
@@ -161,8 +162,10 @@ class TableEncoder(Encoder):
         cells = {str(name): column.to_numpy() for name, column in frame.items()}
         with naming("the table"), warnings.catch_warnings(record=True, action="always") as unseen:
             arrays = TableReader(self.spec())(Columns(cells, frame.index.tolist()))
-        for warning in unseen:
-            say(f"{warning.message}, which become zeros")
+        lines = {f"{warning.message}, which become zeros" for warning in unseen}
+        for line in sorted(lines - self._lines):  # those of a file come in pieces
+            say(line)
+        self._lines |= lines
         table = EncodedTable(TableFeatures(self.state()), *map(torch.from_numpy, arrays))
         if len(table) * len(self.names) > _LARGEST_MATRIX:
             return table
