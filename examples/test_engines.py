@@ -1,4 +1,4 @@
-"""Spark predicts what ``dlp predict`` does; the test needs pyspark and Java."""
+"""Spark and Ray Data predict what ``dlp predict`` does; the tests need their packages, and Java."""
 
 import os
 import shutil
@@ -22,9 +22,10 @@ trainer: {max_epochs: 1}
 
 
 @pytest.mark.slow
-def test_spark_predicts_as_the_command_does(tmp_path, monkeypatch):
-    pytest.importorskip("pyspark")
-    if shutil.which("java") is None:
+@pytest.mark.parametrize(("package", "folder"), [("pyspark", "spark"), ("ray.data", "ray")])
+def test_an_engine_predicts_as_the_command_does(package, folder, tmp_path, monkeypatch):
+    pytest.importorskip(package)
+    if package == "pyspark" and shutil.which("java") is None:
         pytest.skip("Spark needs Java")
     monkeypatch.chdir(tmp_path)
     numbers = np.random.default_rng(0).normal(size=(300, 3))
@@ -37,7 +38,7 @@ def test_spark_predicts_as_the_command_does(tmp_path, monkeypatch):
     main(["predict", "--config", "rows.yaml", "--data.predict_path", "rows.parquet"])
     expected = pd.read_csv("runs/rows/version_0/predictions_rows.csv")
     frame.drop(columns="y").to_parquet("new.parquet")
-    script = Path(__file__).with_name("predict.py")
+    script = Path(__file__).parent / folder / "predict.py"
     args = [script, "runs/rows/version_0/exported", "new.parquet", "out.parquet"]
     environment = os.environ | {"PYSPARK_PYTHON": sys.executable, "SPARK_MASTER": "local[2]"}
     subprocess.run([sys.executable, *map(str, args)], check=True, env=environment)
