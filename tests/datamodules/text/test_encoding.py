@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from dlp.datamodules.rows import row_hashes
-from dlp.datamodules.text import encoding
 from dlp.datamodules.text.corpus import Texts
 from dlp.datamodules.text.encoding import TextEncoder, WordWeights, rank_words
 from dlp.reader.text import FIRST_WORD, TextReader, tokenise
@@ -129,8 +128,8 @@ def keras_ids(words, text, num_words, max_length):
     return [id if id < limit else 2 for id in ids][:max_length]
 
 
-@given(TEXTS.filter(any), TEXTS, NUM_WORDS, st.none() | st.integers(2, 6), st.integers(1, 3))
-def test_rows_equal_the_dense_formula(train, new, num_words, max_length, step):
+@given(TEXTS.filter(any), TEXTS, NUM_WORDS, st.none() | st.integers(2, 6))
+def test_rows_equal_the_dense_formula(train, new, num_words, max_length):
     encoder = fitted(train, num_words, max_length, "count")
     words = [word for word, _ in Counter(" ".join(train).split()).most_common()]
     expected = np.zeros((len(new), encoder.input_shape[0]), np.float32)
@@ -138,9 +137,7 @@ def test_rows_equal_the_dense_formula(train, new, num_words, max_length, step):
         ids = keras_ids(words, text, num_words, max_length)
         np.add.at(expected[row], ids, 1)
         assert encoder.ids(corpus([text]))[0].tolist() == ids
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(encoding, "_TEXTS_PER_STEP", step)
-        assert np.array_equal(dense(encoder, new), expected)
+    assert np.array_equal(dense(encoder, new), expected)
     encoder.encoding = "multi_hot"
     assert np.array_equal(dense(encoder, new), expected > 0)
 
