@@ -5,7 +5,7 @@ from typing import Literal
 from dlp.datamodules.base import LabelledParts
 from dlp.datamodules.splits import Size, keras_order
 from dlp.datamodules.targets import TargetEncoder
-from dlp.datamodules.text.sources import TextFiles, archive_texts
+from dlp.datamodules.text.sources import TextFiles
 from dlp.datamodules.text.text import BaseTextDataModule, TextArguments
 from dlp.files import AnyPath, find_data_dir
 from dlp.hyperparameters import Keywords
@@ -15,14 +15,13 @@ class IMDBDataModule(BaseTextDataModule):
     """Film reviews: 25,000 for training, 25,000 for the test, half of them positive.
 
     The texts are those of ``stanfordnlp/imdb`` on the Hub, in the book's order; their vocabulary
-    differs slightly from that of the archive that Keras loads, which ``source="keras"`` gives id
-    for id. Origin: Maas et al. 2011, "Learning Word Vectors for Sentiment Analysis".
+    differs slightly from that of the archive that Keras loads. Origin: Maas et al. 2011, "Learning
+    Word Vectors for Sentiment Analysis".
 
     Args:
-        data_dir: Folder of the reference sets, with ``imdb`` (the files of the Hub) or
-            ``imdb.npz``; None is ``DLP_DATA_DIR``, else the per-user cache.
-        source: ``raw`` for texts, ``keras`` for the archive, whose words are ranked over all
-            reviews.
+        data_dir: Folder of the reference sets, with ``imdb`` (the files of the Hub); None is
+            ``DLP_DATA_DIR``, else the per-user cache.
+        source: ``raw``; version 1.1 also read the archive that Keras loads.
         batch_size: Number of rows per training batch.
         val_size: Number or fraction of validation rows; None for no validation.
         split_seed: Seed of the shuffle; None keeps the book's order: the first rows validate.
@@ -32,16 +31,16 @@ class IMDBDataModule(BaseTextDataModule):
     def __init__(
         self,
         data_dir: AnyPath | None = None,
-        source: Literal["raw", "keras"] = "raw",
+        source: Literal["raw"] = "raw",
         batch_size: int = 512,
         val_size: Size = 10_000,
         split_seed: int | None = None,
         **split: Keywords[TextArguments],
     ) -> None:
-        folder = find_data_dir(data_dir)
         path = "stanfordnlp/imdb"
-        if (folder / "imdb").is_dir():
-            path = str(folder / "imdb")
+        folder = find_data_dir(data_dir) / "imdb"
+        if folder.is_dir():
+            path = str(folder)
         super().__init__(
             files=TextFiles(path, {"text": "text", "label0": "label"}),
             targets=TargetEncoder("classification", ["neg", "pos"]),
@@ -50,13 +49,9 @@ class IMDBDataModule(BaseTextDataModule):
             split_seed=split_seed,
             **split,
         )
-        self.folder = folder
-        self.source = source
         self.save_arguments(locals())
 
     def load(self) -> LabelledParts:
         """Return both parts in the book's order."""
-        if self.source == "keras":
-            return self.parts_of(archive_texts("imdb", self.folder))
         parts = super().load()  # those of the Hub are sorted by class
         return {part: rows.take(keras_order(len(rows))) for part, rows in parts.items()}

@@ -14,7 +14,7 @@ from dlp.datamodules.base import LabelledParts
 from dlp.datamodules.splits import Size, keras_order
 from dlp.datamodules.targets import TargetEncoder
 from dlp.datamodules.text.corpus import Texts
-from dlp.datamodules.text.sources import TextFiles, archive_texts, cached_texts
+from dlp.datamodules.text.sources import TextFiles, cached_texts
 from dlp.datamodules.text.text import BaseTextDataModule, TextArguments
 from dlp.errors import InputError, reading
 from dlp.files import AnyPath, download, find_data_dir
@@ -45,10 +45,9 @@ class ReutersDataModule(BaseTextDataModule):
     without a body the body of the next wire, which costs 8 points of accuracy.
 
     Args:
-        data_dir: Folder of the reference sets, with ``reuters21578/reuters21578.tar.gz`` or
-            ``reuters.npz``; None is ``DLP_DATA_DIR``, else the per-user cache.
-        source: ``raw`` for texts, ``keras`` for the archive that Keras loads, id for id, whose
-            words are ranked over all wires.
+        data_dir: Folder of the reference sets, with ``reuters21578/reuters21578.tar.gz``; None is
+            ``DLP_DATA_DIR``, else the per-user cache.
+        source: ``raw``; version 1.1 also read the archive that Keras loads.
         text: ``own`` for the text of each wire: its body, else its title; ``as_published`` for the
             texts of the published set, entities included.
         one_hot: Whether classes are encoded as float32 (N, 46).
@@ -61,7 +60,7 @@ class ReutersDataModule(BaseTextDataModule):
     def __init__(
         self,
         data_dir: AnyPath | None = None,
-        source: Literal["raw", "keras"] = "raw",
+        source: Literal["raw"] = "raw",
         text: Literal["own", "as_published"] = "own",
         one_hot: bool = False,
         batch_size: int = 512,
@@ -78,14 +77,11 @@ class ReutersDataModule(BaseTextDataModule):
             **split,
         )
         self.folder = find_data_dir(data_dir)
-        self.source = source
         self.text = text
         self.save_arguments(locals())
 
     def load(self) -> LabelledParts:
         """Return both parts in the book's order."""
-        if self.source == "keras":
-            return self.parts_of(archive_texts("reuters", self.folder))
         key = f"reuters {SHA256} {self.text}"  # the hash that the files must have
         return self.parts_of(cached_texts(key, lambda: read_wires(self.folder, self.text)))
 

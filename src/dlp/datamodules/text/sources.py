@@ -1,7 +1,6 @@
-"""Sources of texts: a table, a folder of text files, a data set of the Hub, Keras's archives."""
+"""Sources of texts: a table, a folder of text files, a data set of the Hub."""
 
 import hashlib
-import json
 import re
 import tempfile
 from collections.abc import Callable, Mapping
@@ -10,15 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 
 from dlp.console import say
 from dlp.datamodules.parts import PART_NAMES, find_files, part_folders, report_unused
-from dlp.datamodules.rows import row_hashes
 from dlp.datamodules.text.corpus import Texts, Tokens
 from dlp.errors import InputError, check_choice
-from dlp.files import cache_dir, cached_file, download, sha256, write_text
+from dlp.files import cache_dir, cached_file, sha256, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,16 +23,8 @@ if TYPE_CHECKING:
 #: Rows as they were read, by part.
 Frames = dict[str, "pd.DataFrame"]
 PARTS = ("train", "val", "test")
-_FORMAT = 2  # another number for other tokens or columns: cached texts are built again
+_FORMAT = 3  # another number for other tokens or columns: cached texts are built again
 _TABLE = re.compile(r"\.(csv|tsv|txt|jsonl?|parquet)(\.gz)?$", re.IGNORECASE)
-_ARCHIVES_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
-#: SHA-256 of the archives behind ``keras.datasets``: the book's exact word ids.
-ARCHIVES = {
-    "imdb": "69664113be75683a8fe16e3ed0ab59fda8886cb3cd7ada244f7d9544e4676b9f",
-    "reuters": "d6586e694ee56d7a4e65172e12b3e987c03096cb01eab99753921ef915959916",
-}
-#: Endings of the names of their arrays: one per part, or one for both.
-_ARRAYS = {"imdb": ["_train", "_test"], "reuters": [""]}
 
 
 def cached_texts(key: str, read: Callable[[], Texts]) -> Texts:
@@ -221,38 +210,3 @@ def _hub_commit(name: str) -> str:
     if not last_seen.exists():
         return ""
     return last_seen.read_text("utf-8")
-
-
-def archive_texts(name: str, folder: Path) -> Texts:
-    """Return all texts in the order of ``keras.datasets``; words are ranked over the whole set."""
-    return cached_texts(f"keras {ARCHIVES[name]}", lambda: _read_archive(name, folder))
-
-
-def _read_archive(name: str, folder: Path) -> Texts:
-    file = f"{name}.npz"
-    index = f"{name}_word_index.json"
-    archive = download(_ARCHIVES_URL + file, folder / file, ARCHIVES[name])
-    ranks = json.loads(download(_ARCHIVES_URL + index, folder / index, "").read_text("utf-8"))
-    words = sorted(ranks, key=ranks.__getitem__)
-    rows = []
-    labels = []
-    generator = np.random.RandomState(113)  # one for both parts, as in load_data
-    with np.load(archive, allow_pickle=True) as arrays:  # a pickle of known SHA-256
-        for ending in _ARRAYS[name]:
-            part_labels = arrays[f"y{ending}"]
-            order = generator.permutation(len(part_labels))
-            labels.append(part_labels[order])
-            rows += [np.asarray(row, np.int32) - 1 for row in arrays[f"x{ending}"][order]]
-    num_train = len(labels[0])
-    if name == "reuters":
-        num_train = int(len(rows) * 0.8)
-    names = np.array(words, object)
-    offsets = np.cumsum([0, *map(len, rows)])
-    table = {
-        "text": pa.array([" ".join(names[row]) for row in rows], pa.large_string()),
-        "tokens": pa.LargeListArray.from_arrays(offsets, np.concatenate(rows)),
-        "hash": row_hashes(rows),
-        "part": ["train"] * num_train + ["test"] * (len(rows) - num_train),
-        "label0": np.concatenate(labels).astype(np.int64),
-    }
-    return Texts(pa.table(table), words, np.arange(len(rows)), is_ranked=True)
