@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from dlp.datamodules.base import LabelledParts
 from dlp.datamodules.splits import Size, keras_order
 from dlp.datamodules.targets import TargetEncoder
@@ -102,12 +100,12 @@ def read_wires(folder: Path, text: str) -> Texts:
     for content in contents:
         wires += labelled_wires(content.decode("latin-1"), text)
     wires = [wire for wire in wires if wire[0] in CLASS_NAMES]
-    order = keras_order(len(wires))
-    is_train = np.arange(len(wires)) < int(len(wires) * 0.8)
+    wires = [wires[row] for row in keras_order(len(wires))]
+    num_train = int(len(wires) * 0.8)
     return Texts.tokenise(
-        [wires[row][1] for row in order],
-        part=np.where(is_train, "train", "test").astype(object),
-        label0=[CLASS_NAMES.index(wires[row][0]) for row in order],
+        [text for _, text in wires],
+        part=["train"] * num_train + ["test"] * (len(wires) - num_train),
+        label0=[CLASS_NAMES.index(topic) for topic, _ in wires],
     )
 
 
