@@ -74,7 +74,7 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
         ):
             table = datasets.load_dataset("microsoft/cats_vs_dogs", split="train")
         with atomic_path(self.path / "data" / "train-00000-of-00001.parquet") as temporary:
-            table.cast_column("image", datasets.Image(decode=False)).to_parquet(temporary)
+            table.to_parquet(temporary)
 
     def load(self) -> LabelledParts:
         """Return the images of both classes by turns, those with the last numbers first."""
