@@ -17,8 +17,11 @@ from dlp.datamodules.targets import TargetEncoder
 from dlp.errors import InputError
 
 #: Name of a folder or of a table of the Hub -> part.
-PART_NAMES = {"train": "train", "test": "test"}
-PART_NAMES |= dict.fromkeys(("val", "valid", "validation", "dev"), "val")
+PART_NAMES = {
+    "train": "train",
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+    "test": "test",
+}
 
 
 def part_folders(root: Path) -> dict[str, Path]:

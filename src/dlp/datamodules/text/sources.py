@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 #: Rows as they were read, by part.
 Frames = dict[str, "pd.DataFrame"]
-PARTS = ("train", "val", "test")
 _FORMAT = 3  # another number for other tokens or columns: cached texts are built again
 _TABLE = re.compile(r"\.(csv|tsv|txt|jsonl?|parquet)(\.gz)?$", re.IGNORECASE)
 

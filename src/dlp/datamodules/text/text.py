@@ -17,7 +17,7 @@ from dlp.datamodules.base import (
 from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.datamodules.text.corpus import Texts, Tokens
 from dlp.datamodules.text.encoding import Encoding, TextEncoder
-from dlp.datamodules.text.sources import PARTS, TextFiles
+from dlp.datamodules.text.sources import TextFiles
 from dlp.files import AnyPath
 from dlp.hyperparameters import Keywords
 
@@ -101,7 +101,7 @@ class BaseTextDataModule(SupervisedDataModule):
     def parts_of(self, texts: Texts) -> LabelledParts:
         """Return the parts that the column ``part`` names."""
         names = texts.column("part")
-        return {part: self.examples_of(texts[names == part]) for part in PARTS if part in names}
+        return {part: self.examples_of(texts[names == part]) for part in dict.fromkeys(names)}
 
     def examples_of(self, texts: Texts) -> Examples:
         """Return texts with their further columns."""
