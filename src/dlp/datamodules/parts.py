@@ -88,14 +88,13 @@ class LabelledSet:
             if split.num_folds or split.splitter:
                 raise InputError("the set has its own validation part; leave num_folds out.")
             split = replace(split, val_size=None)
-        rare = []
         if split.stratify:
             rare = self.targets.rare_classes(self.parts["train"].targets, 2)
-        if rare:
-            raise InputError(
-                f"stratify needs two rows of each class; {_listed(rare)} has fewer. Remove "
-                "such classes, or add rows of them to the training set."
-            )
+            if rare:
+                raise InputError(
+                    f"stratify needs two rows of each class; {_listed(rare)} has fewer. Remove "
+                    "such classes, or add rows of them to the training set."
+                )
         return split.parts(self.keys)
 
     def divide(self, split: Split, drop_duplicates: bool) -> LabelledParts:
