@@ -44,11 +44,6 @@ class ArrayRows(Rows):
         numbers = f"from {self.array.min():g} to {self.array.max():g}"
         return f"{len(self):,} rows of shape {shape}, {numbers}"
 
-    def readable(self) -> list[str]:
-        """Return the first and last numbers of each row."""
-        rows = self.features()
-        return [np.array2string(row, 1000, precision=4, threshold=8) for row in rows]
-
     def raw(self) -> Array:
         """Return the array."""
         return self.array

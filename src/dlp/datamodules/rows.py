@@ -52,7 +52,7 @@ class Rows(ABC):
         """Return each row as people have it, and as `Predictor` takes it."""
 
     def readable(self) -> list[str]:
-        """Return a line per row for lists of mistakes; empty where only a name tells the row."""
+        """Return a line per row for lists of mistakes; empty where name or number tells it."""
         return []
 
     def columns(self) -> dict[str, Sequence[Any]]:
