@@ -12,6 +12,7 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
+from torch.utils.data import ConcatDataset
 
 from dlp.callbacks.unfreezing import trained_stages
 from dlp.console import say
@@ -81,19 +82,17 @@ class CacheFeatures(Callback):
         device = trainer.strategy.root_device
         settings = (depth, trainer.precision, device.type, data.encoder.state(), torch.__version__)
         name = _file_name(network, distinct, settings)
-        stored = [data.inputs(part) for part in parts]
+        stored: Any = [data.inputs(part) for part in parts]
 
         def write(path: Path) -> None:
             """Write the features of the distinct images."""
             say(f"computing features of {len(places):,} images by {network.backbone.name} once")
-            rows: list[tuple[StoredRows, Tensor]] = []
-            for images in stored:
-                rows += [(images, row) for row in torch.split(torch.arange(len(images)), 1)]
+            images: ConcatDataset[Any] = ConcatDataset(stored)
             plugin = trainer.precision_plugin
             features = []
             for batch in torch.split(torch.from_numpy(places), self.batch_size):
-                batch_rows = [rows[place] for place in batch]
-                pixels = torch.cat([images[row] for images, row in batch_rows])
+                # Stored rows take tensors: a place is one of a single number.
+                pixels = torch.cat([images[place] for place in torch.split(batch, 1)])
                 with plugin.forward_context():
                     pixels = plugin.convert_input(pixels.to(device))
                     features.append(network.features(pixels, depth).values.cpu())
@@ -102,10 +101,10 @@ class CacheFeatures(Callback):
 
         load = partial(torch.load, mmap=True, weights_only=True)
         values = cached_file(name, write, load)
-        for part, part_hashes, images in zip(parts, hashes, stored, strict=True):
+        for part, part_hashes, rows in zip(parts, hashes, stored, strict=True):
             index = torch.from_numpy(np.searchsorted(distinct, part_hashes))
             data.replace_inputs(part, FeatureRows(values, index, depth))
-            self._replaced.append((data, part, images))
+            self._replaced.append((data, part, rows))
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: object) -> None:
         """Give the data its images back."""
