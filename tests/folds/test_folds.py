@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from helpers.fold_problems import numbers
 from sklearn.model_selection import ShuffleSplit
@@ -89,14 +90,14 @@ def test_scores_are_the_last_measured_values_of_a_fold_that_did_not_diverge(fold
     assert np.isnan([*fold.finish(history, "serial", {}).scores.values()]).all()
 
 
-def result(*curves, **options):
+def result(*curves, smoothing=0.0):
     folds = []
     for number, curve in enumerate(curves):
         baseline = {"mean": {"mae": float(number)}}
         fold = Fold(0, number, 0, "", len(curve), baseline=baseline)
         history = {"train_loss": [1.0] * len(curve), "val_loss": curve}
         folds.append(fold.finish(history, "serial", {}))
-    return CrossValidation(folds, **options)
+    return CrossValidation(folds, "val_loss", "min", smoothing, pd.DataFrame(), 0)
 
 
 def test_mean_and_deviation_are_those_of_the_last_values():
