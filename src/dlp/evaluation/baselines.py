@@ -131,7 +131,7 @@ def score(head: Head, predictions: Tensor, targets: Tensor) -> dict[str, float]:
     """Return the metrics of a head's `predict` and `metric_targets`."""
     if head.task == "binary":
         predictions = predictions[:, 1]
-    metrics = make_metrics(head).cpu()
+    metrics = make_metrics(head)
     with warnings.catch_warnings(action="ignore"):  # of torchmetrics, about absent classes
         values = metrics(predictions.contiguous(), targets)
     return {name: float(value) for name, value in values.items()}
@@ -140,7 +140,7 @@ def score(head: Head, predictions: Tensor, targets: Tensor) -> dict[str, float]:
 def part_targets(head: Head, data: SupervisedDataModule, part: Part) -> Tensor:
     """Return the targets of a part as metrics take them."""
     encoded = torch.from_numpy(data.targets.encode(data.examples(part).targets))
-    return head.metric_targets(head.prepare(encoded)).cpu()
+    return head.metric_targets(head.prepare(encoded))
 
 
 def baseline_lines(scores: Mapping[str, Mapping[str, float]]) -> list[str]:

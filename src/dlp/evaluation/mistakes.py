@@ -194,7 +194,7 @@ def _roc(probabilities: Array, targets: Array) -> list[Any]:
     shares = []
     for number in (0, 1):
         rows = np.sort(probabilities[targets == number])
-        share = 1 - np.searchsorted(rows, cuts) / max(1, len(rows))
+        share = 1 - np.searchsorted(rows, cuts) / len(rows)
         shares.append(share.tolist())
     return shares
 
