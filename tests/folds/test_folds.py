@@ -5,7 +5,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from helpers.fold_problems import numbers
 from sklearn.model_selection import ShuffleSplit
@@ -97,7 +96,7 @@ def result(*curves, smoothing=0.0):
         fold = Fold(0, number, 0, "", len(curve), baseline=baseline)
         history = {"train_loss": [1.0] * len(curve), "val_loss": curve}
         folds.append(fold.finish(history, "serial", {}))
-    return CrossValidation(folds, "val_loss", "min", smoothing, pd.DataFrame(), 0)
+    return CrossValidation(folds, "val_loss", "min", smoothing, None, 0)
 
 
 def test_mean_and_deviation_are_those_of_the_last_values():

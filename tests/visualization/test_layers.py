@@ -13,8 +13,9 @@ from dlp.errors import InputError
 from dlp.modules import ConvNet
 from dlp.seeds import derived_seed
 from dlp.visualization import GradCAM, activations, filter_patterns
-from dlp.visualization.activation_maps import channel_image, default_layers
+from dlp.visualization.activation_maps import default_layers
 from dlp.visualization.grad_cam import default_cam_layer
+from dlp.visualization.images import channel_image
 
 IMAGES = torch.rand(2, 3, 14, 12, generator=torch.Generator().manual_seed(1))
 SMALL = {"size": 12, "steps": 5, "border": 2}

@@ -61,12 +61,3 @@ def default_layers(model: nn.Module, count: int = 8) -> list[str]:
 def is_activation(layer: nn.Module) -> bool:
     """Return True for an activation function of torch, such as a ReLU."""
     return type(layer).__module__ == "torch.nn.modules.activation"
-
-
-def channel_image(maps: Tensor) -> Tensor:
-    """Return maps (..., h, w) as the book shows them, uint8 of mean 128 and deviation 64."""
-    values = maps.detach().float()
-    std, mean = torch.std_mean(values, (-2, -1), correction=0, keepdim=True)
-    scaled = (values - mean) / std * 64 + 128
-    is_constant = std <= 1e-6 * mean.abs()
-    return scaled.masked_fill(is_constant, 0).clamp(0, 255).to(torch.uint8)

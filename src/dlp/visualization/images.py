@@ -9,8 +9,6 @@ import torch.nn.functional as F
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from dlp.visualization.activation_maps import channel_image
-
 
 def image_grid(
     images: Tensor,
@@ -50,6 +48,15 @@ def activation_grid(maps: Tensor, title: str = "") -> Figure:
     canvas = _coloured(make_grid(channels, 16, padding=1)[0], "viridis")
     inches = canvas.shape[2] / maps.shape[2]  # one channel per inch
     return image_grid(canvas[None], [title], inches=max(4.0, inches))
+
+
+def channel_image(maps: Tensor) -> Tensor:
+    """Return maps (..., h, w) as the book shows them, uint8 of mean 128 and deviation 64."""
+    values = maps.detach().float()
+    std, mean = torch.std_mean(values, (-2, -1), correction=0, keepdim=True)
+    scaled = (values - mean) / std * 64 + 128
+    is_constant = std <= 1e-6 * mean.abs()
+    return scaled.masked_fill(is_constant, 0).clamp(0, 255).to(torch.uint8)
 
 
 def filter_grid(patterns: Tensor, title: str = "") -> Figure:
