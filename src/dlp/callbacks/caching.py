@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,8 +17,7 @@ from torch.utils.data import ConcatDataset
 
 from dlp.callbacks.unfreezing import trained_stages
 from dlp.console import say
-from dlp.datamodules.base import Part, SupervisedDataModule, data_of
-from dlp.datamodules.rows import StoredRows
+from dlp.datamodules.base import Part, data_of
 from dlp.errors import InputError
 from dlp.files import cached_file
 from dlp.modules.pretrained import PretrainedModule, PretrainedNet, StoredFeatures
@@ -53,7 +53,7 @@ class CacheFeatures(Callback):
 
     def __init__(self, batch_size: int = 64) -> None:
         self.batch_size = batch_size
-        self._replaced: list[tuple[SupervisedDataModule, Part, StoredRows]] = []
+        self._undo = ExitStack()
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Replace images by features, from the cache folder or computed."""
@@ -104,13 +104,11 @@ class CacheFeatures(Callback):
         for part, part_hashes, rows in zip(parts, hashes, stored, strict=True):
             index = torch.from_numpy(np.searchsorted(distinct, part_hashes))
             data.replace_inputs(part, FeatureRows(values, index, depth))
-            self._replaced.append((data, part, rows))
+            self._undo.callback(data.replace_inputs, part, rows)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: object) -> None:
         """Give the data its images back."""
-        for data, part, rows in self._replaced:
-            data.replace_inputs(part, rows)
-        self._replaced.clear()
+        self._undo.close()
 
     # Lightning skips teardown when a fit raises.
     on_exception = teardown  # type: ignore[assignment]  # another name of the last argument
