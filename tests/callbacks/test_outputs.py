@@ -145,7 +145,7 @@ def test_the_true_values_of_the_worst_rows_are_those_of_the_data(tmp_path):
     data = ArrayDataModule(x, np.arange(60) % 2.0, test_size=20, task="regression")
     rounded = data.examples("test").targets - 3e-6  # as of a head that scales targets
     outputs = {"rows": np.arange(20), "values": np.ones((20, 1)), "targets": rounded}
-    _, worst = write_mistakes(tmp_path, data, "test", outputs, 0.5)
+    worst = write_mistakes(tmp_path, data, "test", outputs, 0.5).worst
     assert set(worst["true"]) <= {0.0, 1.0}
 
 

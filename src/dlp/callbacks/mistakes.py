@@ -16,8 +16,6 @@ from dlp.files import save_figure, write_json, write_table
 from dlp.modules.serialization import output_names
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from dlp.evaluation.mistakes import Mistakes
 
 #: A class is rare with fewer rows than this part of an equal share.
@@ -66,8 +64,7 @@ class MistakesReport(BatchOutputs):
             return
         self.outputs = gathered
         threshold = answer_of(trainer, pl_module, gathered).threshold
-        mistakes, _ = write_mistakes(self.folder, data, "test", gathered, threshold)
-        self.report = mistakes.report
+        self.report = write_mistakes(self.folder, data, "test", gathered, threshold).report
 
 
 def write_mistakes(
@@ -78,8 +75,8 @@ def write_mistakes(
     threshold: float,
     name: str = "worst",
     count: int = 16,
-) -> tuple["Mistakes", "pd.DataFrame"]:
-    """Write ``mistakes.json``, its figures and the worst rows of a part; return both.
+) -> "Mistakes":
+    """Write ``mistakes.json``, its figures and the worst rows of a part; return both as written.
 
     Args:
         folder: Folder of the files.
@@ -114,7 +111,7 @@ def write_mistakes(
     write_json(folder / "mistakes.json", mistakes.report)
     write_table(folder / f"{name}.csv", worst)
     _say(mistakes.report, folder)
-    return mistakes, worst
+    return mistakes._replace(worst=worst)
 
 
 def _analyse(

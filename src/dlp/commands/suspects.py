@@ -28,7 +28,7 @@ def suspects(run: str, count: PositiveInt = 100) -> pd.DataFrame:
     folder = find_runs(run, "folds.jsonl", "crossval")[-1].folder
     data, predictions, outputs = out_of_fold_outputs(folder)
     threshold = outputs["threshold"]
-    _, worst = write_mistakes(folder, data, "train", outputs, threshold, "suspects", count)
+    worst = write_mistakes(folder, data, "train", outputs, threshold, "suspects", count).worst
     say(worst.head(16).round(4).to_string(index=False, max_colwidth=60))
     hashes = data.examples("train").hashes
     if "class" in predictions and hashes is not None:
