@@ -33,7 +33,7 @@ METRICS: dict[type[nn.Module], TensorFunction] = {
     RegressionHead: lambda z, y, unit: ((z - y) * unit).abs().mean((1, 2)),
 }
 
-_LAYERS = {DenseNet, nn.Sequential, BagLinear, nn.Linear, nn.Dropout} | STACKED_ACTIVATIONS.keys()
+_LAYERS = {DenseNet, nn.Sequential, BagLinear, nn.Dropout} | STACKED_ACTIVATIONS.keys()
 #: Optimizers that move each weight by its own gradient alone.
 OPTIMIZERS = (KerasRMSprop, optim.RMSprop, optim.SGD, optim.Adam, optim.AdamW)
 #: Arguments of a Trainer that change nothing in a stack.
