@@ -120,10 +120,9 @@ def test_the_default_layers_are_convolutions_and_poolings_by_their_activation():
 
 
 def test_a_channel_has_mean_128_and_deviation_64():
-    maps = torch.rand(2, 5, 6, generator=torch.Generator().manual_seed(0))
-    values = maps[1] - maps[1].mean()
+    values = IMAGES[0, 1] - IMAGES[0, 1].mean()
     expected = (values / values.std(correction=0) * 64 + 128).clamp(0, 255).to(torch.uint8)
-    assert torch.equal(channel_image(maps)[1], expected)
+    assert torch.equal(channel_image(IMAGES[0])[1], expected)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, -3.0])
