@@ -71,15 +71,12 @@ def _page(run: Run) -> str:
 def _tables(run: Run) -> dict[str, pd.DataFrame]:
     """Return the tables of a page by slot."""
     results = run.results()
-    test = results.get("test", {})
     tables = {
-        "classes": pd.DataFrame(test.get("classes")),
+        "scores": _by_row("model", run.test_scores()),
+        "classes": pd.DataFrame(results.get("test", {}).get("classes")),
         "calibration": pd.DataFrame(results.get("calibration")),
         "data": _facts({"date": results.get("date"), **(results.get("data") or {})}),
     }
-    own = {name.removeprefix("test_"): test[name] for name in test if name.startswith("test_")}
-    if own:
-        tables["scores"] = _by_row("model", {"this model": own} | (test.get("baselines") or {}))
     for name in ("worst", "suspects", "metrics"):
         path = run.folder / f"{name}.csv"
         if path.is_file():

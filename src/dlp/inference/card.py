@@ -47,10 +47,7 @@ def _scores(run: Run, checkpoint: str) -> str:
     test = run.results().get("test") or {}
     if test.get("checkpoint") != checkpoint:
         return "It was not tested."
-    names = [name for name in test if name.startswith("test_")]
-    scores = {name.removeprefix("test_"): test[name] for name in names}
-    table = pd.DataFrame({"this model": scores} | test.get("baselines", {}))
-    return f"{test['rows']:,} test rows" + _table(table)
+    return f"{test['rows']:,} test rows" + _table(pd.DataFrame(run.test_scores()))
 
 
 def _table(frame: pd.DataFrame) -> str:
