@@ -29,6 +29,7 @@ from dlp.lightning_cli.invocation import _scan
         ("tset", "unknown command 'tset'. Did you mean 'test'? Accepted: fit, validate, test"),
         ("visualize filer", "unknown command 'visualize filer'. Did you mean 'visualize filters'?"),
         ("--config imdb", "unknown command '--config'. Accepted: fit,"),
+        ("fit --config", "--config: expected one argument\n"),
         ("crossval --config imdb --ckpt_path x", "unrecognized arguments: --ckpt_path x"),
         ("report", "arguments are required: run.\n"),
         ("tune --config quickstart", "arguments are required: space.\n"),

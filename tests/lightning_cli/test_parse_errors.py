@@ -28,7 +28,6 @@ TYPED = [
     ("--model.hidden 9 9", "Expected Sequence; got '9'. A list is one word, such as [9,9]."),
     ("--data.predict_texts [x]", "--text is for models of texts; give --data.predict_path FILE."),
     ("trainer.max_epochs=3", "A key has two dashes, as in --config NAME."),
-    ("--config", "expected one argument; for example --config imdb."),
 ]
 WRITTEN = [
     ("trainer: {epochs: 3}", "does not accept option 'epochs'. Did you mean trainer.max_epochs?"),

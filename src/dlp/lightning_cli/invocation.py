@@ -69,7 +69,9 @@ def resolve(command: str, args: Sequence[str]) -> Invocation:
 
 def _scan(command: str, args: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     """Return configs and checkpoint, and the other arguments."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser = argparse.ArgumentParser(
+        "dlp", usage=argparse.SUPPRESS, add_help=False, allow_abbrev=False
+    )
     parser.set_defaults(ckpt_path=None, text=None)
     parser.add_argument("-c", "--config", action="append", default=[])
     parser.add_argument(_FAST_DEV_RUN, dest="fast_dev_run", nargs="?", const="true")
@@ -77,10 +79,7 @@ def _scan(command: str, args: Sequence[str]) -> tuple[argparse.Namespace, list[s
         parser.add_argument("--ckpt_path")
     if command == "predict":
         parser.add_argument("--text", action="append")
-    try:
-        options, rest = parser.parse_known_args(args)
-    except argparse.ArgumentError as error:
-        raise InputError(f"{error}; for example --config imdb.") from error
+    options, rest = parser.parse_known_args(args)
     if options.text:
         # YAML does not read the surrogates of emoji.
         rest += ["--data.predict_texts", json.dumps(options.text, ensure_ascii=False)]
