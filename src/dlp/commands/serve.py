@@ -151,9 +151,7 @@ async def _refuse(request: Request, error: Any) -> JSONResponse:
     """Answer a wrong request by one sentence."""
     status = getattr(error, "status_code", 422)
     sentence = str(error)
-    if isinstance(error, HTTPException):
-        sentence = f"{error.detail}; {_ACCEPTED}"
-    elif isinstance(error, RequestValidationError):
+    if isinstance(error, RequestValidationError):
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         sentence = f"{place}: {first['msg']}; {_ACCEPTED}"
