@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dlp.console import say
 from dlp.datamodules.rows import Array
-from dlp.errors import InputError, naming, reading
+from dlp.errors import InputError, naming
 from dlp.evaluation.intervals import class_quantiles, half_widths
 from dlp.evaluation.mistakes import best_threshold, calibration
 from dlp.files import atomic_path
@@ -51,9 +51,8 @@ def calibrate(
     paths = checkpoints_of(run)
     record = Run(paths[0].absolute().parents[1])
     checkpoints = [read_file(path, "state_dict") for path in paths]
-    with reading(paths[0], "a checkpoint"):
-        spec = spec_in(checkpoints[0])
-        head: Head = build(spec.head, "head")
+    spec = spec_in(checkpoints[0])
+    head: Head = build(spec.head, "head")
     if threshold is not None and head.task != "binary":
         raise InputError(f"--threshold is for head: sigmoid, of two classes, not for {run}.")
     answer = Answer(
