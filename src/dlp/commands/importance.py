@@ -1,5 +1,6 @@
 """Command ``visualize importance``: columns or words on which a model relies."""
 
+from collections import defaultdict
 from typing import Any
 
 import numpy as np
@@ -71,29 +72,27 @@ def _columns(
     targets = module.head.prepare(torch.from_numpy(data.targets.encode(examples.targets)))
     generator = torch.Generator().manual_seed(0)
     orders = torch.rand(_REPEATS, len(table), generator=generator).argsort()
+    rows = torch.arange(len(table))
 
-    def encoded(table: pd.DataFrame) -> Any:
-        return encoder.transform(TableRows(table))[torch.arange(len(table))]
-
-    def loss(inputs: torch.Tensor) -> float:
+    def loss(inputs: Any) -> float:
         with torch.no_grad():
-            return float(module.head.loss(module(inputs), targets))
+            return float(module.head.loss(module(inputs[rows]), targets))
 
-    losses = {}
-    with muted(True):
-        inputs = encoded(table)
-        for name, column in table.items():
-            shuffled = [table.assign(**{name: column.array[order]}) for order in orders.numpy()]
-            losses[name] = list(map(loss, map(encoded, shuffled)))
-    names = encoder.names
+    losses: dict[str, list[float]] = defaultdict(list)
+    for name in table:
+        for order in orders.numpy():
+            shuffled = table.copy()
+            shuffled[name] = table[name].array[order]
+            with muted(True):
+                losses[name].append(loss(encoder.transform(TableRows(shuffled))))
+    inputs = data.inputs(part)[rows]
     for name in encoder.texts:
         for word in encoder.categories[name][:_WORDS_OF_A_COLUMN]:
-            place = names.index(f"{name}: {word}")
-            losses[names[place]] = []
+            place = encoder.names.index(f"{name}: {word}")
             for order in orders:
                 others = inputs.clone()
                 others[:, place] = inputs[order, place]
-                losses[names[place]].append(loss(others))
+                losses[f"{name}: {word}"].append(loss(others))
     frame = pd.DataFrame(losses).agg(["mean", "std"]).T
     frame["mean"] -= loss(inputs)
     frame = frame.rename_axis("column").reset_index().rename(columns={"mean": "importance"})
