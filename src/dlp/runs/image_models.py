@@ -128,16 +128,11 @@ def _probabilities(logits: Tensor) -> Tensor:
     return logits.softmax(1)
 
 
-def target_titles(
-    data: SupervisedDataModule,
-    targets: Any,
-) -> list[str]:
+def target_titles(data: SupervisedDataModule, targets: Tensor) -> list[str]:
     """Return the class, labels or values of each encoded row as text."""
-    encoded = targets.numpy()
-    if data.class_names is not None:
-        return data.targets.names(encoded)
-    rows = encoded.reshape(len(encoded), -1)
-    return [", ".join(f"{value:.6g}" for value in row) for row in rows]
+    if data.class_names is None:
+        return list(map(str, targets.numpy()))
+    return data.targets.names(targets.numpy())
 
 
 def image_format_of(data: SupervisedDataModule) -> ImageFormat:
