@@ -81,10 +81,8 @@ class RunRecorder(Callback):
 
     @property
     def checkpoint_to_test(self) -> Path | None:
-        """Checkpoint that ``test_after_fit`` names; None if it is tested."""
+        """Checkpoint that ``test_after_fit`` names."""
         if self.run is None or self.test_after_fit is None:
-            return None
-        if not self.has_trained and "test" in self.run.results():
             return None
         return self.run.checkpoint(self.test_after_fit) or self.run.checkpoint()
 
