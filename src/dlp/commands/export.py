@@ -19,7 +19,7 @@ from dlp.files import move, write_text
 from dlp.inference.card import card
 from dlp.inference.predictor import Predictor
 from dlp.runs.folder import checkpoint_of
-from dlp.runs.restoring import load_predictor, restore
+from dlp.runs.restoring import restore
 
 _MAX_ROWS = 500
 _LIMIT = 1e-5
@@ -39,17 +39,13 @@ def export(run: str, folder: Path | None = None) -> Path:
         folder: Folder to write; None is ``exported`` in the folder of the run.
     """
     checkpoint = checkpoint_of(run)
-    home, data, _ = restore(checkpoint)
+    home, data, module = restore(checkpoint)
     if folder is None:
         folder = home.folder / "exported"
     if any(folder.glob("*")) and not (folder / "model.onnx").is_file():
         raise InputError(f"{folder} holds other files than an export; give a new folder.")
-    trained = load_predictor(checkpoint)
-    if trained.spec.inputs.get("features"):
-        raise InputError(
-            f"{run} computes features by code of yours, which an export does not bring; dlp serve "
-            "and dlp predict take the run itself."
-        )
+    network = getattr(module, "network", None)
+    trained = Predictor.load(checkpoint, network, getattr(module, "head", None))
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent, prefix=".export") as name:
         path = Path(name) / "model.onnx"

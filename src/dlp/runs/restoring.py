@@ -14,7 +14,6 @@ from dlp.folds.plan import read_folds
 from dlp.folds.results import out_of_fold
 from dlp.inference.predictor import Predictor
 from dlp.lightning_cli.recipe import load
-from dlp.modules import SupervisedModule
 from dlp.modules.weights import read_file
 from dlp.runs.folder import Run, checkpoint_of, checkpoints_of, run_of
 
@@ -54,23 +53,15 @@ def restore(run: str | Path, check_rows: bool = True) -> RestoredRun:
 
 
 def load_predictor(run: str | Path) -> Predictor:
-    """Load the model of a run with the network, head and features that its config names.
-
-    Raises:
-        InputError: If the model is not a `SupervisedModule`.
-    """
+    """Load the model of a run with the network, head and features that its config names."""
     checkpoint = checkpoints_of(str(run))[0]
     if run_of(checkpoint) is None:  # without a config
         return Predictor.load(run)
     _, data, module = restore(checkpoint, check_rows=False)
-    if not isinstance(module, SupervisedModule):
-        raise InputError(
-            f"{run} is of a {type(module).__name__}; make its network that of a SupervisedModule, "
-            "to export or serve it."
-        )
+    network = getattr(module, "network", None)
     features = getattr(data.encoder, "features", None)
     transformer = features and features.transformer
-    return Predictor.load(run, module.network, module.head, transformer)
+    return Predictor.load(run, network, getattr(module, "head", None), transformer)
 
 
 def out_of_fold_outputs(folder: Path) -> tuple[SupervisedDataModule, pd.DataFrame, dict[str, Any]]:
