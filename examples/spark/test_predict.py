@@ -38,7 +38,7 @@ def test_an_engine_predicts_as_the_command_does(package, folder, tmp_path, monke
     main(["predict", "--config", "rows.yaml", "--data.predict_path", "rows.parquet"])
     expected = pd.read_csv("runs/rows/version_0/predictions_rows.csv")
     frame.drop(columns="y").to_parquet("new.parquet")
-    script = Path(__file__).parent / folder / "predict.py"
+    script = Path(__file__).parents[1] / folder / "predict.py"
     args = [script, "runs/rows/version_0/exported", "new.parquet", "out.parquet"]
     environment = os.environ | {"PYSPARK_PYTHON": sys.executable, "SPARK_MASTER": "local[2]"}
     subprocess.run([sys.executable, *map(str, args)], check=True, env=environment)
