@@ -21,6 +21,7 @@ TYPED = [
     ("--trainer.batch_size 8", "Did you mean data.batch_size?"),
     ("--data.shuffle no", "data: Option 'shuffle' is not accepted."),
     ("--trainer.callbacks EarlyStopping --trainer.callbacks.monitr x", "callbacks.monitor?"),
+    ("--model.optimizer SGD --model.optimizer.momentm 3", "optimizer.momentum?"),
     ("--model DenseModul", "got 'DenseModul'. Did you mean DenseModule?"),
     ("--model.optimizer Adm", "model.optimizer: Expected a dot import path string: Adm. Did you"),
     ("--model.head sigmod", "got 'sigmod'. Did you mean sigmoid?"),

@@ -60,8 +60,8 @@ class FunctionParser(ShortErrors, ArgumentParser):
 def one_sentence(message: str, keys: Sequence[str]) -> str:
     """Return key and reason of a message of jsonargparse, with the next step."""
     key = ".".join(dict.fromkeys(re.findall(r'Parser key "([\w.]+)"', message)))
-    lines = dict.fromkeys(line.strip(" -") for line in message.splitlines())
-    reason = " or ".join(line for line in lines if not _FRAME.match(line))
+    lines = [line.rpartition("class: ")[2].strip(" -") for line in message.splitlines()]
+    reason = " or ".join(line for line in dict.fromkeys(lines) if not _FRAME.match(line))
     reason = reason.partition(". Got value")[0].replace(" or Expected", " or").rstrip(".")
     sentence = re.sub(r"(a )?<class '(?:\w+\.)*(\w+)'>|a typing\.", r"\2", reason)
     if key:
