@@ -39,7 +39,7 @@ def test_finished_folds_are_not_trained_again_and_a_killed_one_starts_anew(tmp_p
     run = partial(cross_validate, max_epochs=2, num_folds=3, engine="serial")
     with pytest.raises(MemoryError):
         run(numbers(), make, path=path, trainer={**TRAINER, "callbacks": [Kill()]})
-    path.write_bytes(path.read_bytes() + b'\n{"repeat": 0, "fol')
+    path.write_bytes(path.read_bytes() + b'{"repeat": 0, "fol')
     for _ in range(2):
         result = run(numbers(), dense, path=path, trainer=TRAINER, on_fold=trained.append)
         assert [fold.fold for fold in trained] == [1, 2]
