@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dlp.datamodules import TableDataModule
-from dlp.datamodules.tables.files import plain_table, read_table
+from dlp.datamodules.tables.files import plain_table, read_pieces, read_table
 from dlp.datamodules.tables.kinds import check_inputs, is_numeric_or_date
 from dlp.errors import InputError
 from dlp.reader.rows import Columns
@@ -55,6 +55,8 @@ def rows(*cells):
         ("a,b\nNA,NA\n1,x\n", {"na_values": {"a": ["NA"]}}, {"a": [np.nan, 1], "b": ["NA", "x"]}),
         ("a,b\n,x\n?,?\n1,\n", {"na_values": "?"}, {"a": [np.nan, np.nan, 1]}),
         ("a,b\n1,é\n".encode("utf-8-sig"), {}, {"a": [1], "b": ["é"]}),
+        ("a,b\n1,2\n3,4\nSum\n", {"skipfooter": 1, "engine": "python"}, {"a": [1, 3]}),
+        ('a|b~"x\ny"|3~', {"sep": "|", "lineterminator": "~"}, {"b": [3]}),
         ("d,b\n2024-01-31,x\n,y\n", {"parse_dates": ["d"]}, {"d": [datetime(2024, 1, 31), pd.NaT]}),
     ],
 )
@@ -196,6 +198,15 @@ def test_dates_decimals_and_a_named_index_of_parquet_are_columns():
     assert all(is_numeric_or_date(table[name]) for name in columns)
     assert table["d"][0] == datetime(2024, 1, 3)
     assert table["n"][0] == 1.5
+    numbered = frame.set_index(pd.RangeIndex(5, 7, name="id"))
+    for rows, ids in ((numbered, [5, 6]), (frame.head(0), None)):
+        rows.to_parquet("t.parquet")
+        pieces = read_pieces(Path("t.parquet"), num_rows=1)
+        if ids is None:
+            with pytest.raises(InputError, match="no rows"):
+                next(pieces)
+        else:
+            assert pd.concat(pieces)["id"].tolist() == ids
 
 
 def test_dates_of_json_are_read_where_they_are_named():
