@@ -74,6 +74,13 @@ def test_columns_of_a_frame_may_be_numbers():
     predictor = predictor_of(TableDataModule(frame, "2"), RegressionHead(1))
     predictions = predictor.predict(frame.rename(columns=str))
     pd.testing.assert_frame_equal(predictor.predict(frame), predictions)
+    columns = {name: frame[int(name)].tolist() for name in "01"}
+    pd.testing.assert_frame_equal(predictor.predict(columns), predictions)
+    with pytest.raises(ValueError, match="same length"):
+        predictor.predict(columns | {"0": [1.0]})
+    for kind in ("datetime64[ns]", "timedelta64[ns]"):
+        with pytest.raises(ValueError, match="'0' of row 0 takes finite numbers"):
+            predictor.predict(frame.assign(**{"0": np.zeros(20, kind)}).drop(columns=[0]))
 
 
 def test_texts_are_a_list_a_series_or_a_column_of_a_frame(reviews):

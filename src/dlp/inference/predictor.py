@@ -102,14 +102,16 @@ class Predictor:
         """Return the probabilities (N, C) or values (N, T) of rows, the mean over the models."""
         table: Any = rows
         is_one = isinstance(rows, str | bytes | Path | None)
-        if isinstance(rows, pd.DataFrame | Mapping):
-            cells = {str(name): np.asarray(column) for name, column in rows.items()}
-            is_one = any(column.ndim == 0 for column in cells.values())
-            table = Columns(cells, range(max(column.size for column in cells.values())))
-        elif isinstance(rows, pd.Series):
-            table = rows.tolist()
+        if isinstance(rows, Mapping):
+            is_one = all(map(pd.api.types.is_scalar, rows.values()))
         if is_one:
             raise InputError("predict takes a list of rows, or columns; for one row give [row].")
+        if isinstance(rows, pd.DataFrame | Mapping):
+            frame = pd.DataFrame(rows)
+            cells = {str(name): column.to_numpy() for name, column in frame.items()}
+            table = Columns(cells, range(len(frame)))
+        elif isinstance(rows, pd.Series):
+            table = rows.tolist()
         return np.mean([model.scores(table) for model in self.models], axis=0)
 
     def explain(self, row: Any) -> Any:

@@ -15,14 +15,14 @@ class Columns:
 
     Args:
         cells: Cells (N,) of each column, by name.
-        numbers: Numbers of the rows (N,), by which an error names one.
+        index: Row numbers (N,), for errors.
     """
 
     cells: Mapping[str, Any]
-    numbers: Sequence[Any]
+    index: Sequence[Any]
 
     def __len__(self) -> int:
-        return len(self.numbers)
+        return len(self.index)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for row in zip(*self.cells.values(), strict=True):
@@ -30,7 +30,7 @@ class Columns:
 
     def __getitem__(self, rows: slice) -> "Columns":
         cells = {name: column[rows] for name, column in self.cells.items()}
-        return Columns(cells, self.numbers[rows])
+        return Columns(cells, self.index[rows])
 
 
 class Reader(ABC):

@@ -13,7 +13,7 @@ from .text import tokenise
 
 _EPOCH = np.datetime64("1970-01-01", "us")
 _DAY = np.timedelta64(1, "D")
-_TOO_LARGE = 3.4e38
+_FLOAT32_LIMIT = 3.4e38
 
 
 class TableReader(Reader):
@@ -28,8 +28,8 @@ class TableReader(Reader):
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
         self.csv = spec.get("read_csv") or {}
-        self.numbers = list(dict.fromkeys([*spec["scales"], *spec["indicators"]]))
-        self.names = [*self.numbers, *spec["categories"]]
+        self.numeric = list(dict.fromkeys([*spec["scales"], *spec["indicators"]]))
+        self.names = [*self.numeric, *spec["categories"]]
         self.texts = spec.get("texts", ())  # not in models of 1.1
 
     def __call__(self, rows: Any) -> list[Any]:
@@ -37,15 +37,16 @@ class TableReader(Reader):
         if not isinstance(rows, Columns):
             cells = {name: [self._cell(row, name) for row in rows] for name in self.names}
             rows = Columns(cells, range(len(rows)))
-        numbers = np.empty((len(rows), len(self.numbers)))
-        for place, name in enumerate(self.numbers):
+        numbers = np.empty((len(rows), len(self.numeric)))
+        for place, name in enumerate(self.numeric):
             numbers[:, place] = self.read_numbers(name, rows)
-        codes = [np.full((len(rows), 2), -1)]  # ONNX would fix a size of 1
+        codes = []
         first = 0
         for name, terms in self.spec["categories"].items():
             places = {term: code for code, term in enumerate(terms, first)}
             first += len(terms)
-            codes.insert(-1, self._codes(name, rows, places))
+            codes.append(self._codes(name, rows, places))
+        codes.append(np.full((len(rows), 2), -1))  # at least two columns: ONNX fixes a size of 1
         return [numbers, np.concatenate(codes, axis=1)]
 
     def _cell(self, row: Any, name: str) -> Any:
@@ -64,40 +65,38 @@ class TableReader(Reader):
         cells = self._cell(rows.cells, name)
         kind = getattr(cells, "dtype", np.dtype(object)).kind
         is_date = name in self.spec["dates"]
+        values = np.full(len(rows), np.inf)
         if is_date and kind == "M":
             values = (cells.astype("datetime64[us]") - _EPOCH) / _DAY
         elif not is_date and kind in "biuf":
             values = cells.astype(np.float64)
-        else:
-            distinct, places = self._distinct(name, rows, np.nan)
-            return np.array(distinct)[places]
-        is_accepted = abs(values) < _TOO_LARGE
+        is_accepted = abs(values) < _FLOAT32_LIMIT
         if self.spec["missing"] != "error":
             is_accepted |= np.isnan(values)
-        if not is_accepted.all():
-            self._distinct(name, rows, np.nan)  # it names the first one that is not
-        return values
+        if is_accepted.all():
+            return values
+        numbers, codes = self._factorize(name, rows, False)
+        return np.array(numbers)[codes]
 
     def read_texts(self, name: str, rows: Columns) -> list[str]:
         """Return the distinct texts, or categories as text; that of a missing cell is empty."""
-        return self._distinct(name, rows, "")[0]
+        return self._factorize(name, rows, True)[0]
 
     def _codes(self, name: str, rows: Columns, places: Mapping[str, int]) -> Any:
         """Return the codes of categories or of the words of texts, int64 (N, longest)."""
-        texts, numbers = self._distinct(name, rows, "")
+        texts, codes = self._factorize(name, rows, True)
         is_text = name in self.texts
-        unseen = sorted(set(texts) - set(places))
-        if unseen and not is_text:
-            warnings.warn(f"column {name!r}: unseen in training: {unseen[:5]}", stacklevel=5)
-        codes = []
+        if not is_text and (unseen := sorted(set(texts) - set(places))):
+            warnings.warn(f"column {name!r}: unseen in training: {unseen[:5]}", stacklevel=6)
+        terms_of_texts = []
         for text in texts:
             terms = dict.fromkeys(tokenise(text)) if is_text else [text]
-            codes.append([places[term] for term in terms if term in places])
-        width = max([1, *map(len, codes)])
+            terms_of_texts.append([places[term] for term in terms if term in places])
+        width = max([1, *map(len, terms_of_texts)])
         table = np.full((len(texts), width), -1)
-        for row, known in zip(table, codes, strict=True):
+        for row, known in zip(table, terms_of_texts, strict=True):
             row[: len(known)] = known
-        return table[numbers]
+        return table[codes]
 
     def fields(self) -> list[dict[str, Any]]:
         """Return name, kind, typical cell, categories, and range in training of each column.
@@ -129,42 +128,43 @@ class TableReader(Reader):
             fields.append(field)
         return fields
 
-    def _distinct(self, name: str, rows: Columns, hole: Any) -> tuple[list[Any], list[int]]:
+    def _factorize(self, name: str, rows: Columns, is_text: bool) -> tuple[list[Any], list[int]]:
         """Return the values of the distinct cells of a column, and the place of each row's in them.
 
-        The value of a missing cell is `hole`.
+        A missing cell is NaN, or an empty text.
         """
         values: list[Any] = []
         places: dict[str, int] = {}
-        numbers = []
-        for row, cell in zip(rows.numbers, self._cell(rows.cells, name), strict=True):
-            key = repr(cell)  # True is 1, and lists have no hash
+        codes = []
+        for row, cell in zip(rows.index, self._cell(rows.cells, name), strict=True):
+            key = repr(cell)  # as a key True equals 1, and lists have no hash
             if key not in places:
                 places[key] = len(values)
-                values.append(self._value(name, row, cell, hole))
-            numbers.append(places[key])
-        return values, numbers
+                values.append(self._value(name, row, cell, is_text))
+            codes.append(places[key])
+        return values, codes
 
-    def _value(self, name: str, number: Any, cell: Any, hole: Any) -> Any:
+    def _value(self, name: str, row: Any, cell: Any, is_text: bool) -> Any:
+        """Return the number or text of a cell; the number of its row is for errors."""
         holes = missing_values(self.csv, name)
         value = None
         if not _is_missing(cell, list(map(str, holes))):
             try:
-                value = self._convert(name, cell, hole == "")
+                value = self._convert(name, cell, is_text)
             except (ValueError, TypeError, OverflowError) as error:
                 accepted = "finite numbers"
                 if name in self.spec["dates"]:
                     accepted = f"dates {self._date_format(name) or 'by ISO 8601'}"
                 raise ValueError(
-                    f"column {name!r} of row {number} takes {accepted}, not {str(cell)!r:.80}."
+                    f"column {name!r} of row {row} takes {accepted}, not {str(cell)!r:.80}."
                 ) from error
         if value is None or (isinstance(cell, str) and value in holes):  # -999 is -999.0
             if self.spec["missing"] == "error" and name not in self.texts:
                 raise ValueError(
-                    f"column {name!r} of row {number} is missing; fill it in, or train with "
+                    f"column {name!r} of row {row} is missing; fill it in, or train with "
                     "missing: mean."
                 )
-            return hole
+            return "" if is_text else np.nan
         return value
 
     def _convert(self, name: str, cell: Any, is_text: bool) -> Any:
@@ -208,7 +208,7 @@ def column_option(options: Mapping[str, Any], argument: str, name: str) -> Any:
 def _is_missing(cell: Any, holes: Sequence[str]) -> bool:
     """Return True for None, NaN, pandas.NA and the texts of holes."""
     try:
-        return cell is None or bool(cell != cell) or cell in holes
+        return cell is None or (np.ndim(cell) == 0 and (bool(cell != cell) or cell in holes))
     except TypeError:  # pandas.NA is neither true nor false
         return True
 
@@ -227,7 +227,9 @@ def number(cell: Any, options: Mapping[str, Any]) -> float:
             raise ValueError
         cell = cell.replace(decimal, ".")
         cell = {"true": 1, "false": 0}.get(cell.lower(), cell)
+    if isinstance(cell, np.datetime64 | np.timedelta64):  # float takes nanoseconds
+        raise ValueError
     value = float(cell)
-    if not abs(value) < _TOO_LARGE:
+    if not abs(value) < _FLOAT32_LIMIT:
         raise ValueError
     return value

@@ -72,7 +72,7 @@ class TableEncoder(Encoder):
         self.calendar: list[str] = []  # dates that are inputs
         self.typical: dict[str, float | str] = {}
         self.ranges: dict[str, list[float]] = {}
-        self._lines: set[str] = set()  # that were said
+        self._unseen: set[str] = set()  # columns with categories unseen in training
 
     def listed(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return all columns, or the listed ones if both kinds are listed."""
@@ -162,10 +162,11 @@ class TableEncoder(Encoder):
         cells = {str(name): column.to_numpy() for name, column in frame.items()}
         with naming("the table"), warnings.catch_warnings(record=True, action="always") as unseen:
             arrays = TableReader(self.spec())(Columns(cells, frame.index.tolist()))
-        lines = {f"{warning.message}, which become zeros" for warning in unseen}
-        for line in sorted(lines - self._lines):  # those of a file come in pieces
-            say(line)
-        self._lines |= lines
+        for warning in unseen:
+            column = str(warning.message).partition(": unseen")[0]
+            if warning.category is UserWarning and column not in self._unseen:
+                say(f"{warning.message}, which become zeros")
+                self._unseen.add(column)  # once for all pieces of a file
         table = EncodedTable(TableFeatures(self.state()), *map(torch.from_numpy, arrays))
         if len(table) * len(self.names) > _LARGEST_MATRIX:
             return table
