@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from dlp.console import say
-from dlp.errors import InputError
+from dlp.errors import InputError, naming
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,42 +83,51 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(finite, indent=2) + "\n")
 
 
-@contextmanager
-def table_writer(path: Path) -> Iterator[Callable[["pd.DataFrame"], None]]:
-    """Yield a function that appends rows to a table, which is there once the block succeeds.
+class TableWriter(ExitStack):
+    """Writer of a table in pieces; the file is there once its block succeeds with rows.
 
-    Floats have nine digits, those of object columns all. A path that ends in .parquet becomes
-    Parquet.
+    Floats have nine digits, those of object columns all.
+
+    Args:
+        path: Path of the file, CSV or .parquet; None prints the rows.
     """
-    columns: Any = None
-    file: Any = None  # path of the CSV, or what writes the Parquet file
-    with ExitStack() as stack:
 
-        def append(frame: "pd.DataFrame") -> None:
-            nonlocal columns, file
-            is_first = file is None
-            if is_first:
-                columns = frame.columns
-                file = stack.enter_context(atomic_path(path))
-            rows = frame.reindex(columns=columns)
-            if path.suffix != ".parquet":
-                rows.to_csv(file, mode="a", header=is_first, index=False, float_format="%.9g")
-                return
-            import pyarrow as pa
-            from pyarrow.parquet import ParquetWriter
+    def __init__(self, path: Path | None) -> None:
+        super().__init__()
+        self.path = path
+        self._temporary: Path | None = None
+        self._columns: Any = None
+        self._parquet: Any = None
 
-            if is_first:
-                schema = pa.Schema.from_pandas(rows, preserve_index=False)
-                file = stack.enter_context(ParquetWriter(file, schema))
-            file.write_table(pa.Table.from_pandas(rows, file.schema))
+    def append(self, frame: "pd.DataFrame") -> None:
+        """Append rows, with the columns of the first ones."""
+        if self.path is None:
+            say(frame.to_string(index=False))
+            return
+        is_first = self._temporary is None
+        if is_first:
+            self._columns = frame.columns
+            self._temporary = self.enter_context(atomic_path(self.path))
+        rows = frame.reindex(columns=self._columns)
+        if self.path.suffix != ".parquet":
+            rows.to_csv(
+                self._temporary, mode="a", header=is_first, index=False, float_format="%.9g"
+            )
+            return
+        import pyarrow as pa
+        from pyarrow.parquet import ParquetWriter
 
-        yield append
+        if is_first:
+            schema = pa.Schema.from_pandas(rows, preserve_index=False)
+            self._parquet = self.enter_context(ParquetWriter(self._temporary, schema))
+        with naming(f"{self.path} has one type per column, .csv any"):
+            self._parquet.write_table(pa.Table.from_pandas(rows, self._parquet.schema))
 
 
-def write_table(path: Path, frame: "pd.DataFrame") -> None:
-    """Write a table atomically, as `table_writer` does."""
-    with table_writer(path) as append:
-        append(frame)
+def write_table(path: Path | None, frame: "pd.DataFrame") -> None:
+    """Write a table at once, as `TableWriter` does."""
+    with TableWriter(path) as table:
+        table.append(frame)
 
 
 def save_figure(figure: "Figure", path: Path) -> None:

@@ -1,17 +1,16 @@
 """Commands ``fit``, ``validate``, ``test`` and ``predict``: the methods of the Trainer."""
 
 from collections.abc import Iterable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from lightning import Trainer
+from lightning import LightningDataModule, LightningModule, Trainer
 
 from dlp.callbacks import PredictionWriter
 from dlp.console import say, scores_text
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.errors import InputError, check_choice
-from dlp.files import table_writer
+from dlp.files import TableWriter
 from dlp.lightning_cli.recipe import Recipe
 from dlp.modules import SupervisedModule
 from dlp.runs.folder import run_of
@@ -92,35 +91,40 @@ def predict(
             raise InputError(f"{output} exists and is not overwritten; give another --output.")
     data = recipe.data(check_rows=False)
     model = recipe.model(data)
+    if recipe.is_dev_run:
+        say("fast_dev_run: a batch is predicted, and nothing is written")
+        _predict(recipe, recipe.trainer(run_dir=None), model, data)
+        return
     is_ours = isinstance(data, SupervisedDataModule) or isinstance(model, SupervisedModule)
     path = output
-    callbacks = []
-    pieces: Iterable[Any] = [None]
     if recipe.checkpoint is not None and is_ours:
         path = output or _output(recipe, recipe.checkpoint)
-    if isinstance(data, SupervisedDataModule) and not recipe.is_dev_run:
+    pieces: Iterable[Any] = [None]
+    if isinstance(data, SupervisedDataModule):
         pieces = data.pieces_to_predict()
-    with table_writer(path) if path else nullcontext() as append:
-        writer = PredictionWriter(append, columns)
-        if recipe.is_dev_run:
-            say("fast_dev_run: a batch is predicted, and nothing is written")
-        elif is_ours or output:
-            callbacks.append(writer)
-        trainer = recipe.trainer(run_dir=None, callbacks=callbacks)
+    with TableWriter(path) as table:
+        writer = PredictionWriter(table.append, columns)
+        trainer = recipe.trainer(run_dir=None, callbacks=[writer] if is_ours or output else [])
         for number, rows in enumerate(pieces, 1):
-            if rows is None and not recipe.is_dev_run:  # the test part is predicted
+            if rows is None:  # the test part is predicted
                 recipe.check_rows(data)
-            trainer.predict(
-                model,
-                datamodule=data,
-                return_predictions=False,
-                ckpt_path=recipe.checkpoint,
-                weights_only=True,
-            )
+            _predict(recipe, trainer, model, data)
             if number % _PIECES_PER_LINE == 0:
                 say(f"{writer.num_rows:,} rows")
-    if path is not None and writer.num_rows:
+    if path is not None:
         say(f"wrote {writer.num_rows:,} predictions to {path}")
+
+
+def _predict(
+    recipe: Recipe, trainer: Trainer, model: LightningModule, data: LightningDataModule
+) -> None:
+    trainer.predict(
+        model,
+        datamodule=data,
+        return_predictions=False,
+        ckpt_path=recipe.checkpoint,
+        weights_only=True,
+    )
 
 
 def _output(recipe: Recipe, checkpoint: Path) -> Path | None:
