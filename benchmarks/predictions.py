@@ -31,7 +31,7 @@ data:
 model: {class_path: DenseModule, init_args: {head: regression, hidden: [128, 128]}}
 trainer: {max_epochs: 3}
 """
-# The kernel's mark of the peak of memory, at the end of a command.
+# The peak of a command alone: ru_maxrss of a child includes that of its parent.
 PEAK = """
 import atexit
 def peak():
@@ -44,7 +44,7 @@ run()
 
 
 def make_table(count: int, seed: int) -> pd.DataFrame:
-    """Return rows of seven numbers, a date and two categories, and their price."""
+    """Return rows of six numbers, a boolean, a date and two categories, and their price."""
     random = np.random.default_rng(seed)
     frame = pd.DataFrame({f"x{place}": random.normal(size=count).round(4) for place in range(5)})
     frame["number"] = random.integers(0, 1000, count)

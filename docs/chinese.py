@@ -4,7 +4,7 @@
     python docs/chinese.py --check    # end with what is wrong; nothing is written
 
 ``notebooks/zh/NAME.po`` has a message for each block of Markdown of ``notebooks/NAME.ipynb``, in
-its order, without the line breaks of a wrapped text; its comment is the cell. Code is no message.
+its order, without the line breaks of a wrapped text; its comment is the cell. Code has none.
 ``figures.po`` has the labels of the drawn figures; a comment is the figure. On the site a message
 without a translation, or whose translation is fuzzy, stays English.
 """
@@ -107,7 +107,7 @@ def blocks(cell: NotebookNode) -> Iterator[str]:
 
 
 def is_message(text: str) -> bool:
-    """Return whether a text has words to translate: no code, no HTML, not the badge."""
+    """Return True if a text has words to translate: no code, no HTML, not the badge."""
     return re.match(r"(?s)(?!```|<|\[!\[Open in Colab\]).*[A-Za-z]", text) is not None
 
 

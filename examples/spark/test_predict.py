@@ -40,7 +40,7 @@ def test_an_engine_predicts_as_the_command_does(package, folder, tmp_path, monke
     frame.drop(columns="y").to_parquet("new.parquet")
     script = Path(__file__).parents[1] / folder / "predict.py"
     args = [script, "runs/rows/version_0/exported", "new.parquet", "out.parquet"]
-    environment = os.environ | {"PYSPARK_PYTHON": sys.executable, "SPARK_MASTER": "local[2]"}
+    environment = os.environ | {"PYSPARK_PYTHON": sys.executable}
     subprocess.run([sys.executable, *map(str, args)], check=True, env=environment)
     predictions = pd.read_parquet("out.parquet").sort_values("id")
     np.testing.assert_allclose(predictions["y"], expected["value"], rtol=1e-5, atol=1e-6)

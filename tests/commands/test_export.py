@@ -105,5 +105,5 @@ def test_features_of_ones_own_run_are_imported_and_no_export_brings_them(fails):
     answers = load_predictor("mine").predict(ROWS["table"])["answer"]
     np.testing.assert_allclose(answers, expected, rtol=1e-5)
     assert "features: doubled, whose code a file cannot bring" in fails("export", "mine")
-    with pytest.raises(InputError, match=r"Predictor.load\(path, features="):
+    with pytest.raises(InputError, match=r"Predictor.load\(features="):
         Predictor.load("mine")

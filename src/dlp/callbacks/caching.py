@@ -91,7 +91,7 @@ class CacheFeatures(Callback):
             plugin = trainer.precision_plugin
             features = []
             for batch in torch.split(torch.from_numpy(places), self.batch_size):
-                # Stored rows take tensors: a place is one of a single number.
+                # Stored rows are indexed by tensors, here of one element.
                 pixels = torch.cat([images[place] for place in torch.split(batch, 1)])
                 with plugin.forward_context():
                     pixels = plugin.convert_input(pixels.to(device))

@@ -76,7 +76,7 @@ def write_mistakes(
     name: str = "worst",
     count: int = 16,
 ) -> "Mistakes":
-    """Write ``mistakes.json``, its figures and the worst rows of a part; return both as written.
+    """Write ``mistakes.json``, its figures and the worst rows of a part; return what was written.
 
     Args:
         folder: Folder of the files.

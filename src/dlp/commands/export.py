@@ -92,7 +92,7 @@ def _write_model(trained: Predictor, data: Any, path: Path) -> str:
         node.metadata_props.clear()  # paths of this machine
     program.model.metadata_props["dlp"] = json.dumps(asdict(trained.spec), ensure_ascii=False)
     program.save(path, external_data=False)
-    inputs = data.inputs(part)[torch.from_numpy(numbers)]  # by the encoder, not the reader
+    inputs = data.inputs(part)[torch.from_numpy(numbers)]  # by the encoder, at once
     with torch.no_grad():
         logits = served.network(inputs)
         expected = served.predict(logits).numpy()

@@ -30,10 +30,10 @@ _MIN_WORDS = 3
 def importance(run: str) -> pd.DataFrame:
     """Measure on which columns or words a model relies, on the validation, else the test part.
 
-    Of a table: the mean rise of the loss over 10 shuffles of a column's cells, and of which rows
-    have each of the 50 commonest words of a column of texts. Within two standard deviations of 0 a
-    column adds nothing; columns with the same information share. Of texts: the mean integrated
-    gradient of each word, for each class over the texts that are predicted as that.
+    Of a table: the mean rise of the loss when a column is shuffled, over 10 shuffles; of a column
+    of texts its 50 commonest words are shuffled too. Within two standard deviations of 0 a column
+    adds nothing; columns with the same information share. Of texts: the mean integrated gradient of
+    each word, for each class over the texts that are predicted as that.
 
     Args:
         run: Name of a config with a run, folder of a run, or checkpoint.

@@ -52,10 +52,10 @@ def forward(model: nn.Module, images: Tensor) -> Any:
 
 
 def class_gradient(logits: Tensor, classes: Any, inputs: Tensor) -> Tensor:
-    """Return the gradient, by some inputs, of each row's logit (..., N, C) of its class.
+    """Return the gradient of the logit, (..., N, C), of each row's class with respect to inputs.
 
-    A single logit is that of class 1, and its negative that of class 0; of None the likeliest class
-    is taken.
+    A single logit is that of class 1, and its negative that of class 0. None is the likeliest class
+    of each row.
     """
     if logits.shape[-1] == 1:
         logits = torch.cat([-logits, logits], dim=-1)

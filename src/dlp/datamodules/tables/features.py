@@ -77,15 +77,15 @@ def with_features(read: Read, transformer: FeaturesArgument | None, state: Plain
     if transformer is None:
         raise InputError(
             f"the model was trained with features: {state['name']}, whose code a file cannot "
-            "bring; Python alone takes it: Predictor.load(path, features=...)."
+            "bring. Give it to Predictor.load(features=...), or the run to dlp predict or serve."
         )
     features = FeatureTransformer(copy.deepcopy(transformer))  # each fold has another state
     features.load_state(state)
 
     def read_features(rows: Any) -> Any:
         table = rows.cells if isinstance(rows, Columns) else rows
-        made = features.transform(pd.DataFrame(table))
-        cells = {str(name): column.to_numpy() for name, column in made.items()}
-        return read(Columns(cells, range(len(made))))
+        frame = features.transform(pd.DataFrame(table))
+        cells = {str(name): column.to_numpy() for name, column in frame.items()}
+        return read(Columns(cells, getattr(rows, "index", range(len(frame)))))
 
     return read_features

@@ -21,7 +21,7 @@ class IMDBDataModule(BaseTextDataModule):
     Args:
         data_dir: Folder of the reference sets, with ``imdb`` (the files of the Hub); None is
             ``DLP_DATA_DIR``, else the per-user cache.
-        source: ``raw``; version 1.1 also read the archive that Keras loads.
+        source: ``raw`` alone, which configs of 1.1 name.
         batch_size: Number of rows per training batch.
         val_size: Number or fraction of validation rows; None for no validation.
         split_seed: Seed of the shuffle; None keeps the book's order: the first rows validate.
