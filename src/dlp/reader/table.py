@@ -179,6 +179,8 @@ class TableReader(Reader):
                 return str(date)
             date = date.astimezone(UTC).replace(tzinfo=None) if date.tzinfo else date
             return (np.datetime64(date, "us") - _EPOCH) / _DAY
+        if isinstance(cell, np.floating):  # a float32 has another text
+            cell = float(cell)
         if is_text:
             return re.sub(r"^(-?\d+)\.0$", r"\1", str(cell))  # holes make floats of whole numbers
         return number(cell, self.csv)
@@ -227,7 +229,7 @@ def number(cell: Any, options: Mapping[str, Any]) -> float:
             raise ValueError
         cell = cell.replace(decimal, ".")
         cell = {"true": 1, "false": 0}.get(cell.lower(), cell)
-    if isinstance(cell, np.datetime64 | np.timedelta64):  # float takes nanoseconds
+    if isinstance(cell, np.datetime64 | np.timedelta64 | np.complexfloating):  # float takes them
         raise ValueError
     value = float(cell)
     if not abs(value) < _FLOAT32_LIMIT:

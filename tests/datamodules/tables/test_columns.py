@@ -157,6 +157,8 @@ def test_categories_are_equal_whatever_type_they_were_read_as(cells):
     assert result[:2].tolist() == [[1, 0, 0], [0, 1, 0]]
     codes = pd.DataFrame({"c": ["1.1", "1.10", "1.0"] * 5})
     assert encode(codes, codes, categorical=["c"])[0] == ["c=1", "c=1.1", "c=1.10"]
+    single = pd.DataFrame({"c": np.float32([0.1, 0.2] * 5)})
+    assert encode(single, single, categorical=["c"])[1].sum() == len(single)
 
 
 def test_dates_are_days_in_utc_with_weekday_and_season_and_booleans_0_and_1():

@@ -20,6 +20,7 @@ from dlp.datamodules import TableDataModule
 from dlp.datamodules.tables.files import plain_table, read_pieces, read_table
 from dlp.datamodules.tables.kinds import check_inputs, is_numeric_or_date
 from dlp.errors import InputError
+from dlp.files import TableWriter
 from dlp.reader.rows import Columns
 from dlp.reader.table import TableReader
 
@@ -207,6 +208,15 @@ def test_dates_decimals_and_a_named_index_of_parquet_are_columns():
                 next(pieces)
         else:
             assert pd.concat(pieces)["id"].tolist() == ids
+
+
+def test_a_column_is_of_one_type_in_all_pieces():
+    first, second = read_pieces(write("a,b\n1,x\n1.5,y\n"), num_rows=1)
+    assert first.dtypes.tolist() == second.dtypes.tolist()
+    with TableWriter(Path("t.parquet")) as table:
+        table.append(first[["a"]])
+        with pytest.raises(InputError, match="one type per column"):
+            table.append(pd.DataFrame({"a": ["x"]}))
 
 
 def test_dates_of_json_are_read_where_they_are_named():
