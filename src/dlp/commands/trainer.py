@@ -109,6 +109,8 @@ def predict(
             if rows is None:  # the test part is predicted
                 recipe.check_rows(data)
             _predict(recipe, trainer, model, data)
+            if trainer.limit_predict_batches != 1:  # batches of the first piece
+                break
             if number % _PIECES_PER_LINE == 0:
                 say(f"{writer.num_rows:,} rows")
     if path is not None:
