@@ -1,7 +1,7 @@
 """The contract of readers: rows as people have them become arrays of NumPy."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ class Columns:
     """
 
     cells: Mapping[str, Any]
-    index: Sequence[Any]
+    index: Any
 
     def __len__(self) -> int:
         return len(self.index)

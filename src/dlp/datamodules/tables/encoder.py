@@ -124,7 +124,7 @@ class TableEncoder(Encoder):
             self.dates.append(name)
         # A hole that training refuses is named later, with its row.
         reader = TableReader({**self.spec(), "missing": "mean"})
-        rows = Columns({name: column.to_numpy()}, column.index.tolist())
+        rows = Columns({name: column.to_numpy()}, column.index)
         if name in self.numeric or (is_numeric_or_date(column) and name not in self.categorical):
             numbers = reader.read_numbers(name, rows)
             scale = Scale.fit(numbers, self.missing, self.scaling, self.bins)
@@ -161,7 +161,7 @@ class TableEncoder(Encoder):
         frame = self.baseline_rows(rows).frame
         cells = {str(name): column.to_numpy() for name, column in frame.items()}
         with naming("the table"), warnings.catch_warnings(record=True, action="always") as unseen:
-            arrays = TableReader(self.spec())(Columns(cells, frame.index.tolist()))
+            arrays = TableReader(self.spec())(Columns(cells, frame.index))
         for warning in unseen:
             column = str(warning.message).partition(": unseen")[0]
             if warning.category is UserWarning and column not in self._unseen:
