@@ -109,7 +109,8 @@ def predict(
             if rows is None:  # the test part is predicted
                 recipe.check_rows(data)
             _predict(recipe, trainer, model, data)
-            if trainer.limit_predict_batches != 1:  # batches of the first piece
+            limit = trainer.limit_predict_batches
+            if isinstance(limit, int) or limit < 1:  # 1 is a batch, 1.0 all of them
                 break
             if number % _PIECES_PER_LINE == 0:
                 say(f"{writer.num_rows:,} rows")
