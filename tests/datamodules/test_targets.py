@@ -27,8 +27,9 @@ def fitted(values, *arguments, **keywords):
 )
 def test_auto_infers_classes_labels_and_values(values, task, num_outputs, class_names):
     encoder = fitted(values)
-    result = encoder.task, encoder.num_outputs, encoder.class_names
-    assert result == (task, num_outputs, class_names)
+    assert encoder.task == task
+    assert encoder.num_outputs == num_outputs
+    assert encoder.class_names == class_names
 
 
 @pytest.mark.parametrize("values", [[-1, 1, 1], [1, 2, 2], [0.0, 1.0, 0.0]])
@@ -38,16 +39,22 @@ def test_two_numbers_that_are_taken_as_values_are_named_with_the_way_to_classes(
     assert len(lines) == 1
     assert "task: classification" in lines[0]
     classes = fitted(values, "classification")
-    assert classes.encode(np.array(values)).tolist() == [int(v == max(values)) for v in values]
+    is_largest = np.array(values) == max(values)
+    assert classes.encode(np.array(values)).tolist() == is_largest.astype(int).tolist()
     assert not capsys.readouterr().out
 
 
 def test_one_hot_classes():
     encoder = fitted(["b", "a", "c"], one_hot=True)
-    assert encoder.encode(np.array(["c", "a"])).tolist() == [[0, 0, 1], [1, 0, 0]]
-    assert encoder.classes(encoder.encode(np.array(["c", "a"]))).tolist() == [2, 0]
-    soft = np.array([[0.25, 0.75]])
-    assert fitted([[0, 1], [1, 0]]).encode(soft).tolist() == soft.tolist()
+    encoded = encoder.encode(np.array(["c", "a"]))
+    assert encoded.tolist() == [[0, 0, 1], [1, 0, 0]]
+    assert encoder.classes(encoded).tolist() == [2, 0]
+
+
+def test_probabilities_stay_as_they_are():
+    encoder = fitted([[0, 1], [1, 0]])
+    probabilities = np.array([[0.25, 0.75]])
+    assert encoder.encode(probabilities).tolist() == probabilities.tolist()
 
 
 @pytest.mark.parametrize("values", [[1, 0, 1], ["1", "0", "1"], [1.0, 0, 1], ["dog", "cat", "dog"]])
@@ -73,12 +80,14 @@ def test_classes_that_look_like_numbers_keep_their_names():
 
 
 def test_statistics_are_of_the_transformed_targets_and_1_for_a_constant():
-    values = np.array([[1.0, 0.1], [10.0, 0.1], [100.0, 0.1]])
+    first = np.array([1.0, 10.0, 100.0])
+    constant = np.full(3, 0.1)
+    values = np.stack([first, constant], axis=1)
     statistics = fitted(values, scaling="standard").statistics(values)
     assert np.allclose(statistics["target_mean"], values.mean(axis=0))
-    assert np.allclose(statistics["target_std"], [values[:, 0].std(), 1])
-    encoder = fitted(values[:, 0], scaling="standard", transform="log")
-    assert np.allclose(encoder.statistics(values[:, 0])["target_mean"], [np.log(10)])
+    assert np.allclose(statistics["target_std"], [first.std(), 1])
+    encoder = fitted(first, scaling="standard", transform="log")
+    assert np.allclose(encoder.statistics(first)["target_mean"], [np.log(10)])
     assert fitted(values).statistics(values)["target_mean"] is None
 
 
@@ -114,10 +123,12 @@ def test_the_summary_has_frequencies_or_mean_and_median(values, summary):
     ],
 )
 def test_targets_that_cannot_be_used_are_refused(values, arguments, message):
+    targets = np.asarray(values)
+
     def use():
-        encoder = fitted(values, **arguments)
-        encoder.encode(np.asarray(values))
-        encoder.statistics(np.asarray(values))
+        encoder = fitted(targets, **arguments)
+        encoder.encode(targets)
+        encoder.statistics(targets)
 
     with pytest.raises(InputError, match=message):
         use()
