@@ -26,7 +26,17 @@ def lists(parts):
 
 
 def all_folds(rows, num_folds, **arguments):
-    return [Split(num_folds=num_folds, fold=n, **arguments).parts(rows) for n in range(num_folds)]
+    """Return the parts of each fold."""
+    folds = []
+    for fold in range(num_folds):
+        split = Split(num_folds=num_folds, fold=fold, **arguments)
+        folds.append(split.parts(rows))
+    return folds
+
+
+def num_groups_over_parts(groups, parts):
+    """Return the number of groups, a group in two parts counted twice."""
+    return sum(len(set(groups[rows])) for rows in parts)
 
 
 @given(
@@ -41,48 +51,85 @@ def all_folds(rows, num_folds, **arguments):
 def test_folds_are_disjoint_cover_the_rows_and_are_pure_in_the_seed(
     way, count, num_folds, test_size, seed, repeat, generator
 ):
+    all_rows = list(range(count))
     y = generator.integers(0, 3, count)
-    groups = generator.integers(0, 12, count) if "grouped" in way else None
+    groups = None
+    if "grouped" in way:
+        groups = generator.integers(0, 12, count)
     if way == "contiguous":
-        seed, repeat = None, 0
+        seed = None
+        repeat = 0
     elif way == "grouped, stratified":
-        y, test_size = np.arange(count) % 2, None
-    arguments = {"test_size": test_size, "seed": seed, "repeat": repeat}
-    arguments["stratify"] = "stratified" in way
+        y = np.arange(count) % 2
+        test_size = None
+    arguments = {
+        "test_size": test_size,
+        "seed": seed,
+        "repeat": repeat,
+        "stratify": "stratified" in way,
+    }
     folds = all_folds(keyed(y, groups), num_folds, **arguments)
+
     again = all_folds(keyed(y, groups), num_folds, **arguments)
-    assert [*map(lists, folds)] == [*map(lists, again)]
+    for parts, same_parts in zip(folds, again, strict=True):
+        assert lists(parts) == lists(same_parts)
+
     test = folds[0].test.tolist()
     assert bool(test) == (test_size is not None)
     for parts in folds:
-        assert sorted(np.concatenate(parts)) == [*range(count)]
+        assert sorted(np.concatenate(parts)) == all_rows
         assert len(parts.train)
         assert parts.test.tolist() == test
         if groups is not None:
-            assert sum(len({*groups[part]}) for part in parts) == len({*groups})
-    assert sorted([*np.concatenate([parts.val for parts in folds]), *test]) == [*range(count)]
+            assert num_groups_over_parts(groups, parts) == len(set(groups))
+
+    validated = np.concatenate([parts.val for parts in folds])
+    assert sorted(validated.tolist() + test) == all_rows
     sizes = [len(parts.val) for parts in folds]
-    assert min(sizes)
+    assert min(sizes) > 0
     if groups is None:
         assert max(sizes) - min(sizes) <= 1
     if way == "stratified":
-        counts = np.array([np.bincount(y[parts.val], minlength=3) for parts in folds])
-        assert (counts.max(axis=0) - counts.min(axis=0) <= 1).all()
+        counts = [np.bincount(y[parts.val], minlength=3) for parts in folds]
+        assert np.ptp(counts, axis=0).max() <= 1
 
 
-@given(st.integers(40, 200), SIZES, SIZES, st.none() | st.integers(3, 4), SEEDS, st.booleans())
-def test_held_out_parts_have_the_size_and_shares_asked_for(count, val, test, train, seed, stratify):
+def num_rows(size, count):
+    """Return the number of rows that a size of a part selects."""
+    if size is None:
+        return 0
+    if isinstance(size, float):
+        return round(size * count)
+    return size
+
+
+@given(
+    count=st.integers(40, 200),
+    val_size=SIZES,
+    test_size=SIZES,
+    train_size=st.none() | st.integers(3, 4),
+    seed=SEEDS,
+    stratify=st.booleans(),
+)
+def test_held_out_parts_have_the_size_and_shares_asked_for(
+    count, val_size, test_size, train_size, seed, stratify
+):
     y = np.arange(count) % 3
-    split = Split(val, test, train, seed, stratify)
+    split = Split(val_size, test_size, train_size, seed, stratify)
     parts = split.parts(keyed(y))
     assert lists(parts) == lists(split.parts(keyed(y)))
-    sizes = [round(s * count) if isinstance(s, float) else s or 0 for s in (train, val, test)]
-    if train is None:
-        sizes[0] = count - sum(sizes)
-    assert [len(rows) for rows in parts] == sizes
-    assert len({*np.concatenate(parts)}) == sum(sizes)
+
+    num_val = num_rows(val_size, count)
+    num_test = num_rows(test_size, count)
+    num_train = num_rows(train_size, count)
+    if train_size is None:
+        num_train = count - num_val - num_test
+    assert [len(rows) for rows in parts] == [num_train, num_val, num_test]
+    assert len(set(np.concatenate(parts))) == num_train + num_val + num_test
     if stratify:
-        assert all(np.ptp(np.bincount(y[rows], minlength=3)) <= 2 for rows in parts)
+        for rows in parts:
+            counts = np.bincount(y[rows], minlength=3)
+            assert np.ptp(counts) <= 2
 
 
 @given(
@@ -93,7 +140,7 @@ def test_held_out_parts_have_the_size_and_shares_asked_for(count, val, test, tra
 def test_held_out_groups_are_whole_and_near_the_size(groups, size, seed):
     groups = np.concatenate([groups, np.arange(8)])  # enough groups for three parts
     parts = Split(size, size, seed=seed).parts(keyed(groups, groups))
-    assert sum(len({*groups[rows]}) for rows in parts) == len({*groups})
+    assert num_groups_over_parts(groups, parts) == len(set(groups))
     largest = np.bincount(groups).max()
     for rows in (parts.val, parts.test):
         assert len(rows) > 0
@@ -104,16 +151,21 @@ def test_held_out_groups_are_whole_and_near_the_size(groups, size, seed):
 @pytest.mark.parametrize("groups", [None, np.arange(80) // 4])
 def test_repeats_and_seeds_give_other_folds(stratify, groups):
     rows = keyed(np.arange(80) % 2, groups)
-    pairs = [(0, 0), (0, 1), (1, 0), (1, 1)]
-    splits = [Split(seed=s, stratify=stratify, num_folds=4, repeat=r) for s, r in pairs]
-    assert len({tuple(sorted(split.parts(rows).val)) for split in splits}) == 4
+    validated = set()
+    for seed in (0, 1):
+        for repeat in (0, 1):
+            split = Split(seed=seed, stratify=stratify, num_folds=4, repeat=repeat)
+            val = split.parts(rows).val
+            validated.add(tuple(sorted(val)))
+    assert len(validated) == 4
 
 
 def test_without_a_seed_parts_and_folds_are_contiguous_as_in_the_book():
     parts = Split(3, 2, seed=None).parts(keyed(np.arange(8)))
     assert lists(parts) == [[5, 6, 7], [2, 3, 4], [0, 1]]
     folds = all_folds(keyed(np.arange(10)), 4, seed=None)
-    assert lists(parts.val for parts in folds) == [[0, 1, 2], [3, 4, 5], [6, 7], [8, 9]]
+    validated = [parts.val.tolist() for parts in folds]
+    assert validated == [[0, 1, 2], [3, 4, 5], [6, 7], [8, 9]]
 
 
 def test_train_size_takes_rows_from_anywhere_in_the_file():
@@ -121,7 +173,7 @@ def test_train_size_takes_rows_from_anywhere_in_the_file():
     for split in (Split(num_folds=5), Split(splitter=sk.KFold(5))):
         train = replace(split, train_size=20).parts(rows).train
         assert train.max() > 50
-        assert {*train} <= {*split.parts(rows).train}
+        assert set(train) <= set(split.parts(rows).train)
 
 
 def test_the_latest_rows_are_tested_and_those_before_them_validate():
@@ -149,9 +201,12 @@ def test_folds_in_time_are_those_of_scikit_learn_for_the_distinct_times():
     times = np.random.default_rng(0).integers(0, 40, 50)
     distinct = np.unique(times)
     folds = all_folds(keyed(times, times=times), 4)
-    for parts, pair in zip(folds, sk.TimeSeriesSplit(4).split(distinct), strict=True):
-        for rows, expected in zip(parts, pair, strict=False):
-            assert sorted(rows) == [*np.flatnonzero(np.isin(times, distinct[expected]))]
+    pairs = sk.TimeSeriesSplit(4).split(distinct)
+    for parts, (train, val) in zip(folds, pairs, strict=True):
+        train_rows = np.flatnonzero(np.isin(times, distinct[train]))
+        val_rows = np.flatnonzero(np.isin(times, distinct[val]))
+        assert sorted(parts.train) == train_rows.tolist()
+        assert sorted(parts.val) == val_rows.tolist()
 
 
 @pytest.mark.parametrize(
@@ -177,9 +232,12 @@ def test_a_splitter_divides_what_the_test_part_leaves(splitter, test_size, seed)
     split = Split(test_size=test_size, seed=seed, splitter=splitter)
     test = split.parts(rows).test
     rest = np.setdiff1d(np.arange(30), test)
-    for fold, (train, val) in enumerate([*splitter.split(rest, rows.targets[rest])][:3]):
+    pairs = list(splitter.split(rest, rows.targets[rest]))
+    for fold, (train, val) in enumerate(pairs[:3]):
         parts = replace(split, fold=fold).parts(rows)
-        assert lists(parts) == [rest[train].tolist(), rest[val].tolist(), test.tolist()]
+        assert parts.train.tolist() == rest[train].tolist()
+        assert parts.val.tolist() == rest[val].tolist()
+        assert parts.test.tolist() == test.tolist()
 
 
 ROWS = keyed(np.arange(30) % 2)
