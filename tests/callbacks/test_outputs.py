@@ -1,13 +1,16 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers.closeness import assert_regrouped_equal
 from helpers.training import loader, plain_loaders, quiet_trainer
 
-from dlp.callbacks import PredictionWriter
+from dlp.callbacks import History, PredictionWriter
 from dlp.callbacks.mistakes import MistakesReport, write_mistakes
+from dlp.callbacks.predictions import BatchOutputs
 from dlp.datamodules import ArrayDataModule, TableDataModule
 from dlp.datamodules.base import Examples
 from dlp.errors import InputError
@@ -47,7 +50,7 @@ def test_classes_have_their_names_and_nine_digits_of_each_probability(y, head, t
     assert list(table) == ["index", "class", "prob_0", "prob_1", "prob_2"]
     assert table["index"].tolist() == list(range(20))
     probabilities = table.filter(like="prob_").to_numpy(np.float32)
-    np.testing.assert_array_equal(probabilities, expected)
+    assert_regrouped_equal(probabilities, expected)
     is_class = expected > 0.5
     if head == "softmax":
         is_class = expected == expected.max(axis=1, keepdims=True)
@@ -130,10 +133,54 @@ def test_predictions_of_plain_loaders_are_written_by_number(head, columns, tmp_p
     assert table["index"].tolist() == list(range(20))
 
 
-@pytest.mark.parametrize("name", ["index", "fold"])
+@pytest.mark.parametrize("name", ["index", "fold", "std", "probability", "input", "hash"])
 def test_an_id_column_called_as_a_column_of_predictions_is_refused(name):
     with pytest.raises(InputError, match=f"the column {name} cannot name the rows"):
         Examples(np.zeros((2, 1)), names={name: np.array(["a", "b"])})
+
+
+class OwnLoaders(ArrayDataModule):
+    """Data with loaders of its own, which serve other rows in another order."""
+
+    def test_dataloader(self):
+        return loader(torch.ones(5, 3), torch.zeros(5).long())
+
+    predict_dataloader = test_dataloader
+
+
+@plain_loaders
+def test_loaders_that_a_subclass_overrides_are_tested_and_predicted_by_number(tmp_path):
+    data = OwnLoaders(X, np.arange(20) % 2, test_size=4)
+    model = DenseModule((3,), 2, head="sigmoid")
+    run_test(tmp_path, model, data)
+    assert list(tmp_path.iterdir()) == []
+    table = written(tmp_path / "p.csv", model, data)
+    assert list(table) == ["index", "class", "prob_0", "prob_1"]
+    assert table["index"].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_outputs_leave_the_device_of_the_model_with_each_batch(monkeypatch):
+    moved = []
+
+    def move(outputs, device):
+        moved.append(device)
+        return outputs
+
+    monkeypatch.setattr("dlp.callbacks.predictions.move_data_to_device", move)
+    outputs = BatchOutputs()
+    outputs.collect(None, None, {"index": torch.zeros(1)}, None, 0)
+    assert moved == ["cpu"]
+
+
+def test_paths_may_be_texts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = ArrayDataModule(X, np.arange(20) % 2, test_size=4)
+    model = DenseModule((3,), 2, head="sigmoid", hidden=())
+    quiet_trainer(callbacks=[History("history")]).fit(model, data)
+    run_test("mistakes", model, data)
+    written("p.csv", model, data)
+    for name in ("history/metrics.csv", "mistakes/mistakes.json", "p.csv"):
+        assert Path(name).is_file()
 
 
 def run_test(folder, model, data):

@@ -10,9 +10,9 @@ from lightning import LightningModule, Trainer
 
 from dlp.callbacks.predictions import BatchOutputs, answer_of, gather_outputs
 from dlp.console import say
-from dlp.datamodules.base import Part, SupervisedDataModule, data_of
+from dlp.datamodules.base import Part, SupervisedDataModule, served_data
 from dlp.datamodules.rows import Array
-from dlp.files import save_figure, write_json, write_table
+from dlp.files import AnyPath, save_figure, write_json, write_table
 from dlp.modules.serialization import output_names
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ class MistakesReport(BatchOutputs):
         folder: Folder of the files; None for no files.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: AnyPath | None = None) -> None:
         super().__init__()
-        self.folder = folder
+        self.folder = None if folder is None else Path(folder)
         #: ``rows``, ``targets``, and ``probabilities`` or ``values`` of the last test.
         self.outputs: Any = None
         #: Content of ``mistakes.json`` of the last test.
@@ -45,8 +45,8 @@ class MistakesReport(BatchOutputs):
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Analyse the predictions and write the files."""
-        data = data_of(trainer)
         loader: Any = trainer.test_dataloaders
+        data = served_data(trainer, loader)
         if self.folder is None or data is None or not self.has("targets"):
             return
         kind = "values" if self.has("values") else "probabilities"
