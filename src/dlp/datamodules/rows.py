@@ -28,7 +28,8 @@ Estimators = dict[str, Any]
 
 #: Columns of the files of predictions and mistakes.
 _RESERVED_COLUMNS = {
-    "index", "fold", "target", "class", "value", "set", "low", "high", "true", "predicted",
+    "index", "fold", "target", "class", "value", "set", "low", "high", "std", "true", "predicted",
+    "probability", "input", "hash",
 }  # fmt: skip
 
 
