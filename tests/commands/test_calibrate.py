@@ -116,6 +116,21 @@ def test_the_proposed_threshold_decides_predictions_and_counts_mistakes(fitted, 
     assert json.loads((RUN / "mistakes.json").read_text())["threshold"] == threshold
 
 
+def test_a_checkpoint_that_is_saved_after_a_test_keeps_the_calibration(fitted):
+    main(["calibrate", str(RUN), "--threshold", "0.3"])
+    recipe = load(RUN / "config.yaml")
+    data = recipe.data()
+    model = recipe.model(data)
+    trainer = recipe.trainer(run_dir=None)
+    path = RUN / "checkpoints/best.ckpt"
+    trainer.test(model, data, ckpt_path=path, weights_only=True)
+    trainer.save_checkpoint("again.ckpt")
+    answers = [Predictor.load(each).spec.answer for each in (path, "again.ckpt")]
+    assert answers[0].threshold == 0.3
+    assert answers[0].quantiles is not None
+    assert answers[1] == answers[0]
+
+
 def test_a_run_that_was_trained_on_all_rows_is_refused(points, fails):
     main(["fit", "--config", "points.yaml", "--config", "retrain", "--trainer.max_epochs", "1"])
     assert "has no validation part to calibrate by" in fails("calibrate", "points+retrain")

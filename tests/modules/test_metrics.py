@@ -11,8 +11,8 @@ from torchmetrics.classification import BinaryHingeLoss
 from dlp.errors import InputError
 from dlp.modules import DenseModule, RegressionHead, SigmoidHead
 from dlp.modules.epoch_metrics import StageMetrics
-from dlp.modules.heads import make_head
-from dlp.modules.metrics import make_metrics
+from dlp.modules.heads import HEADS, make_head
+from dlp.modules.metrics import make_metrics, named_metrics
 from dlp.modules.monitor import monitor_mode
 
 draw = torch.Generator().manual_seed(0)
@@ -156,6 +156,28 @@ def test_the_direction_is_that_of_the_metric():
     assert monitor_mode("val_data_loss", module) == monitor_mode("test_loss", module) == "min"
     module = DenseModule((3,), 2, "regression", metrics=["rmse", "r2"])
     assert (monitor_mode("val_rmse", module), monitor_mode("val_r2", module)) == ("min", "max")
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_every_named_metric_can_be_monitored(head):
+    module = DenseModule((3,), 2, head)
+    names = named_metrics(module.head, threshold=0.5)
+    module = DenseModule((3,), 2, head, metrics=list(names))
+    for name in names:
+        expected = "min" if name in ("mae", "mse", "rmse") else "max"
+        assert monitor_mode(f"val_{name}", module) == expected
+
+
+def test_another_threshold_is_measured_next_to_that_of_the_head():
+    head = SigmoidHead(2, metrics=["acc", "auroc"])
+    metrics = StageMetrics("test", head, has_penalty=False, threshold=0.8)
+    targets = LABELS[:, :1]
+    metrics.add(torch.tensor(1.0), torch.tensor(1.0), Z[:, :1], targets)
+    probabilities = Z[:, 0].sigmoid()
+    for name, threshold in (("test_acc", 0.8), ("test_acc_at_0.5", 0.5)):
+        expected = sk.accuracy_score(targets[:, 0], probabilities > threshold)
+        assert metrics.value(name).item() == pytest.approx(expected)
+    assert "test_auroc_at_0.5" not in metrics.logged
 
 
 def test_a_loss_of_another_module_falls_and_its_metrics_are_told():

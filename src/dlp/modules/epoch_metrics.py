@@ -16,7 +16,7 @@ from torch import Tensor
 from torchmetrics import MeanMetric, Metric
 
 from dlp.modules.heads import Head
-from dlp.modules.metrics import make_metrics
+from dlp.modules.metrics import decision_metrics, make_metrics
 
 _SAMPLES_PER_UPDATE = 8192
 
@@ -37,12 +37,16 @@ class DeferredMetric(Metric):
 
 
 class StageMetrics:
-    """Losses and metrics of one stage. Not a submodule, so that the weights hold the model alone.
+    """Losses and metrics of one stage.
+
+    Not an `nn.Module`, so that the state dict contains only the model.
 
     Args:
         stage: ``train``, ``val`` or ``test``, with which the logged names begin.
         head: Head, which names the metrics.
         has_penalty: Whether ``data_loss``, without the penalty, is logged too.
+        threshold: Threshold of the metrics; None is that of the head. With another threshold,
+            the metrics at the head's are logged as well, such as ``test_acc_at_0.5``.
     """
 
     def __init__(
@@ -50,18 +54,25 @@ class StageMetrics:
         stage: str,
         head: Head,
         has_penalty: bool,
+        threshold: float | None = None,
     ) -> None:
         self.head = head
         names = ["loss", "data_loss"] if has_penalty else ["loss"]
         # NaN stays NaN, as the loss of a diverged model.
         self.losses = {f"{stage}_{name}": MeanMetric(nan_strategy=math.nan) for name in names}
-        self.metrics = make_metrics(head).clone(prefix=f"{stage}_")
+        self._collections = [make_metrics(head, threshold).clone(prefix=f"{stage}_")]
+        if threshold not in (None, head.threshold):
+            others = decision_metrics(head)
+            postfix = f"_at_{head.threshold:g}"
+            self._collections.append(others.clone(prefix=f"{stage}_", postfix=postfix))
         #: Direction of each logged name that knows it.
         self.modes = dict.fromkeys(self.losses, "min")
-        for name, metric in self.metrics.items():
-            if metric.higher_is_better is not None:
-                self.modes[name] = "max" if metric.higher_is_better else "min"
-        self._by_name = {**self.losses, **dict(self.metrics.items())}
+        self._by_name: dict[str, Metric] = dict(self.losses)
+        for collection in self._collections:
+            for name, metric in collection.items():
+                self._by_name[name] = metric
+                if metric.higher_is_better is not None:
+                    self.modes[name] = "max" if metric.higher_is_better else "min"
         self.logged = {name: DeferredMetric(partial(self.value, name)) for name in self._by_name}
         self.reset()
 
@@ -105,6 +116,7 @@ class StageMetrics:
             metric.to(device).update(torch.stack(means).float(), counts)
         scores = self.head.scores(torch.cat(logits))
         truth = self.head.metric_targets(torch.cat(targets))
-        self.metrics.to(device).update(scores, truth)
+        for collection in self._collections:
+            collection.to(device).update(scores, truth)
         self._batches.clear()
         self._num_samples = 0
