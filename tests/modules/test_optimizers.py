@@ -1,3 +1,5 @@
+import copy
+import pickle
 from functools import partial
 
 import pytest
@@ -75,6 +77,19 @@ def test_step_hooks_run_once_and_so_does_the_closure(speed, monkeypatch):
     assert optimizer.step(closure) == 3.0
     assert calls == ["closure", "hook"]
     assert (weight < 1).all()
+
+
+@pytest.mark.parametrize("copy_of", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))])
+def test_a_copy_takes_the_same_steps(copy_of):
+    optimizer = KerasRMSprop([nn.Parameter(torch.ones(3))])
+    twin = copy_of(optimizer)
+    for each in (optimizer, twin):
+        [weight] = each.param_groups[0]["params"]
+        weight.grad = torch.ones(3)
+        each.step()
+    weights = [each.param_groups[0]["params"][0] for each in (optimizer, twin)]
+    assert weights[0].equal(weights[1])
+    assert (weights[1] < 1).all()
 
 
 @pytest.mark.parametrize(

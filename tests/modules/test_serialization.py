@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 from helpers.backbones import CLASSES, IMAGES, TinyBackbone, small_model
+from helpers.closeness import assert_regrouped_equal
 from helpers.training import quiet_trainer
 from torch import nn
+from torchmetrics.classification import BinaryAccuracy
 
 from dlp.datamodules import ArrayDataModule, ArrayRows
 from dlp.errors import InputError
@@ -44,6 +46,18 @@ class SquaredHead(RegressionHead):
 
     def predict(self, logits):
         return self.factor * super().predict(logits).square()
+
+
+class CappedHead(RegressionHead):
+    """Head whose argument is None where it caps nothing."""
+
+    def __init__(self, num_outputs=1, cap=0.1, **arguments):
+        super().__init__(num_outputs, **arguments)
+        self.cap = cap
+
+    def predict(self, logits):
+        values = super().predict(logits)
+        return values if self.cap is None else values.clamp(max=self.cap)
 
 
 def pretrained():
@@ -81,7 +95,7 @@ CASES = {
         *(X, IS_POSITIVE, {}),
     ),
     "own head": (lambda: dense(1, squared()), X, X[:, 0], {"head": squared()}),
-    "ensemble": (partial(EnsembleModule, member, 3), X, IS_POSITIVE, {"make_member": member}),
+    "ensemble": (partial(EnsembleModule, member, 3), X, IS_POSITIVE, {}),
 }
 
 
@@ -95,7 +109,7 @@ def test_a_module_comes_back_from_its_checkpoint(build, x, y, given):
     again = type(model).load_from_checkpoint("a.ckpt", weights_only=True, **given)
     inputs = data.encoder.transform(ArrayRows(x))
     expected = model.eval().head.predict(model(inputs)).detach()
-    assert again.eval().head.predict(again(inputs)).equal(expected)
+    assert_regrouped_equal(again.eval().head.predict(again(inputs)), expected)
     assert dict(again.hparams) == dict(model.hparams)
     trained = [[weight.requires_grad for weight in each.parameters()] for each in (model, again)]
     assert trained[0] == trained[1]
@@ -148,6 +162,25 @@ def test_a_head_is_built_by_its_own_arguments_alone():
     component = describe(ThreeClasses())
     assert component.arguments == {}
     assert build(component, "head").num_outputs == 3
+
+
+def test_an_argument_that_is_none_stays_none():
+    component = describe(CappedHead(cap=None))
+    assert component.arguments["cap"] is None
+    assert build(component, "head").cap is None
+
+
+def test_a_model_with_metric_objects_is_read_without_them(tmp_path):
+    model = DenseModule((4,), 2, "sigmoid", metrics=["acc", BinaryAccuracy()])
+    path = saved(model, IS_POSITIVE, tmp_path / "a.ckpt")
+    expected = model.head.predict(model(torch.from_numpy(X))).detach()
+    torch.testing.assert_close(torch.from_numpy(Predictor.load(path).scores(X)), expected)
+
+
+def test_members_of_another_project_are_imported_by_the_program():
+    member = {"class_path": "elsewhere.Mine", "init_args": {}}
+    with pytest.raises(InputError, match="import elsewhere first, or give make_member="):
+        EnsembleModule(member)
 
 
 def test_a_description_of_a_later_version_is_refused():

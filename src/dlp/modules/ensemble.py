@@ -1,15 +1,18 @@
 """Ensembles: several networks that are trained at once and whose predictions are averaged."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
+from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
 
 from dlp.errors import InputError, check_range
 from dlp.modules.heads import Link
+from dlp.modules.serialization import imported_class
 from dlp.modules.supervised import Batch, Outputs, SupervisedModule, penalised_kernels
 
 
@@ -63,18 +66,25 @@ class EnsembleModule(SupervisedModule):
 
     Args:
         make_member: Function that builds a `SupervisedModule`, such as
-            ``partial(DenseModule, (13,), 1, "regression")``.
+            ``partial(DenseModule, (13,), 1, "regression")``, or the ``class_path`` and
+            ``init_args`` of one, as a checkpoint keeps them.
         size: Number of members. Member k starts from the weights of the seed plus k.
     """
 
     network: EnsembleNet
 
-    def __init__(self, make_member: Callable[[], SupervisedModule], size: int = 5) -> None:
+    def __init__(
+        self,
+        make_member: Callable[[], SupervisedModule] | Mapping[str, Any],
+        size: int = 5,
+    ) -> None:
         check_range(1, ensemble=size)
+        if isinstance(make_member, Mapping):
+            make_member = _builder(**make_member)
         seed = torch.initial_seed()
         modules = []
         for number in range(size):
-            with torch.random.fork_rng(devices=[]):
+            with isolate_rng():
                 torch.manual_seed(seed + number)
                 modules.append(make_member())
         first = modules[0]
@@ -97,7 +107,12 @@ class EnsembleModule(SupervisedModule):
             scheduler=first.make_scheduler,
         )
         self.example_input_array = first.example_input_array
-        self.save_hyperparameters({"size": size})
+        kind = type(first)
+        member = {
+            "class_path": f"{kind.__module__}.{kind.__qualname__}",
+            "init_args": dict(first.hparams),
+        }
+        self.save_hyperparameters({"make_member": member, "size": size})
 
     def forward(self, inputs: Any) -> Tensor:
         """Return logits (N, C) of the mean; in training those of each member, (M * N, C)."""
@@ -125,3 +140,14 @@ class EnsembleModule(SupervisedModule):
         deviation = torch.stack([self.head.predict(each) for each in logits]).std(0)
         mean = self.head.predict(self.network.mean(logits) / self.temperature)
         return {"std": deviation, self.head.prediction: mean}
+
+
+def _builder(class_path: str, init_args: Mapping[str, Any]) -> Callable[[], SupervisedModule]:
+    """Return a function that builds a member from what a checkpoint keeps of it."""
+    kind = imported_class(class_path, SupervisedModule)
+    if kind is None:
+        raise InputError(
+            f"the members are {class_path}, whose code a file cannot bring; import "
+            f"{class_path.rpartition('.')[0]} first, or give make_member=..."
+        )
+    return partial(kind, **init_args)

@@ -58,29 +58,33 @@ def output_names(data: Any, count: int) -> list[str]:
 def describe(module: nn.Module) -> Component:
     """Describe a module by its class and each argument of `__init__` that is also an attribute.
 
-    Those that are not plain are left out, and so have their defaults.
+    Arguments that are not plain, such as metric objects, are left out: the module is built with
+    their defaults. Networks among the arguments of a network are described as well.
     """
     arguments = {}
     kind = type(module)
+    plain = plain_value if isinstance(module, Head) else _with_networks
     for cls in kind.__mro__:
         if cls is nn.Module:
             break
         parameters = inspect.signature(cls).parameters
         for name in parameters:
-            value = _plain(getattr(module, name, None))
-            if value is not None and is_plain(value):
+            if not hasattr(module, name):
+                continue
+            value = plain(getattr(module, name))
+            if is_plain(value):
                 arguments[name] = value
         if not any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
             break  # it passes nothing on
     return Component(f"{kind.__module__}.{kind.__qualname__}", arguments)
 
 
-def _plain(value: Any) -> Any:
-    """Return a module among the arguments as its description."""
+def _with_networks(value: Any) -> Any:
+    """Return the plain value of an argument, and of networks in it their descriptions."""
     if isinstance(value, nn.Module):
         return asdict(describe(value))
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_with_networks(item) for item in value]
     return plain_value(value)
 
 
