@@ -1,14 +1,17 @@
 """K-fold and repeated K-fold validation (chapters 3.6 and 4.2)."""
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lightning import Trainer
 from lightning.pytorch.utilities.seed import isolate_rng
 
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.errors import check_choice, check_range
+from dlp.files import AnyPath
 from dlp.folds.plan import Fold, append_fold, plan_folds, read_folds
 from dlp.folds.results import CrossValidation, out_of_fold
 from dlp.folds.training import Engine, MakeModel, train_folds
@@ -28,8 +31,8 @@ def cross_validate(
     monitor: str = "val_loss",
     smoothing: float = 0.0,
     seed: int = 0,
-    path: Path | None = None,
-    keep: Path | None = None,
+    path: AnyPath | None = None,
+    keep: AnyPath | None = None,
     on_fold: Callable[[Fold], None] | None = None,
     folds: Sequence[int] | None = None,
 ) -> CrossValidation:
@@ -56,6 +59,10 @@ def cross_validate(
         folds: Numbers of the folds to train; the others are left to calls with the same `path`.
             The result has all finished folds.
     """
+    for name in trainer or ():
+        check_choice("argument of trainer", name, inspect.signature(Trainer).parameters)
+    path = None if path is None else Path(path)
+    keep = None if keep is None else Path(keep)
     original = data.split
     split = replace(
         original.without_validation(),

@@ -23,6 +23,7 @@ from dlp.modules.models import DenseModule
 from dlp.modules.networks import DenseNet
 from dlp.modules.optimizers import KerasRMSprop
 from dlp.seeds import derived_seed
+from dlp.speed import is_on
 from dlp.speed.denormals import flushed_denormals
 from dlp.speed.fused_rmsprop import fused_step
 
@@ -220,7 +221,7 @@ def _measure(
 
 def _optimizer_step(optimizer: optim.Optimizer, weights: Tensor) -> Callable[[], object]:
     """Return the optimizer's step without its hooks, which take a quarter of the time."""
-    if type(optimizer) is KerasRMSprop and optimizer.is_fused:
+    if type(optimizer) is KerasRMSprop and is_on():
         average = torch.zeros_like(weights)
         options = optimizer.param_groups[0]
         return partial(fused_step, [weights], [weights.grad], [average], options)
