@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.sets import write_points
 from helpers.training import small_fit
 
 from dlp.modules import ConvNet
@@ -42,7 +43,29 @@ import torch
 from helpers.training import small_fit
 print(float(small_fit(max_epochs=1).callback_metrics["val_loss"]))
 if {compiles}:
-    assert torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1)) == 2
+    excluded = lambda x: 2 * x
+    if not {broken}:
+        excluded = sys.modules["torch._dynamo"].disable(excluded)
+    assert excluded(torch.ones(1)) == 2
+    graphs = []
+    def backend(graph, inputs):
+        graphs.append(str(graph.graph))
+        return graph.forward
+    assert torch.compile(lambda x: excluded(x + 1), backend=backend)(torch.ones(1)) == 4
+    assert "mul" not in graphs[0] or {broken}
+"""
+_PLOT = """
+from lightning import Callback
+from dlp.datamodules import ArrayDataModule
+import torchmetrics
+
+class Plot(Callback):
+    def on_train_end(self, trainer, module):
+        metric = torchmetrics.MeanMetric()
+        metric.update(1.0)
+        figure, _ = metric.plot()
+        figure.savefig("metric.png")
+        from torchmetrics.detection import IntersectionOverUnion
 """
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are copied on Linux")
 
@@ -130,6 +153,17 @@ def test_imports_that_wait_or_break_give_the_same_fit(broken, compiles):
     assert "leaked" not in result.stderr
     loss = float(small_fit(max_epochs=1).callback_metrics["val_loss"])
     assert float(result.stdout.split()[-1]) == loss
+
+
+@pytest.mark.slow
+def test_a_callback_of_a_command_plots_a_metric_and_finds_metrics_of_images(tmp_path):
+    write_points(tmp_path)
+    (tmp_path / "plot.py").write_text(_PLOT)
+    command = [sys.executable, "-m", "dlp", "fit", "--config", "points.yaml"]
+    command += ["--trainer.callbacks+", "plot.Plot"]
+    environment = {**os.environ, "MPLBACKEND": "agg"}
+    subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=True)
+    assert (tmp_path / "metric.png").stat().st_size > 1000
 
 
 def test_each_function_has_a_process_of_one_thread_and_results_keep_their_order():
