@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from helpers.sets import write_points
+from helpers.training import quiet_trainer
 
 from dlp.cli import main
 from dlp.evaluation.intervals import conformal_quantile, half_widths
@@ -116,12 +117,13 @@ def test_the_proposed_threshold_decides_predictions_and_counts_mistakes(fitted, 
     assert json.loads((RUN / "mistakes.json").read_text())["threshold"] == threshold
 
 
+@pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`")
 def test_a_checkpoint_that_is_saved_after_a_test_keeps_the_calibration(fitted):
     main(["calibrate", str(RUN), "--threshold", "0.3"])
     recipe = load(RUN / "config.yaml")
     data = recipe.data()
     model = recipe.model(data)
-    trainer = recipe.trainer(run_dir=None)
+    trainer = quiet_trainer()
     path = RUN / "checkpoints/best.ckpt"
     trainer.test(model, data, ckpt_path=path, weights_only=True)
     trainer.save_checkpoint("again.ckpt")

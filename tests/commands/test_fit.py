@@ -131,6 +131,7 @@ def test_a_fit_that_never_began_leaves_no_folder(points, fails):
     assert "num_outputs comes from the data" in fails(*FIT, "--model.num_outputs", "3")
 
 
+@pytest.mark.filterwarnings("ignore:.*configured with multiple `ModelCheckpoint` callbacks")
 def test_python_writes_the_folder_that_the_command_line_writes(fitted):
     recipe = load("points.yaml", test_after_fit="best")
     data = recipe.data()

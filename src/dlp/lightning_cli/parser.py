@@ -1,7 +1,7 @@
 """Parser of the commands on a config: its keys, the options of a run, the classes it knows."""
 
 import re
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 from jsonargparse import get_loader, set_loader
@@ -18,7 +18,21 @@ from dlp.modules import SupervisedModule
 
 #: Attributes of a DataModule that are arguments of a module.
 SIZES = ("input_shape", "num_outputs", "target_mean", "target_std", "target_transform")
-set_loader("yaml", get_loader("yaml"), (yaml.YAMLError, TypeError))  # fails on the text "?"
+#: Packages whose classes have short names.
+_PACKAGES = (datamodules, modules, callbacks)
+#: Name of the parser mode of the project; that of other parsers in the process stays as it is.
+MODE = "dlp"
+
+
+def _load_yaml(text: str) -> Any:
+    """Load a value; PyYAML fails with a TypeError on the text ``?``."""
+    try:
+        return get_loader("yaml")(text)
+    except TypeError as error:
+        raise yaml.YAMLError(str(error)) from error
+
+
+set_loader(MODE, _load_yaml, (yaml.YAMLError,))
 
 
 class Parser(ShortErrors, LightningArgumentParser):
@@ -34,6 +48,8 @@ class Parser(ShortErrors, LightningArgumentParser):
         keys.append("model.optimizer.lr")
         for base in (Callback, LightningDataModule, LightningModule, Optimizer):
             keys += [class_.__name__ for class_ in subclasses(base)]
+        for package in _PACKAGES:
+            keys += package.__all__  # also those that are not imported
         return keys
 
 
@@ -79,6 +95,6 @@ def import_classes(invocation: Invocation) -> None:
     """Import the project's classes that are named; jsonargparse knows imported classes alone."""
     texts = [path.read_text("utf-8") for path in invocation.configs]
     names = set(re.findall(r"\w+", " ".join(texts + invocation.args)))
-    for package in (datamodules, modules, callbacks):
+    for package in _PACKAGES:
         for name in names.intersection(package.__all__):
             getattr(package, name)

@@ -16,13 +16,15 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from dlp.callbacks import AtomicCheckpointIO, EpochSeed, ProgressBar
-from dlp.console import quiet, say
+from dlp.callbacks.threads import NumThreads
+from dlp.console import quieted, say
 from dlp.datamodules import SupervisedDataModule
 from dlp.datamodules.parts import rows_fingerprint
 from dlp.errors import InputError, naming
+from dlp.hyperparameters import plain_value
 from dlp.lightning_cli.invocation import resolve
 from dlp.lightning_cli.parse_errors import arguments
-from dlp.lightning_cli.parser import SIZES, Parser, import_classes, run_options
+from dlp.lightning_cli.parser import MODE, SIZES, Parser, import_classes, run_options
 from dlp.modules import SupervisedModule
 from dlp.modules.weights import read_file
 from dlp.runs.folder import checkpoint_of, run_of, runs_of
@@ -59,7 +61,6 @@ class Recipe(LightningCLI):
         args: Sequence[str],
         function: Callable[..., Any] = lambda recipe: None,
     ) -> None:
-        quiet()
         invocation = resolve(command, args)
         self.function = function
         self.args = invocation.words
@@ -71,18 +72,23 @@ class Recipe(LightningCLI):
         self.recorder: RunRecorder | None = None
         self._fitted_data: LightningDataModule | None = None
         import_classes(invocation)
-        super().__init__(
-            datamodule_class=LightningDataModule,
-            save_config_callback=None,
-            trainer_defaults={"logger": False, "num_sanity_val_steps": 0},
-            seed_everything_default=0,
-            parser_kwargs={"prog": f"dlp {command}", "allow_abbrev": False},
-            parser_class=Parser,
-            subclass_mode_data=True,
-            args=self.args,
-            run=False,
-            auto_configure_optimizers=False,
-        )
+        with quieted():  # Lightning warns of arguments that are given in Python
+            super().__init__(
+                datamodule_class=LightningDataModule,
+                save_config_callback=None,
+                trainer_defaults={"logger": False, "num_sanity_val_steps": 0},
+                seed_everything_default=0,
+                parser_kwargs={
+                    "prog": f"dlp {command}",
+                    "allow_abbrev": False,
+                    "parser_mode": MODE,
+                },
+                parser_class=Parser,
+                subclass_mode_data=True,
+                args=self.args,
+                run=False,
+                auto_configure_optimizers=False,
+            )
 
     # The parser --------------------------------------------------------------------------------
 
@@ -96,9 +102,10 @@ class Recipe(LightningCLI):
         parser.add_function_arguments(self.function, as_group=False, skip={"recipe"})
 
     def instantiate_classes(self) -> None:
-        """Set the threads, and build nothing: a command calls the methods below."""
+        """Build nothing: a command calls the methods below."""
         default = 1 if self._is_small() else _NUM_THREADS
-        torch.set_num_threads(self.config.threads or default)
+        #: Number of CPU threads of torch for this model.
+        self.num_threads: int = self.config.threads or default
         config = self.config.clone()
         config.run_dir = None
         for name in ("config", *inspect.signature(self.function).parameters):
@@ -215,7 +222,7 @@ class Recipe(LightningCLI):
             **changes: Other arguments of the Trainer than those of the config.
         """
         settings = self.trainer_arguments() | changes
-        every = settings["callbacks"] + list(callbacks)
+        every = [NumThreads(self.num_threads), *settings["callbacks"], *callbacks]
         if self.config.refit:  # nothing is validated
             every = [each for each in every if "val_" not in str(getattr(each, "monitor", ""))]
         has_bar = any(isinstance(callback, AnyProgressBar) for callback in every)
@@ -274,7 +281,7 @@ def load(config: str | Path, **keys: Any) -> Recipe:
         **keys: Values by key, such as ``**{"model.dropout": 0.3}``.
     """
     args = ["--config", str(config)]
-    for key, value in keys.items():
+    for key, value in plain_value(keys).items():
         text = value if isinstance(value, str) else json.dumps(value)
         args.append(f"--{key}={text}")
     return Recipe("load", args)
