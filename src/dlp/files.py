@@ -50,6 +50,10 @@ def atomic_path(path: Path, sync: bool = True) -> Iterator[Path]:
             move(temporary, path)
         else:
             temporary.replace(path)
+    except OSError as error:
+        if error.filename is None:  # a full disk names no file
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -23,6 +23,8 @@ TYPED = [
     ("--trainer.callbacks EarlyStopping --trainer.callbacks.monitr x", "callbacks.monitor?"),
     ("--model.optimizer SGD --model.optimizer.momentm 3", "optimizer.momentum?"),
     ("--model DenseModul", "got 'DenseModul'. Did you mean DenseModule?"),
+    ("--data TableDataModul", "got 'TableDataModul'. Did you mean TableDataModule?"),
+    ("--smoothing 7", "Give a number from 0 to 1, such as 0.9."),
     ("--model.optimizer Adm", "model.optimizer: Expected a dot import path string: Adm. Did you"),
     ("--model.head sigmod", "got 'sigmod'. Did you mean sigmoid?"),
     ("--data.val_size x", "data.val_size: Expected int or float; got 'x'."),

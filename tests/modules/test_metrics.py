@@ -144,6 +144,12 @@ def test_unknown_names_and_two_values_of_one_name_are_refused(metrics, message):
         make_metrics(SigmoidHead(metrics=metrics))
 
 
+def test_a_metric_of_classes_for_values_names_the_heads_of_classes():
+    message = "'acc' is for classes, but RegressionHead predicts values. For a target of classes"
+    with pytest.raises(InputError, match=message):
+        make_metrics(RegressionHead(metrics=["acc"]))
+
+
 def brier(predictions, targets):
     return (predictions - targets) ** 2
 
@@ -186,5 +192,7 @@ def test_a_loss_of_another_module_falls_and_its_metrics_are_told():
     with pytest.raises(InputError, match=r"metric_modes = {'val_acc': 'max'}"):
         monitor_mode("val_acc")
     module = DenseModule((3,), 2, "sigmoid", metrics=[brier])
-    with pytest.raises(InputError, match=r"'val_brier' has no known direction. Accepted: train_lo"):
+    with pytest.raises(InputError, match=r"unknown monitor 'val_brier'\. Accepted: train_lo"):
         monitor_mode("val_brier", module)
+    with pytest.raises(InputError, match="Did you mean 'val_acc'"):
+        monitor_mode("val_accuracy", DenseModule((3,), 2, "sigmoid"))

@@ -95,8 +95,10 @@ def test_a_config_is_a_path_or_a_name():
     for name, hint in (("smaler", "smaller"), ("imdb.yaml", "imdb")):
         with pytest.raises(InputError, match=f"Did you mean '{hint}'"):
             find_config(name)
-    with pytest.raises(InputError, match=r"'nofile\.yaml'\. Accepted: a path from /"):
-        find_config("nofile.yaml")
+    with pytest.raises(InputError, match=r"'nothing'\. Accepted: a path from /"):
+        find_config("nothing")
+    with pytest.raises(InputError, match=r"Did you mean 'own\.yaml'"):
+        find_config("own.yml")
 
 
 @pytest.mark.parametrize(
@@ -105,7 +107,8 @@ def test_a_config_is_a_path_or_a_name():
         (b"trainer: {max_epochs: 3}\ntrainer: {}", "'trainer' stands twice"),
         (b"a: [{b: 1, b: 2}]", "'b' stands twice"),
         (b"trainer: {max_epochs: 3", "cannot be read as a config: while parsing"),
-        ("# café".encode("latin-1"), "cannot be read as a config: 'utf-8' codec"),
+        ("# café".encode("latin-1"), r"x\.yaml is not in UTF-8: .* Save it in UTF-8"),
+        (b"trainer:\n\tmax_epochs: 3", "line 2 has a tab; indent by blanks"),
         (b"- imdb", "cannot be read as a config"),
         (b"# imdb", "cannot be read as a config: it is empty."),
         (b"[" * 600, "cannot be read as a config: maximum recursion depth exceeded"),

@@ -38,7 +38,8 @@ def find_config(config: str, names: Mapping[str, Path] | None = None) -> Path:
         names = named_configs() | named_configs("variations")
     if config in names:
         return names[config]
-    raise unknown("config", config, [f"a path from {Path.cwd()}", *names])
+    files = [str(file) for file in sorted(path.parent.glob("*.y*ml"))]
+    raise unknown("config", config, [f"a path from {Path.cwd()}", *files, *names])
 
 
 def run_name(configs: Sequence[Path]) -> str:
@@ -79,8 +80,18 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 def read_config(path: Path) -> dict[str, Any]:
     """Read a config in which each key is given once."""
+    try:
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not in UTF-8: {error}. Save it in UTF-8.") from error
     with naming(f"{path} cannot be read as a config"):
-        config = yaml.load(path.read_text("utf-8"), _Loader)
+        try:
+            config = yaml.load(text, _Loader)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark
+            if mark is None or "'\\t'" not in str(error.problem):
+                raise
+            raise ValueError(f"line {mark.line + 1} has a tab; indent by blanks") from error
         if config is None:
             raise ValueError("it is empty")
         return dict(config)

@@ -25,6 +25,8 @@ _FRAME = re.compile(
 )
 #: Pattern of a message -> next step.
 _ADVICE = {
+    r"OpenUnitInterval": "Give a share between 0 and 1, such as 0.9.",
+    r"ClosedUnitInterval": "Give a number from 0 to 1, such as 0.9.",
     r"Option 'class_path'": "Arguments beside class_path belong below init_args.",
     r"Expected a <class '(collections.abc.Sequence|list)'": "A list is one word, such as [9,9].",
     r"required: .*\b(data|model)\b": "A config has it: --config NAME.",
