@@ -46,18 +46,20 @@ def assert_equal(stacked, serial, tolerance=2e-4):
 
 @pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
 def test_each_head_loss_activation_and_optimizer_is_the_serial_one(problem):
-    data, model, arguments = problem
-    stacked, serial = (
-        cross_validate(data(**arguments), maker(**model), 2, 2, engine=engine, trainer=TRAINER)
-        for engine in ("stacked", "serial")
-    )
-    assert_equal(*([fold.history for fold in result.folds] for result in (stacked, serial)))
+    make_data, model, arguments = problem
+    run = partial(cross_validate, max_epochs=2, num_folds=2, trainer=TRAINER)
+    stacked = run(make_data(**arguments), maker(**model), engine="stacked")
+    serial = run(make_data(**arguments), maker(**model), engine="serial")
+    stacked_histories = [fold.history for fold in stacked.folds]
+    serial_histories = [fold.history for fold in serial.folds]
+    assert_equal(stacked_histories, serial_histories)
     pd.testing.assert_frame_equal(stacked.out_of_fold, serial.out_of_fold, rtol=1e-5, atol=1e-5)
 
 
 def stack(count, **model):
     """Return some folds of two epochs."""
-    x, y = torch.from_numpy(X), torch.from_numpy(VALUES)[:, None]
+    x = torch.from_numpy(X)
+    y = torch.from_numpy(VALUES)[:, None]
     folds = []
     for seed in range(count):
         torch.manual_seed(seed)
@@ -80,7 +82,8 @@ def test_a_fold_does_not_depend_on_the_size_of_its_stack(dropout):
 
 def test_dropout_keeps_the_right_share_of_units_and_their_mean():
     models = [fold.model for fold in stack(2, dropout=0.3)]
-    for mask, width in zip(StackedNet(models).masks(5000, range(2)), (8, 4), strict=True):
+    masks = StackedNet(models).masks(5000, range(2))
+    for mask, width in zip(masks, (8, 4), strict=True):
         assert mask.shape == (2, 5000, width)
         assert (mask > 0).float().mean().item() == pytest.approx(0.7, abs=0.02)
         assert mask.mean().item() == pytest.approx(1.0, abs=0.02)
@@ -96,9 +99,11 @@ def test_a_fold_that_diverges_leaves_the_others_alone():
     folds = stack(3)
     with torch.no_grad():
         folds[1].model.network.layers[0].weight.fill_(float("nan"))
-    result, expected = histories(folds), histories(stack(3))
+    result = histories(folds)
+    expected = histories(stack(3))
     assert np.isnan(result[1]["val_mae"]).all()
-    assert [result[0], result[2]] == [expected[0], expected[2]]
+    assert result[0] == expected[0]
+    assert result[2] == expected[2]
 
 
 class OwnModule(DenseModule):
@@ -140,8 +145,13 @@ def test_what_cannot_be_stacked_has_a_reason(reason, case):
 def test_models_of_another_key_are_stacked_apart():
     data = numbers(val_size=0.2)
     optimizer = partial(KerasRMSprop, lr=0.01)
-    changes = ({}, {"hidden": (9,)}, {"l2": 0.1}, {"dropout": 0.1}, {"optimizer": optimizer})
-    models = [dense(data, **options) for options in changes]
+    models = [
+        dense(data),
+        dense(data, hidden=(9,)),
+        dense(data, l2=0.1),
+        dense(data, dropout=0.1),
+        dense(data, optimizer=optimizer),
+    ]
     fold = Fold(0, 0, 0, "", max_epochs=1)
     keys = {StackedFold.of(fold, model, data).key for model in models}
     assert len(keys) == len(models)
@@ -167,16 +177,20 @@ def test_a_class_without_a_logit_is_a_sentence():
     penalty=st.sampled_from([0.0, 0.1]),
 )
 def test_gradients_written_out_are_autograds(rows, hidden, activation, loss, columns, penalty):
-    options = {"hidden": hidden, "activation": activation, "loss": loss, "l1": penalty}
-    models = [DenseModule((4,), columns, "regression", l2=penalty, **options) for _ in range(2)]
-    x, y = torch.randn(2, rows, 4), torch.randn(2, rows, columns)
+    build = partial(DenseModule, (4,), columns, "regression", hidden=hidden)
+    build = partial(build, activation=activation, loss=loss, l1=penalty, l2=penalty)
+    models = [build(), build()]
+    x = torch.randn(2, rows, 4)
+    y = torch.randn(2, rows, columns)
     with torch.inference_mode():
         net = StackedNet(models)
         logits = net.backward(nn.functional.pad(x, (0, 1), value=1.0), y)
     for fold, model in enumerate(models):
         torch.testing.assert_close(logits[fold], model(x[fold]), rtol=1e-4, atol=1e-5)
         loss_of_fold = model.head.loss(model(x[fold]), y[fold]) + model.penalty()
-        expected = torch.autograd.grad(loss_of_fold, [*model.network.parameters()])
-        gradients = [layer.gradient[fold] for layer in net.layers]
-        ours = [part for g in gradients for part in (g[:-1].t(), g[-1])]
-        torch.testing.assert_close(ours, [*expected], rtol=1e-4, atol=1e-5)
+        expected = torch.autograd.grad(loss_of_fold, list(model.network.parameters()))
+        ours = []
+        for layer in net.layers:
+            gradient = layer.gradient[fold]  # the last row is that of the bias
+            ours += [gradient[:-1].t(), gradient[-1]]
+        torch.testing.assert_close(ours, list(expected), rtol=1e-4, atol=1e-5)

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from helpers.training import loader, plain_loaders, quiet_trainer
 from lightning.pytorch.callbacks import EMAWeightAveraging
 from sklearn.utils.class_weight import compute_class_weight
@@ -13,8 +14,11 @@ from dlp.modules.losses import class_weights
 
 draw = np.random.default_rng(0)
 N = 60
-CLASSES = {"sigmoid": draw.integers(0, 2, (2, N)).prod(0), "softmax": draw.integers(0, 3, N)}
-LABELS = np.stack([draw.uniform(size=N) < share for share in (0.2, 0.5, 0.9)], axis=1)
+CLASSES = {
+    "sigmoid": draw.integers(0, 2, (2, N)).prod(0),
+    "softmax": draw.integers(0, 3, N),
+}
+LABELS = draw.uniform(size=(N, 3)) < [0.2, 0.5, 0.9]
 X = draw.normal(size=(N, 4)).astype(np.float32)
 
 
@@ -30,8 +34,10 @@ def test_each_sample_counts_by_the_weight_of_its_class(name, weights):
     head = make_head(name, len(names))
     targets = head.prepare(torch.from_numpy(y))
     logits = torch.randn(N, head.num_logits, generator=torch.Generator().manual_seed(0))
-    losses = torch.stack([head.loss(logits[n : n + 1], targets[n : n + 1]) for n in range(N)])
-    head.class_weights = class_weights(weights, names, (np.bincount(y) / N).tolist(), head.task)
+    rows = zip(logits.split(1), targets.split(1), strict=True)
+    losses = torch.stack([head.loss(row, target) for row, target in rows])
+    frequencies = np.bincount(y) / N
+    head.class_weights = class_weights(weights, names, frequencies.tolist(), head.task)
     if weights == "balanced":
         expected = compute_class_weight("balanced", classes=np.unique(y), y=y)[y]
     else:
@@ -42,13 +48,16 @@ def test_each_sample_counts_by_the_weight_of_its_class(name, weights):
 
 
 def test_each_label_is_balanced_by_itself():
-    head, shares = make_head("multilabel", 3), LABELS.mean(axis=0)
+    head = make_head("multilabel", 3)
+    shares = LABELS.mean(axis=0)
+    names = ["a", "b", "c"]
+    head.class_weights = class_weights("balanced", names, shares.tolist(), "multilabel")
     targets = torch.from_numpy(LABELS).float()
     logits = torch.randn(N, 3, generator=torch.Generator().manual_seed(0))
-    weights = torch.from_numpy(np.where(LABELS, 1 / (2 * shares), 1 / (2 * (1 - shares))))
-    losses = torch.nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
-    head.class_weights = class_weights("balanced", ["a", "b", "c"], shares.tolist(), "multilabel")
-    torch.testing.assert_close(head.loss(logits, targets), (weights.float() * losses).mean())
+    weights = np.where(LABELS, 1 / (2 * shares), 1 / (2 * (1 - shares)))
+    losses = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    expected = (torch.from_numpy(weights).float() * losses).mean()
+    torch.testing.assert_close(head.loss(logits, targets), expected)
 
 
 def test_a_label_that_no_row_has_leaves_the_loss_finite():

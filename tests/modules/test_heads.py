@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from dlp.errors import InputError
-from dlp.modules.heads import HEADS, make_head
+from dlp.modules.heads import make_head
 
 N = 40
 random = torch.Generator().manual_seed(0)
@@ -58,11 +58,13 @@ def test_prediction_and_loss_are_those_of_the_formulas(head, targets, link, form
 
 
 def test_sigmoid_is_exact_where_the_plain_formulas_overflow_and_vanish():
-    value = loss(make_head("sigmoid", 2), torch.tensor([[-200.0], [200.0]]), torch.tensor([1, 0]))
+    head = make_head("sigmoid", 2)
+    wrong_and_sure = torch.tensor([[-200.0], [200.0]])
+    value = loss(head, wrong_and_sure, torch.tensor([1, 0]))
     assert value.item() == pytest.approx(200)
-    other, p = make_head("sigmoid", 2).predict(torch.tensor([[30.0], [0.5]])).T
-    assert other[0] > 0
-    assert other[1].item() == pytest.approx(1 - p[1].item())
+    class_0, class_1 = head.predict(torch.tensor([[30.0], [0.5]])).T
+    assert class_0[0] > 0
+    assert class_0[1].item() == pytest.approx(1 - class_1[1].item())
 
 
 def test_softmax_gives_the_same_with_class_numbers_a_column_of_them_and_one_hot():
@@ -82,27 +84,38 @@ def test_softmax_gives_the_same_with_class_numbers_a_column_of_them_and_one_hot(
 
 
 def test_standardised_regression_predicts_and_measures_in_the_original_unit():
-    mean, std = [10.0, 20.0], [3.0, 0.5]
+    mean = [10.0, 20.0]
+    std = [3.0, 0.5]
     head = make_head("regression", 2, metrics=["mae", "rmse"], target_mean=mean, target_std=std)
-    z, m, s = logits(2), torch.tensor(mean), torch.tensor(std)
-    torch.testing.assert_close(loss(head, z, VALUES), ((z - (VALUES - m) / s) ** 2).mean())
-    values = z * s + m
+    z = logits(2)
+    scaled = (VALUES - torch.tensor(mean)) / torch.tensor(std)
+    torch.testing.assert_close(loss(head, z, VALUES), square(z, scaled))
+    values = z * torch.tensor(std) + torch.tensor(mean)
     torch.testing.assert_close(head.predict(z), values)
     torch.testing.assert_close(head.metric_targets(head.prepare(VALUES)), VALUES)
 
 
 @pytest.mark.parametrize(("transform", "forward"), [("log", torch.log), ("log1p", torch.log1p)])
 def test_a_logarithm_of_targets_is_undone_in_predictions(transform, forward):
-    head, z = make_head("regression", 2, target_transform=transform), logits(2)
+    head = make_head("regression", 2, target_transform=transform)
+    z = logits(2)
     targets = VALUES.abs() + 1
-    torch.testing.assert_close(loss(head, z, targets), ((z - forward(targets)) ** 2).mean())
+    torch.testing.assert_close(loss(head, z, targets), square(z, forward(targets)))
     torch.testing.assert_close(head.predict(head.prepare(targets)), targets)
 
 
-@pytest.mark.parametrize("name", HEADS)
-def test_the_loss_is_that_of_float32_under_autocast(name):
-    targets = {"sigmoid": BINARY, "softmax": CLASSES, "multilabel": LABELS}.get(name, SHARES)
-    head = make_head(name, {"sigmoid": 2, "softmax": 4, "multilabel": 3}.get(name, 2))
+@pytest.mark.parametrize(
+    ("name", "num_outputs", "targets"),
+    [
+        ("sigmoid", 2, BINARY),
+        ("softmax", 4, CLASSES),
+        ("multilabel", 3, LABELS),
+        ("regression", 2, SHARES),
+        ("bounded_regression", 2, SHARES),
+    ],
+)
+def test_the_loss_is_that_of_float32_under_autocast(name, num_outputs, targets):
+    head = make_head(name, num_outputs)
     z = logits(head.num_logits).bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
         value = loss(head, z, targets)
@@ -110,8 +123,10 @@ def test_the_loss_is_that_of_float32_under_autocast(name):
 
 
 def test_a_loss_of_ones_own_takes_logits_and_prepared_targets():
-    head, z = make_head("sigmoid", 2, loss=nn.HuberLoss()), logits(1)
-    torch.testing.assert_close(loss(head, z, BINARY), nn.HuberLoss()(z, BINARY[:, None].float()))
+    head = make_head("sigmoid", 2, loss=nn.HuberLoss())
+    z = logits(1)
+    expected = nn.HuberLoss()(z, BINARY[:, None].float())
+    torch.testing.assert_close(loss(head, z, BINARY), expected)
 
 
 @pytest.mark.parametrize(
