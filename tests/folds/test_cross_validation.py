@@ -19,7 +19,8 @@ from dlp.modules import DenseModule, DenseNet, SupervisedModule
 
 def test_the_split_and_the_random_state_are_restored():
     data = numbers(val_size=0.25)
-    rows, state = data.examples("val").index, torch.get_rng_state()
+    rows = data.examples("val").index
+    state = torch.get_rng_state()
     cross_validate(data, dense, 1, num_folds=2)
     assert np.array_equal(data.examples("val").index, rows)
     assert torch.equal(torch.get_rng_state(), state)
@@ -36,7 +37,8 @@ def test_finished_folds_are_not_trained_again_and_a_killed_one_starts_anew(tmp_p
         model.is_second = data.split.fold == 1
         return model
 
-    path, trained = tmp_path / "folds.jsonl", []
+    path = tmp_path / "folds.jsonl"
+    trained = []
     run = partial(cross_validate, max_epochs=2, num_folds=3, engine="serial")
     with pytest.raises(MemoryError):
         run(numbers(), make, path=path, trainer={**TRAINER, "callbacks": [Kill()]})
@@ -61,21 +63,26 @@ def test_each_row_but_the_test_part_has_the_prediction_of_its_fold():
 
 def test_baselines_are_of_the_training_part():
     folds = cross_validate(numbers(), dense, 1, num_folds=2).folds
-    halves = [VALUES[:30], VALUES[30:]]
-    expected = [abs(halves[n] - halves[1 - n].mean()).mean() for n in (0, 1)]
-    assert [fold.baseline["mean"]["mae"] for fold in folds] == pytest.approx(expected, rel=1e-5)
+    first = VALUES[:30]
+    second = VALUES[30:]
+    expected = [abs(first - second.mean()).mean(), abs(second - first.mean()).mean()]
+    errors = [fold.baseline["mean"]["mae"] for fold in folds]
+    assert errors == pytest.approx(expected, rel=1e-5)
 
 
 def test_predictions_are_averaged_over_the_repetitions():
     make = maker(head="softmax")
-    one, two = (cross_validate(classes(split_seed=0), make, 1, 2, repeats=n) for n in (1, 2))
-    second = [fold.predictions for fold in two.folds[2:]]
+    once = cross_validate(classes(split_seed=0), make, 1, 2, repeats=1)
+    twice = cross_validate(classes(split_seed=0), make, 1, 2, repeats=2)
+    second = [fold.predictions for fold in twice.folds[2:]]
     values = np.concatenate([fold["probabilities"] for fold in second])
     order = np.argsort(np.concatenate([fold["index"] for fold in second]))
-    mean = (one.out_of_fold.filter(like="prob_") + values[order]) / 2
-    assert list(two.out_of_fold) == ["index", "target", "class", *mean]
-    pd.testing.assert_frame_equal(two.out_of_fold[[*mean]], mean)
-    assert two.out_of_fold["class"].tolist() == [*map(str, mean.to_numpy().argmax(axis=1))]
+    mean = (once.out_of_fold.filter(like="prob_") + values[order]) / 2
+    columns = list(mean)
+    likeliest = mean.to_numpy().argmax(axis=1)
+    assert list(twice.out_of_fold) == ["index", "target", "class", *columns]
+    pd.testing.assert_frame_equal(twice.out_of_fold[columns], mean)
+    assert twice.out_of_fold["class"].astype(int).tolist() == likeliest.tolist()
 
 
 def test_a_module_without_predictions_and_a_diverged_fold_have_no_rows():
@@ -86,10 +93,13 @@ def test_a_module_without_predictions_and_a_diverged_fold_have_no_rows():
     def diverge(data):
         return dense(data, optimizer=partial(torch.optim.SGD, lr=1e30 * data.split.fold))
 
-    own = cross_validate(numbers(), lambda data: Own((3,), 1, "regression"), 1, 2, trainer=TRAINER)
-    assert own.out_of_fold.empty
-    frame = cross_validate(numbers(), diverge, 2, 2, trainer=TRAINER).out_of_fold
-    assert frame["index"].tolist() == [*range(30)]
+    def without_predictions(data):
+        return Own((3,), 1, "regression")
+
+    result = cross_validate(numbers(), without_predictions, 1, 2, trainer=TRAINER)
+    assert result.out_of_fold.empty
+    result = cross_validate(numbers(), diverge, 2, 2, trainer=TRAINER)
+    assert result.out_of_fold["index"].tolist() == list(range(30))
 
 
 @pytest.mark.parametrize("engine", ["serial", "stacked"])
@@ -99,11 +109,13 @@ def test_a_kept_checkpoint_restores_model_and_data_of_its_fold(engine, tmp_path)
     for fold, rows in frame.groupby("fold"):
         path = tmp_path / f"fold_0_{fold}.ckpt"
         content = torch.load(path, weights_only=True)
-        assert content["epoch"] + 1 == content["spec"]["card"]["epoch"] == 2
+        assert content["epoch"] + 1 == 2
+        assert content["spec"]["card"]["epoch"] == 2
         data = numbers(scaling=True)
         data.load_state_dict(content["ArrayDataModule"])
         inputs = data.encoder.transform(ArrayRows(X[rows["index"]]))
-        values = DenseModule.load_from_checkpoint(path).eval()(inputs).detach()[:, 0]
+        model = DenseModule.load_from_checkpoint(path).eval()
+        values = model(inputs).detach()[:, 0]
         assert np.allclose(values, rows["value"], rtol=1e-6, atol=1e-6)
 
 

@@ -19,7 +19,9 @@ PATH = Path("folds.jsonl")
 
 def plan(data=None, repeats=1, seed=0, max_epochs=3, num_folds=3, **split):
     data = data or numbers()
-    split = replace(data.split, num_folds=None if "splitter" in split else num_folds, **split)
+    if "splitter" in split:
+        num_folds = None
+    split = replace(data.split, num_folds=num_folds, **split)
     return plan_folds(data, split, repeats, seed, max_epochs)
 
 
@@ -31,9 +33,12 @@ def fold():
 
 def test_each_repetition_has_each_fold_once_with_seeds_of_32_bits():
     folds = plan(repeats=2)
-    assert [(fold.repeat, fold.fold) for fold in folds] == [*np.ndindex(2, 3)]
-    assert len({fold.seed for fold in folds}) == len({fold.rows for fold in folds}) == 6
-    assert all(0 <= fold.seed < 2**32 for fold in folds)
+    places = [(fold.repeat, fold.fold) for fold in folds]
+    assert places == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
+    seeds = {fold.seed for fold in folds}
+    assert len(seeds) == 6
+    assert 0 <= min(seeds) <= max(seeds) < 2**32
+    assert len({fold.rows for fold in folds}) == 6
 
 
 def test_a_fold_is_a_function_of_seed_repetition_and_number():
@@ -62,17 +67,17 @@ def test_a_fold_that_was_trained_again_counts_by_its_last_line(fold):
 def test_a_torn_line_is_left_out_and_its_fold_trained_again(fold):
     append_fold(PATH, fold)
     line = PATH.read_bytes()
-    lengths = range(1, len(line) - 1)
-    PATH.write_bytes(b"\n".join([line[:length] for length in lengths]) + b"\0" * 9)
+    torn = [line[:length] for length in range(1, len(line) - 1)]
+    PATH.write_bytes(b"\n".join(torn) + b"\0" * 9)
     assert read_folds(PATH, plan()) == {}
     append_fold(PATH, fold)
-    assert [*read_folds(PATH, plan())] == [fold]
+    assert list(read_folds(PATH, plan())) == [fold]
 
 
 def test_a_line_of_version_1_1_ends_with_a_checksum(fold):
     append_fold(PATH, fold)
     PATH.write_text(PATH.read_text().rstrip("}\n") + ', "checksum": 7}\n')
-    assert [*read_folds(PATH, plan())] == [fold]
+    assert list(read_folds(PATH, plan())) == [fold]
 
 
 @pytest.mark.parametrize("changes", [{"seed": 1}, {"max_epochs": 4}, {"num_folds": 4}])
@@ -83,10 +88,12 @@ def test_folds_of_another_cross_validation_are_refused(fold, changes):
 
 
 def test_scores_are_the_last_measured_values_of_a_fold_that_did_not_diverge(fold):
-    history = {"train_loss": [3.0, 2.0], "val_mae": [4.0, float("inf")]}
-    assert fold.finish(history, "serial", {}).scores == {"train_loss": 2.0, "val_mae": 4.0}
-    history["train_loss"][1] = float("nan")
-    assert np.isnan([*fold.finish(history, "serial", {}).scores.values()]).all()
+    history = {"train_loss": [3.0, 2.0], "val_mae": [4.0, math.inf]}
+    finished = fold.finish(history, "serial", {})
+    assert finished.scores == {"train_loss": 2.0, "val_mae": 4.0}
+    history["train_loss"][1] = math.nan
+    diverged = fold.finish(history, "serial", {})
+    assert np.isnan(list(diverged.scores.values())).all()
 
 
 def result(*curves, smoothing=0.0):
@@ -127,7 +134,8 @@ def test_a_fold_that_diverged_leaves_the_scores_of_the_others():
 
 def test_the_best_epoch_is_that_of_the_mean_curve():
     reading = result([3.0, 1.0, 4.0, 5.0], [3.0, 3.0, 2.0, 5.0]).verdict()
-    assert (reading.best_epoch, reading.best) == (2, 2.0)
+    assert reading.best_epoch == 2
+    assert reading.best == 2.0
 
 
 def test_smoothing_leaves_out_the_first_ten_epochs():

@@ -16,11 +16,14 @@ def canvas(figure, number=0):
     [(1, {}, "inferno"), (3, {}, "inferno"), (3, {"colormap": "jet"}, "jet")],
 )
 def test_the_overlay_adds_the_colours_of_the_resized_map(channels, options, name):
-    image, heat = torch.rand(channels, 8, 6), torch.rand(4, 3) * 5
-    resized = F.interpolate(heat[None, None] / heat.max(), (8, 6), mode="bilinear")[0, 0]
-    colours = matplotlib.colormaps[name](resized.numpy())[..., :3].transpose(2, 0, 1)
-    expected = (image.numpy() + 0.4 * colours).clip(0, 1)
-    np.testing.assert_allclose(overlay(image, heat, **options).numpy(), expected, atol=1e-6)
+    image = torch.rand(channels, 8, 6)
+    heat = torch.rand(4, 3) * 5
+    result = overlay(image, heat, **options)
+    maps = heat[None, None] / heat.max()
+    resized = F.interpolate(maps, (8, 6), mode="bilinear")[0, 0]
+    colours = matplotlib.colormaps[name](resized.numpy())[..., :3]
+    expected = image.numpy() + 0.4 * colours.transpose(2, 0, 1)
+    np.testing.assert_allclose(result.numpy(), expected.clip(0, 1), atol=1e-6)
 
 
 def test_all_parts_of_a_heat_map_have_its_colours():
@@ -45,5 +48,7 @@ def test_sixteen_channels_stand_in_a_row_with_a_gap_of_one_pixel():
     drawn = canvas(activation_grid(maps))
     assert drawn.shape == (2 * 4 + 1, 16 * 4 + 1, 3)
     black = matplotlib.colormaps["viridis"](0)[:3]
-    np.testing.assert_allclose(drawn[5:8, 17:], np.full((3, 48, 3), black), atol=1e-6)
+    without_map = drawn[5:8, 17:]
+    expected = np.full((3, 48, 3), black)
+    np.testing.assert_allclose(without_map, expected, atol=1e-6)
     assert drawn[1:4, 1:4].std() > 0

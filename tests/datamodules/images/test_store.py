@@ -13,7 +13,7 @@ from dlp.reader.image import read_image
 
 
 def noise(height, width, mode="RGB", seed=0):
-    shape = (height, width) if mode in ("L", "P") else (height, width, len(mode))
+    shape = (height, width, len(mode))  # one byte per letter of RGB, L or P
     pixels = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
     return Image.frombytes(mode, (width, height), pixels.tobytes())
 
@@ -31,16 +31,19 @@ def decoded(content, *size, **options):
 @pytest.mark.parametrize(("height", "width"), [(70, 40), (31, 90), (20, 20), (500, 375)])
 def test_resizing_averages_all_pixels_that_a_new_one_covers(height, width):
     image = noise(height, width)
-    planes = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
-    expected = F.interpolate(planes, (20, 30), mode="bilinear", antialias=True)[0].permute(1, 2, 0)
     pixels = decoded(encoded(image), 20, 30)
     assert pixels.dtype == np.uint8
-    assert abs(pixels.astype(int) - expected.numpy()).max() <= 1
+    planes = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+    resized = F.interpolate(planes[None], (20, 30), mode="bilinear", antialias=True)[0]
+    expected = resized.permute(1, 2, 0).numpy()
+    assert abs(pixels.astype(int) - expected).max() <= 1
 
 
 def test_crop_keeps_the_middle():
-    cropped = decoded(encoded(noise(4, 8)), 4, 4, "crop")
-    assert np.array_equal(cropped, np.array(noise(4, 8))[:, 2:6])
+    image = noise(4, 8)
+    cropped = decoded(encoded(image), 4, 4, "crop")
+    middle = np.array(image)[:, 2:6]
+    assert np.array_equal(cropped, middle)
 
 
 def test_grey_has_three_equal_channels_or_one():
@@ -68,8 +71,10 @@ def test_the_exif_orientation_is_undone():
 def test_images_are_decoded_in_order_and_a_hash_tells_equal_and_unreadable_ones(monkeypatch):
     monkeypatch.setattr("dlp.datamodules.images.store._IMAGES_PER_PIECE", 2)
     images = [noise(6, 6, seed=seed) for seed in (1, 2, 1, 3)]
-    records = decode([*map(encoded, images), b"no image"], ImageFormat(6, 6), "key")
-    assert np.array_equal(records["pixels"][:4], [*map(np.array, images)])
+    contents = [encoded(image) for image in images]
+    records = decode([*contents, b"no image"], ImageFormat(6, 6), "key")
+    for pixels, image in zip(records["pixels"][:4], images, strict=True):
+        assert np.array_equal(pixels, np.array(image))
     first, second, third, fourth, unreadable = records["hash"].tolist()
     assert len({first, second, fourth}) == 3
     assert first == third
@@ -79,12 +84,14 @@ def test_images_are_decoded_in_order_and_a_hash_tells_equal_and_unreadable_ones(
 
 
 def test_images_are_decoded_anew_for_another_format_or_key_alone():
-    images = [[encoded(noise(6, 6, seed=seed))] for seed in (1, 2)]
-    small, wide = ImageFormat(6, 6), ImageFormat(6, 7)
-    first = decode(images[0], small, "key")
-    assert np.array_equal(decode(images[1], small, "key"), first)  # from the cache
-    assert not np.array_equal(decode(images[1], small, "other"), first)
-    assert decode(images[1], wide, "key")["pixels"].shape == (1, 6, 7, 3)
+    image = encoded(noise(6, 6, seed=1))
+    other = encoded(noise(6, 6, seed=2))
+    small = ImageFormat(6, 6)
+    wide = ImageFormat(6, 7)
+    first = decode([image], small, "key")
+    assert np.array_equal(decode([other], small, "key"), first)  # from the cache
+    assert not np.array_equal(decode([other], small, "other"), first)
+    assert decode([other], wide, "key")["pixels"].shape == (1, 6, 7, 3)
 
 
 def test_a_changed_file_has_another_state(tmp_path):

@@ -54,9 +54,12 @@ def test_quantiles_are_those_of_scikit_learn_inside_the_column(train, new):
     assume(len(train) > 1)
     assume(len(inside))
     reference = QuantileTransformer(n_quantiles=len(train), output_distribution="normal")
-    expected = reference.fit(train[:, None]).transform(inside[:, None])[:, 0].clip(-3.0902, 3.0902)
+    reference.fit(train[:, None])
+    expected = reference.transform(inside[:, None])[:, 0].clip(-3.0902, 3.0902)
     scale = Scale.fit(train, "error", "quantile")
-    _, result = encode(*(pd.DataFrame({"x": x}) for x in (train, inside)), scaling="quantile")
+    frame = pd.DataFrame({"x": train})
+    new_frame = pd.DataFrame({"x": inside})
+    _, result = encode(frame, new_frame, scaling="quantile")
     result = result[:, 0] * scale.scale + scale.shift
     np.testing.assert_allclose(result, expected, atol=0.05)  # a step between two quantiles
 
@@ -69,11 +72,14 @@ def test_words_of_a_text_are_columns_as_scikit_learn_makes_them(train, new):
         expected = count.fit(train)
     except ValueError:  # no word is in two rows
         assume(False)
-    frames = [pd.DataFrame({"x": range(len(texts)), "note": texts}) for texts in (train, new)]
-    names, result = encode(*frames, texts=["note"])
-    assert sorted(names[1:]) == [f"note: {word}" for word in sorted(count.vocabulary_)]
-    places = [count.vocabulary_[name.removeprefix("note: ")] for name in names[1:]]
-    assert (result[:, 1:] == expected.transform(new).toarray()[:, places]).all()
+    frame = pd.DataFrame({"x": range(len(train)), "note": train})
+    new_frame = pd.DataFrame({"x": range(len(new)), "note": new})
+    names, result = encode(frame, new_frame, texts=["note"])
+    words = [name.removeprefix("note: ") for name in names[1:]]
+    assert sorted(words) == sorted(count.vocabulary_)
+    places = [count.vocabulary_[word] for word in words]
+    counts = expected.transform(new).toarray()
+    assert (result[:, 1:] == counts[:, places]).all()
 
 
 def test_the_most_frequent_words_are_kept_and_a_missing_text_has_none():
@@ -89,15 +95,17 @@ def test_the_most_frequent_words_are_kept_and_a_missing_text_has_none():
     [("mean", "standard", StandardScaler()), ("median", "minmax", MinMaxScaler())],
 )
 def test_cells_are_filled_then_scaled_and_categories_spread_as_in_sklearn(missing, scaling, scaler):
-    train, new = holes(TRAIN), holes(NEW)
+    train = holes(TRAIN)
+    new = holes(NEW)
     names, result = encode(train, new, missing=missing, scaling=scaling, indicator=True)
     numbers = make_pipeline(SimpleImputer(strategy=missing), scaler)
-    one_hot = OneHotEncoder(sparse_output=False).fit(train[["c"]].fillna(""))
-    expected = np.c_[
-        numbers.fit(train[["x", "y"]]).transform(new[["x", "y"]]),
-        new[["x", "y"]].isna(),
-        one_hot.transform(new[["c"]].fillna(""))[:, [1, 2, 3, 4, 0]],
-    ]
+    numbers.fit(train[["x", "y"]])
+    scaled = numbers.transform(new[["x", "y"]])
+    one_hot = OneHotEncoder(sparse_output=False)
+    one_hot.fit(train[["c"]].fillna(""))
+    categories = one_hot.transform(new[["c"]].fillna(""))
+    empty_last = categories[:, [1, 2, 3, 4, 0]]
+    expected = np.hstack([scaled, new[["x", "y"]].isna(), empty_last])
     np.testing.assert_allclose(result, expected, atol=1e-5)
     assert names[:4] == ["x", "y", "x (missing)", "y (missing)"]
     assert names[4:] == ["c=NA", "c=a", "c=b", "c=d", "c=(missing)"]
@@ -125,7 +133,8 @@ def test_bins_fill_one_after_the_other():
 def test_a_column_that_is_constant_in_training_is_left_out_and_named(capsys, value):
     train = TRAIN.assign(k=pd.Series([value] * 200))
     names, result = encode(train, NEW, missing="mean")
-    assert (names, result.shape) == (["x", "y", "c=NA", "c=a", "c=b", "c=d"], (100, 6))
+    assert names == ["x", "y", "c=NA", "c=a", "c=b", "c=d"]
+    assert result.shape == (100, 6)
     assert "constant in training, left out: k\n" in capsys.readouterr().out
 
 
@@ -142,11 +151,13 @@ def test_categories_unseen_in_training_are_zeros_and_counted_in_one_line(capsys)
     new = NEW.assign(d="u").replace({"c": {"a": "Atlantis"}, "d": {}})
     new.loc[:2, "d"] = "w"
     names, result = encode(train, new)
-    assert (result[1::2, names.index("c=NA") : names.index("c=d") + 1] == 0).all()
-    lines = [line for line in capsys.readouterr().out.splitlines() if "unseen" in line]
-    assert lines == [
-        f"column {name!r}: unseen in training: [{cell!r}], which become zeros"
-        for name, cell in (("c", "Atlantis"), ("d", "w"))
+    first = names.index("c=NA")
+    last = names.index("c=d")
+    assert (result[1::2, first : last + 1] == 0).all()
+    printed = capsys.readouterr().out.splitlines()
+    assert [line for line in printed if "unseen" in line] == [
+        "column 'c': unseen in training: ['Atlantis'], which become zeros",
+        "column 'd': unseen in training: ['w'], which become zeros",
     ]
 
 
@@ -156,26 +167,41 @@ def test_categories_are_equal_whatever_type_they_were_read_as(cells):
     names, result = encode(train, pd.DataFrame({"c": cells}), categorical=["c"], missing="zero")
     assert names == ["c=1", "c=2", "c=3"]
     assert result[:2].tolist() == [[1, 0, 0], [0, 1, 0]]
+
+
+def test_categories_that_look_like_numbers_keep_their_digits():
     codes = pd.DataFrame({"c": ["1.1", "1.10", "1.0"] * 5})
-    assert encode(codes, codes, categorical=["c"])[0] == ["c=1", "c=1.1", "c=1.10"]
+    names, _ = encode(codes, codes, categorical=["c"])
+    assert names == ["c=1", "c=1.1", "c=1.10"]
+
+
+def test_categories_may_be_numbers_of_single_precision():
     single = pd.DataFrame({"c": np.float32([0.1, 0.2] * 5)})
-    assert encode(single, single, categorical=["c"])[1].sum() == len(single)
+    _, result = encode(single, single, categorical=["c"])
+    assert result.sum() == len(single)
 
 
 def test_dates_are_days_in_utc_with_weekday_and_season_and_booleans_0_and_1():
     dates = pd.to_datetime(["1970-01-02T00:00", "1970-01-03T12:00"])
-    train = pd.DataFrame({"d": dates, "p": dates.tz_localize("Europe/Paris"), "b": [True, False]})
+    in_paris = dates.tz_localize("Europe/Paris")  # an hour before UTC
+    train = pd.DataFrame({"d": dates, "p": in_paris, "b": [True, False]})
     _, result = encode(train, train, scaling="none")
-    np.testing.assert_allclose(result[:, :3], [[1, 1 - 1 / 24, 1], [2.5, 2.5 - 1 / 24, 0]])
-    season = [f(2 * np.pi / 365.2425) for f in (np.sin, np.cos)]
-    np.testing.assert_allclose(result[0, 3:12], [0, 1, 0, 0, 0, 0, 0, *season], rtol=1e-6)
+    hour = 1 / 24
+    np.testing.assert_allclose(result[:, :3], [[1, 1 - hour, 1], [2.5, 2.5 - hour, 0]])
+    friday = [0, 1, 0, 0, 0, 0, 0]
+    angle = 2 * np.pi / 365.2425
+    calendar = [*friday, np.sin(angle), np.cos(angle)]
+    np.testing.assert_allclose(result[0, 3:12], calendar, rtol=1e-6)
 
 
 def test_listed_columns_have_the_listed_kind_and_others_stay():
-    assert encode(TRAIN, NEW, categorical=["c"])[0][:2] == ["x", "y"]
-    assert encode(TRAIN, NEW, numeric=["x"])[0][:2] == ["x", "y"]
-    assert encode(TRAIN, TRAIN, categorical=["y"])[0][:3] == ["x", "y=0", "y=1"]
-    assert encode(TRAIN, NEW, numeric=["x"], lists_all=True)[0] == ["x"]
+    def names(new=NEW, **listed):
+        return encode(TRAIN, new, **listed)[0]
+
+    assert names(categorical=["c"])[:2] == ["x", "y"]
+    assert names(numeric=["x"])[:2] == ["x", "y"]
+    assert names(TRAIN, categorical=["y"])[:3] == ["x", "y=0", "y=1"]
+    assert names(numeric=["x"], lists_all=True) == ["x"]
 
 
 @pytest.mark.parametrize(
