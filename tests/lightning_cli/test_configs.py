@@ -42,15 +42,29 @@ def run(command, *configs):
     main([command, *words, *TRIAL])
 
 
+def maybe_slow(is_slow):
+    """Return the marks of a parameter."""
+    return [pytest.mark.slow] if is_slow else []
+
+
 def recipe_runs():
-    """Pair each recipe with each command; after fit, only the first of each data set is quick."""
-    seen = set()
+    """Pair each recipe with each command.
+
+    Quick are the first recipe of each data set, and the fits of the others but those of a backbone
+    that the first one has.
+    """
+    data_sets = set()
+    backbones = set()
     for config, path in named_configs().items():
-        data = yaml.safe_load(path.read_text("utf-8"))["data"]["class_path"]
+        content = yaml.safe_load(path.read_text("utf-8"))
+        data = content["data"]["class_path"]
+        backbone = content["model"].get("init_args", {}).get("backbone")
         for command in ("fit", "crossval", "data"):
-            is_slow = command != "fit" and data in seen
-            yield pytest.param(config, command, marks=[pytest.mark.slow] * is_slow)
-        seen.add(data)
+            is_slow = backbone in backbones if command == "fit" else data in data_sets
+            yield pytest.param(config, command, marks=maybe_slow(is_slow))
+        data_sets.add(data)
+        if backbone is not None:
+            backbones.add(backbone)
 
 
 @pytest.mark.parametrize(("config", "command"), list(recipe_runs()))
@@ -66,7 +80,8 @@ def variation_runs():
     seen = set()
     for variation, path in named_configs("variations").items():
         recipe = re.search(r"--config (\w+)", path.read_text("utf-8"))[1]
-        yield pytest.param(variation, marks=[pytest.mark.slow] * (recipe in seen))
+        has_backbone = recipe.startswith("cats_dogs_f")  # VGG16, which takes a second
+        yield pytest.param(variation, marks=maybe_slow(recipe in seen or has_backbone))
         seen.add(recipe)
 
 

@@ -11,6 +11,10 @@ from dlp.modules.networks import ACTIVATIONS
 colour = ConvNet((3, 8, 6), 2, channels=(2,), dense=())
 
 
+def small_pretrained(input_shape):
+    return PretrainedModule(input_shape, 2, backbone="squeezenet1_1", weights=None)
+
+
 @pytest.mark.parametrize(("outputs", "width", "count"), [(1, 16, 160_305), (46, 64, 647_214)])
 def test_the_books_dense_networks_have_its_number_of_weights(outputs, width, count):
     network = DenseNet((10_000,), outputs, hidden=(width, width))
@@ -50,8 +54,8 @@ def test_same_padding_keeps_the_size_and_sizes_may_be_given_per_convolution():
         (lambda: colour(torch.rand(2, 3, 8, 7)), r"rows of shape \(3, 8, 6\); the batch has"),
         (lambda: colour(torch.zeros(2, 3, 8, 6, dtype=torch.uint8)), r"inputs.float\(\) / 255"),
         (lambda: ConvNet((10,), 2), "takes images .* Use DenseModule for tables"),
-        (lambda: PretrainedModule((1, 28, 28), 2, weights=None), "takes rows of shape"),
-        (lambda: PretrainedModule((32,), 2, weights=None), "takes rows of shape"),
+        (lambda: small_pretrained((1, 28, 28)), "takes rows of shape"),
+        (lambda: small_pretrained((32,)), "takes rows of shape"),
         (lambda: ConvNet((1, 8, 8), 2), "convolutions leave nothing of a 8 x 8 image"),
     ],
 )
