@@ -14,6 +14,7 @@ from dlp.callbacks.predictions import BatchOutputs
 from dlp.datamodules import ArrayDataModule, TableDataModule
 from dlp.datamodules.base import Examples
 from dlp.errors import InputError
+from dlp.evaluation.baselines import guess_scores
 from dlp.modules import DenseModule
 
 DRAW = np.random.default_rng(0)
@@ -74,6 +75,16 @@ def test_a_shuffled_test_part_is_written_by_rows_with_its_targets(y, head, targe
         assert table[name].map(float).tolist() == [float(values[row]) for row in rows]
     numbers = table.filter(regex="prob_|value").to_numpy(np.float32)
     np.testing.assert_allclose(numbers, expected[rows], rtol=1e-6)
+
+
+def test_the_summary_compares_with_the_median_of_the_training_as_the_baseline_does(tmp_path):
+    data = ArrayDataModule(X, DRAW.exponential(size=20), val_size=None, test_size=9)
+    module = DenseModule(data.input_shape, 1, head="regression")
+    targets = data.examples("test").targets.reshape(-1, 1)
+    outputs = {"rows": np.arange(9), "targets": targets, "values": np.zeros((9, 1))}
+    [target] = write_mistakes(tmp_path, data, "test", outputs, 0.5).report["targets"]
+    baseline = guess_scores(module, data, "test")["median"]["mae"]
+    assert target["mae_of_median"] == pytest.approx(baseline)
 
 
 @pytest.mark.parametrize("ids", [{"key": KEYS[5:9]}, {}])

@@ -127,8 +127,10 @@ def _analyse(
     if "values" in outputs:  # those of the head went through its scaling, which rounds
         values = outputs["values"]
         targets = data.targets.encode(data.examples(part).targets)[outputs["rows"]]
+        targets = targets.reshape(values.shape)
         names = output_names(data, values.shape[1])
-        return value_mistakes(values, targets.reshape(values.shape), names)
+        median = data.fit()["target_summary"].get("median")
+        return value_mistakes(values, targets, names, median, data.targets.transform)
     probabilities = outputs["probabilities"]
     names = output_names(data, probabilities.shape[1])
     if targets.ndim == 2:

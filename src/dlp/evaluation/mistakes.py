@@ -14,6 +14,7 @@ import pandas as pd
 from dlp.console import digits
 from dlp.datamodules.rows import Array
 from dlp.reader.answer import decide
+from dlp.reader.transforms import TargetTransform
 
 #: Names of the classes, labels or target columns.
 Names = Sequence[str]
@@ -119,21 +120,38 @@ def label_mistakes(
     return Mistakes(report, _worst(columns, is_wrong.any(axis=1)))
 
 
-def value_mistakes(values: Array, targets: Array, names: Names) -> Mistakes:
-    """Analyse predicted values; values and targets are (N, T) in the unit of the targets.
+def value_mistakes(
+    values: Array,
+    targets: Array,
+    names: Names,
+    median: Sequence[float] | Array | None = None,
+    transform: TargetTransform = "none",
+) -> Mistakes:
+    """Analyse predicted values.
 
     The rows with the largest errors, in deviations of their target, are the worst.
+
+    Args:
+        values: Predicted values (N, T) in the unit of the targets.
+        targets: True values (N, T).
+        names: Names of the targets.
+        median: Constant guess of each target that the model is compared with, the median in
+            training; None is the median of these rows.
+        transform: Logarithm of the targets that the model learned, which the figure shows.
     """
+    if median is None:
+        median = np.median(targets, axis=0)
     errors = abs(values.astype(np.float64) - targets)
     scores = {
         "name": names,
         "mae": errors.mean(axis=0),
-        "mae_of_median": abs(targets - np.median(targets, axis=0)).mean(axis=0),
+        "mae_of_median": abs(targets - median).mean(axis=0),
     }
     step = len(targets) // _MAX_POINTS + 1
     report = {
         "task": "regression",
         "rows": len(targets),
+        "transform": transform,
         "targets": pd.DataFrame(scores).to_dict("records"),
         "true": targets[::step].T.tolist(),
         "predicted": values[::step].T.tolist(),
@@ -151,7 +169,7 @@ def value_mistakes(values: Array, targets: Array, names: Names) -> Mistakes:
 
 
 def _value_summary(target: Mapping[str, Any]) -> str:
-    """Return the mean error of a target, beside that of a constant answer."""
+    """Return the mean error of a target, next to that of a constant answer."""
     error = digits(target["mae"])
     guess = digits(target["mae_of_median"])
     return f"misses {target['name']} by {error} on average, always guessing the median by {guess}"

@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 from dlp.evaluation.mistakes import Mistakes, Report
 
 _MAX_NUMBERED = 15  # cells of larger matrices hold no numbers
+#: Scale of axes by the transform of the targets; counts may be zero.
+_SCALES = {"none": "linear", "log": "log", "log1p": "symlog"}
 _REFERENCE: dict[str, Any] = {"color": "grey", "linestyle": "--"}
 
 
@@ -78,17 +80,29 @@ def draw_reliability(calibration: Report) -> Figure:
 
 
 def draw_values(report: Report) -> Figure:
-    """Draw predicted over true values, a panel per target."""
+    """Draw predicted over true values, a panel per target with equal axes.
+
+    They are logarithmic if the model learned the logarithm of the targets.
+    """
     targets = report["targets"]
     figure = Figure(figsize=(4.6 * len(targets), 4.6), layout="constrained")
     panels = figure.subplots(1, len(targets), squeeze=False)[0]
     for number, axes in enumerate(panels):
         true = report["true"][number]
+        predicted = report["predicted"][number]
         name = _short(targets[number]["name"])
-        axes.scatter(true, report["predicted"][number], 16, alpha=0.6, linewidth=0)
-        axes.axline((true[0], true[0]), slope=1, **_REFERENCE)
+        axes.scatter(true, predicted, 16, alpha=0.6, linewidth=0)
+        ends = [min(true + predicted), max(true + predicted)]
+        axes.plot(ends, ends, **_REFERENCE)
         axes.set(xlabel=f"{name}, true", ylabel=f"{name}, predicted")
-        axes.locator_params(axis="x", nbins=6)  # labels of large values are long
+        axes.set_box_aspect(1)
+        scale = _SCALES[report.get("transform", "none")]
+        if scale == "linear":
+            axes.locator_params(axis="x", nbins=6)  # labels of large values are long
+        else:
+            axes.set(xscale=scale, yscale=scale)
+        limits = [*axes.get_xlim(), *axes.get_ylim()]
+        axes.set(xlim=(min(limits), max(limits)), ylim=(min(limits), max(limits)))
     return figure
 
 
