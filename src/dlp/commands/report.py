@@ -81,9 +81,11 @@ def _tables(run: Run) -> dict[str, pd.DataFrame]:
         path = run.folder / f"{name}.csv"
         if path.is_file():
             # Ids such as 007 and classes such as None stay as they are.
-            tables[name] = pd.read_csv(
-                path, converters={0: str}, keep_default_na=False, na_values=[""]
-            )
+            table = pd.read_csv(path, converters={0: str}, keep_default_na=False, na_values=[""])
+            values = table.columns.intersection(["true", "predicted"])
+            if "probability" not in table:  # of classes; numbers have one format
+                table[values] = table[values].astype(float)
+            tables[name] = table
     path = run.folder / "crossval.json"
     if path.is_file():
         content = json.loads(path.read_text("utf-8"))
