@@ -15,6 +15,7 @@ from helpers.training import quiet_trainer
 
 from dlp.cli import main
 from dlp.evaluation.intervals import conformal_quantile, half_widths
+from dlp.evaluation.temperature import best_temperature, log_loss
 from dlp.inference import Predictor
 from dlp.lightning_cli.recipe import load
 
@@ -63,14 +64,14 @@ def calibrated(run_of_points, tmp_path_factory):
     return result
 
 
-def test_the_temperature_minimises_the_loss_of_the_validation_part(calibrated):
-    sign = np.where(calibrated.rows["label"] == "yes", 1, -1)
-    signed = (calibrated.before * sign)[calibrated.is_val]
-    grid = np.exp(np.linspace(-3, 5, 4001))
-    losses = [np.log1p(np.exp(-signed / temperature)).mean() for temperature in grid]
+def test_the_temperature_is_the_best_one_of_the_validation_part(calibrated):
+    truth = calibrated.rows["label"] == "yes"
+    logits = torch.tensor(calibrated.before)[calibrated.is_val, None]
+    targets = torch.tensor(truth.to_numpy().astype(int))[calibrated.is_val]
+    expected = best_temperature(logits, targets)
     fitted = calibrated.first.loc[1]
-    assert fitted["temperature"] == pytest.approx(grid[np.argmin(losses)], rel=0.01)
-    assert fitted["nll"] == pytest.approx(min(losses), abs=1e-6)
+    assert fitted["temperature"] == pytest.approx(expected, rel=0.01)
+    assert fitted["nll"] == pytest.approx(log_loss(logits, targets, expected), abs=1e-4)
 
 
 def test_predict_and_predictor_divide_the_logits(calibrated):

@@ -6,9 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
 from jsonargparse.typing import OpenUnitInterval
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from dlp.console import say
@@ -16,9 +14,9 @@ from dlp.datamodules.rows import Array
 from dlp.errors import InputError, naming
 from dlp.evaluation.intervals import class_quantiles, half_widths
 from dlp.evaluation.mistakes import best_threshold, calibration
+from dlp.evaluation.temperature import best_temperature, log_loss
 from dlp.files import atomic_path
 from dlp.modules.heads import Head
-from dlp.modules.losses import bce
 from dlp.modules.serialization import build, spec_in
 from dlp.modules.weights import read_file
 from dlp.reader.answer import Answer
@@ -69,7 +67,7 @@ def calibrate(
     with naming("calibrate"):
         answer.doubt(scores.numpy())  # nothing is learned from NaN
     if answer.task is not None:
-        table = _fit(head, answer, parts)
+        table = _fit(head, parts)
         answer = replace(answer, temperature=float(table["temperature"].iloc[-1]))
         scores = head.predict(scores / answer.temperature)
     if answer.task != "multilabel":
@@ -100,22 +98,12 @@ def calibrate(
     return table
 
 
-def _fit(head: Head, answer: Answer, parts: PartOutputs) -> pd.DataFrame:
+def _fit(head: Head, parts: PartOutputs) -> pd.DataFrame:
     """Return the scores of each part before and after: with temperature 1 and the fitted one."""
-
-    def log_loss(part: str, temperature: float) -> float:
-        """Return the mean negative log likelihood of a part."""
-        logits, targets = parts[part]
-        logits = logits.double() / temperature
-        if answer.task == "multiclass":
-            return float(F.cross_entropy(logits, targets))
-        return float(bce(logits, targets.double().reshape(logits.shape)))
-
-    first = next(iter(parts))
-    fit = minimize_scalar(lambda log: log_loss(first, np.exp(log)), bounds=(-3, 5))
+    best = best_temperature(*next(iter(parts.values())))
     rows = []
     for part, (logits, targets) in parts.items():
-        for stage, temperature in (("before", 1.0), ("after", float(np.exp(fit.x)))):
+        for stage, temperature in (("before", 1.0), ("after", best)):
             probabilities = head.predict(logits / temperature).numpy()
             rows.append(
                 {
@@ -123,7 +111,7 @@ def _fit(head: Head, answer: Answer, parts: PartOutputs) -> pd.DataFrame:
                     "calibration": stage,
                     "rows": len(targets),
                     "temperature": temperature,
-                    "nll": log_loss(part, temperature),
+                    "nll": log_loss(logits, targets, temperature),
                     "ece": calibration(probabilities, targets.numpy())["error"],
                 }
             )
