@@ -37,6 +37,34 @@ def test_a_test_on_foreign_data_has_its_scores_alone(fitted):
     assert "<td>0.123</td>" in page
 
 
+def write_results(folder, **results):
+    path = folder / "runs/points/version_0/results.json"
+    path.write_text(json.dumps(results), encoding="utf-8")
+
+
+def test_scores_at_a_half_stand_next_to_those_at_the_threshold(fitted):
+    test = {"test_acc": 0.25, "threshold": 0.1, "at_0.5": {"acc": 0.75}}
+    write_results(fitted, test=test, threshold=0.1)
+    page = main(["report", "points"]).read_text(encoding="utf-8")
+    assert "Classes are predicted at the threshold 0.1." in page
+    rows = re.findall(r"<td>(this model.*)</td>\s*<td>(.*)</td>", page)
+    assert rows == [("this model", "0.250"), ("this model, threshold 0.5", "0.750")]
+
+
+def test_a_threshold_that_was_set_after_the_test_is_named(fitted):
+    write_results(fitted, test={"test_acc": 0.75, "threshold": 0.5}, threshold=0.1)
+    page = main(["report", "points"]).read_text(encoding="utf-8")
+    assert "The test was at the threshold 0.5. Since then dlp calibrate has set 0.1" in page
+
+
+def test_true_and_predicted_values_have_one_format(fitted):
+    run = fitted / "runs/points/version_0"
+    (run / "worst.csv").write_text("index,true,predicted\n7,74360,6201.4\n", encoding="utf-8")
+    page = main(["report", "points"]).read_text(encoding="utf-8")
+    assert "<td>74,360</td>" in page
+    assert "<td>6,201</td>" in page
+
+
 def test_a_run_without_a_test_shows_no_scores(fitted):
     (fitted / "runs/points/version_0/results.json").write_text("{}", encoding="utf-8")
     page = main(["report", "points"]).read_text(encoding="utf-8")

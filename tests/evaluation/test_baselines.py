@@ -79,6 +79,19 @@ def test_fitted_models_have_smaller_errors_than_guesses():
         assert scores["mae"] < best_guess
 
 
+def test_at_another_threshold_the_lead_is_that_at_a_half():
+    noise = np.random.default_rng(1).normal(size=240)
+    classes = (X[:, 0] + noise > 1).astype(int)
+    data = ArrayDataModule(X, classes, test_size=0.25, val_size=None)
+    model = DenseModule(data.input_shape, 2, "sigmoid", threshold=0.1)
+    outputs = {"rows": np.arange(60), "targets": data.examples("test").targets}
+    outputs["probabilities"] = np.full((60, 2), 0.5, np.float32)
+    scores = fitted_scores(model, data, "test", outputs)
+    assert "lead" not in scores["linear model"]
+    assert "lead" in scores["linear model, threshold 0.5"]
+    assert scores["linear model"]["acc"] < scores["linear model, threshold 0.5"]["acc"]
+
+
 def test_tables_with_categories_dates_and_holes_are_fitted():
     x = np.random.default_rng(0).normal(size=200)
     day = pd.to_datetime(9000 * x, unit="D")

@@ -85,6 +85,24 @@ def one_hot(*classes):
     return np.eye(max(classes) + 1)[[*classes]]
 
 
+def test_the_summary_at_another_threshold_also_has_the_share_at_a_half():
+    probabilities = np.array([[0.9, 0.1], [0.7, 0.3], [0.6, 0.4], [0.2, 0.8]])
+    classes = np.array([0, 0, 1, 1])
+    summary = class_mistakes(probabilities, classes, ["a", "b"], threshold=0.05).report["summary"]
+    assert "at the threshold 0.05 and is right in 50.0%" in summary
+    assert "50.0% of 4 rows are right (75.0% at the threshold 0.5)" in summary
+
+
+def test_the_summary_of_labels_names_a_threshold_that_is_not_a_half():
+    probabilities = np.array([[0.3, 0.8], [0.1, 0.1]])
+    labels = np.array([[1, 1], [0, 0]])
+    summary = label_mistakes(probabilities, labels, ["a", "b"], threshold=0.2).report["summary"]
+    assert summary == (
+        "finds 2 of 2 labels at the threshold 0.2; 100.0% of 2 rows are all right (50.0% at the "
+        "threshold 0.5)"
+    )
+
+
 @pytest.mark.parametrize(
     ("analyse", "outputs", "targets", "expected"),
     [

@@ -86,6 +86,17 @@ def test_r2_survives_a_small_spread_around_a_large_mean(target_mean):
     assert computed(head, [(logits, targets)])["r2"] == pytest.approx(expected, abs=1e-5)
 
 
+def test_metrics_of_an_epoch_follow_the_threshold_of_the_head_and_the_temperature():
+    head = SigmoidHead(2, metrics=["acc"])
+    metrics = StageMetrics("test", head, has_penalty=False)
+    head.threshold = 0.3
+    metrics.reset(temperature=2.0)
+    loss = torch.tensor(0.0)
+    metrics.add(loss, loss, Z[:, :1], head.prepare(LABELS[:, 0]))
+    expected = sk.accuracy_score(LABELS[:, 0], (Z[:, 0] / 2).sigmoid() > 0.3)
+    assert metrics.value("test_acc").item() == pytest.approx(expected)
+
+
 def test_a_mean_weighs_batches_by_samples_and_shows_nan():
     metrics = StageMetrics("val", RegressionHead(), has_penalty=False)
     for loss, rows, mean in ((1.0, 3, 1.0), (4.0, 1, 1.75), (math.nan, 2, math.nan)):
@@ -167,23 +178,11 @@ def test_the_direction_is_that_of_the_metric():
 @pytest.mark.parametrize("head", HEADS)
 def test_every_named_metric_can_be_monitored(head):
     module = DenseModule((3,), 2, head)
-    names = named_metrics(module.head, threshold=0.5)
+    names = named_metrics(module.head)
     module = DenseModule((3,), 2, head, metrics=list(names))
     for name in names:
         expected = "min" if name in ("mae", "mse", "rmse") else "max"
         assert monitor_mode(f"val_{name}", module) == expected
-
-
-def test_another_threshold_is_measured_next_to_that_of_the_head():
-    head = SigmoidHead(2, metrics=["acc", "auroc"])
-    metrics = StageMetrics("test", head, has_penalty=False, threshold=0.8)
-    targets = LABELS[:, :1]
-    metrics.add(torch.tensor(1.0), torch.tensor(1.0), Z[:, :1], targets)
-    probabilities = Z[:, 0].sigmoid()
-    for name, threshold in (("test_acc", 0.8), ("test_acc_at_0.5", 0.5)):
-        expected = sk.accuracy_score(targets[:, 0], probabilities > threshold)
-        assert metrics.value(name).item() == pytest.approx(expected)
-    assert "test_auroc_at_0.5" not in metrics.logged
 
 
 def test_a_loss_of_another_module_falls_and_its_metrics_are_told():

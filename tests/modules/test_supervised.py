@@ -1,4 +1,5 @@
 import copy
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from dlp.bag_of_words import BagOfWords
 from dlp.modules import DenseModule, SupervisedModule
+from dlp.modules.serialization import make_spec
 
 pytestmark = plain_loaders
 BATCHES = list(loader(X, Y))
@@ -157,6 +159,25 @@ def test_a_test_step_returns_predictions_and_targets_in_their_unit():
     outputs = module.test_step((X, X[:, 0]), 1)
     torch.testing.assert_close(outputs["targets"][:, 0], X[:, 0])
     torch.testing.assert_close(outputs["values"], network(X) * 2 + 5)
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, 0.1), (0.7, 0.7)])
+def test_a_checkpoint_brings_its_threshold_unless_another_one_was_given(given, expected):
+    trained = DenseModule((3,), 2, head="sigmoid")
+    spec = make_spec(trained.network, trained.head, None, 1)
+    calibrated = replace(spec, answer=replace(spec.answer, threshold=0.1))
+    module = DenseModule((3,), 2, head="sigmoid", threshold=given)
+    module.on_load_checkpoint({"spec": asdict(calibrated)})
+    assert module.head.threshold == expected
+
+
+def test_training_forgets_a_calibration():
+    module = DenseModule((3,), 2, head="sigmoid", threshold=0.4)
+    module.temperature = 2.0
+    module.head.threshold = 0.1
+    module.on_train_start()
+    assert module.temperature == 1
+    assert module.head.threshold == 0.4
 
 
 def test_predictions_are_those_of_logits_over_the_temperature():

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from lightning import LightningModule, Trainer
 
-from dlp.callbacks.predictions import BatchOutputs, answer_of, gather_outputs
+from dlp.callbacks.predictions import BatchOutputs, gather_outputs, threshold_of
 from dlp.console import say
 from dlp.datamodules.base import Part, SupervisedDataModule, served_data
 from dlp.datamodules.rows import Array
@@ -63,7 +63,7 @@ class MistakesReport(BatchOutputs):
             say("mistakes are not written: the model predicts NaN or infinity")
             return
         self.outputs = gathered
-        threshold = answer_of(trainer, pl_module, gathered).threshold
+        threshold = threshold_of(pl_module)
         self.report = write_mistakes(self.folder, data, "test", gathered, threshold).report
 
 

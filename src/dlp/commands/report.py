@@ -63,6 +63,10 @@ def _page(run: Run) -> str:
         title += f" predicts {target}"
     slots["title"] = escape(title)
     slots["sentence"] = escape(results.get("test", {}).get("summary", ""))
+    note = run.threshold_note()
+    if note:
+        note += " Those of an epoch are at the threshold of the training."
+        slots["note"] = f"<p>{escape(note)}</p>"
     slots["verdict"] = escape(results.get("verdict", ""))
     slots["config"] = escape(run.config.read_text("utf-8"))
     return template.substitute(slots)

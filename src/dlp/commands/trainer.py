@@ -14,7 +14,7 @@ from dlp.files import TableWriter
 from dlp.lightning_cli.recipe import Recipe
 from dlp.modules import SupervisedModule
 from dlp.runs.folder import run_of
-from dlp.runs.recorder import stage_scores
+from dlp.runs.recorder import at_threshold, stage_scores
 
 _PIECES_PER_LINE = 16
 
@@ -51,7 +51,7 @@ def validate(recipe: Recipe) -> None:
     trainer.validate(
         model, datamodule=data, ckpt_path=recipe.checkpoint, verbose=False, weights_only=True
     )
-    say(f"validate: {scores_text(stage_scores(trainer, 'val'))}")
+    say(f"validate{at_threshold(model)}: {scores_text(stage_scores(trainer, 'val'))}")
 
 
 def test(recipe: Recipe) -> None:

@@ -3,6 +3,7 @@
 Both learn from the training part and are scored by the metrics of the model's head.
 """
 
+import copy
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -25,6 +26,8 @@ from dlp.reader.answer import decide
 #: Name of a baseline -> metric without stage -> value.
 Scores = dict[str, dict[str, float]]
 
+#: Words after the name of a model whose scores are at 0.5 although its threshold is another one.
+AT_HALF = ", threshold 0.5"
 _MAX_ROWS = 50_000
 
 
@@ -83,6 +86,11 @@ def fitted_scores(
         outputs: ``rows``, numbers in the part, with their ``targets`` and the model's
             ``probabilities`` or ``values``; baselines are compared on them by `lead` too, if the
             first metric is ``acc`` or ``mae``.
+
+    Returns:
+        Scores at the threshold of the model's head. If that is not 0.5, there are also scores at
+        0.5, and only these have a lead: a threshold that finds more of a rare class costs
+        accuracy, which then does not say which model is better.
     """
     head = model.head
     train = data.encoder.baseline_rows(data.examples("train").inputs)
@@ -96,11 +104,42 @@ def fitted_scores(
         with warnings.catch_warnings(action="ignore"):  # of iterations that ran out
             estimator.fit(features, y)
             predictions = _predict(head, estimator, rows.features())
-        scores[name] = score(head, torch.from_numpy(predictions), targets)
-        if outputs and head.metrics[0] in ("acc", "mae"):
-            others = predictions[outputs["rows"]]
-            scores[name] |= lead(head, outputs[head.prediction], others, outputs["targets"])
+        for words, each in heads_by_threshold(head).items():
+            values = score(each, torch.from_numpy(predictions), targets)
+            if outputs and head.metrics[0] in ("acc", "mae") and each.threshold == 0.5:
+                others = predictions[outputs["rows"]]
+                values |= lead(each, outputs[head.prediction], others, outputs["targets"])
+            scores[f"{name}{words}"] = values
     return scores
+
+
+def heads_by_threshold(head: Head) -> dict[str, Head]:
+    """Return a head, and if its threshold is not 0.5 also one with 0.5.
+
+    The keys are the words that follow the name of a model.
+    """
+    heads = {"": head}
+    if head.threshold != 0.5:
+        half = copy.copy(head)
+        half.threshold = 0.5
+        heads[AT_HALF] = half
+    return heads
+
+
+def scores_at_half(model: Any, outputs: Mapping[str, Array] | None) -> dict[str, float]:
+    """Return the metrics of a model at the threshold 0.5 if its own is another one, else nothing.
+
+    Args:
+        model: Model that was evaluated.
+        outputs: Its ``probabilities`` and ``targets``.
+    """
+    if not isinstance(model, SupervisedModule) or not outputs:
+        return {}
+    half = heads_by_threshold(model.head).get(AT_HALF)
+    if half is None:
+        return {}
+    predictions = torch.from_numpy(outputs[half.prediction])
+    return score(half, predictions, torch.from_numpy(outputs["targets"]))
 
 
 def lead(head: Head, own: Array, others: Array, targets: Array) -> dict[str, float]:

@@ -59,6 +59,7 @@ def class_mistakes(
     }
     if len(names) == 2:
         report["threshold"] = threshold
+        report["wrong_at_0.5"] = int((decide(probabilities) != targets).sum())
     report["summary"] = _class_summary(report, guess)
     if len(names) == 2 and len(np.unique(targets)) == 2:
         report["roc"] = _roc(probabilities[:, 1], targets)
@@ -73,7 +74,7 @@ def class_mistakes(
 
 
 def _class_summary(report: Report, guess: int) -> str:
-    """Return the scores of class 1 of two, and of the model beside a constant answer."""
+    """Return the scores of class 1 of two, and those of the model next to a constant answer."""
     rows = report["rows"]
     classes = report["classes"]
     summary = ""
@@ -85,9 +86,16 @@ def _class_summary(report: Report, guess: int) -> str:
         if found:
             summary += f" and is right in {sought['precision']:.1%} of those that it names"
         summary += "; "
-    summary += f"{1 - report['wrong'] / rows:.1%} of {rows:,} rows are right; "
+    summary += f"{1 - report['wrong'] / rows:.1%} of {rows:,} rows are right{_at_half(report)}; "
     common = classes[guess]
     return f"{summary}always saying “{common['name']}” is right in {common['support'] / rows:.1%}"
+
+
+def _at_half(report: Report) -> str:
+    """Return the share of rows that are right at the threshold 0.5, if the threshold is another."""
+    if report.get("threshold", 0.5) == 0.5:
+        return ""
+    return f" ({1 - report['wrong_at_0.5'] / report['rows']:.1%} at the threshold 0.5)"
 
 
 def label_mistakes(
@@ -101,11 +109,15 @@ def label_mistakes(
         "task": "multilabel",
         **_report(has_label, predicted, names),
         "threshold": threshold,
+        "wrong_at_0.5": int(((probabilities > 0.5) != has_label).any(axis=1).sum()),
         "calibration": calibration(probabilities, targets),
     }
-    report["summary"] = (
-        f"finds {(has_label & predicted).sum():,} of {has_label.sum():,} labels; "
-        f"{1 - report['wrong'] / report['rows']:.1%} of {report['rows']:,} rows are all right"
+    report["summary"] = f"finds {(has_label & predicted).sum():,} of {has_label.sum():,} labels"
+    if threshold != 0.5:
+        report["summary"] += f" at the threshold {threshold:.3g}"
+    report["summary"] += (
+        f"; {1 - report['wrong'] / report['rows']:.1%} of {report['rows']:,} rows are all right"
+        f"{_at_half(report)}"
     )
     errors = np.where(is_wrong, abs(probabilities - has_label), 0)
     rows = np.arange(len(targets))

@@ -47,7 +47,11 @@ def _scores(run: Run, checkpoint: str) -> str:
     test = run.results().get("test") or {}
     if test.get("checkpoint") != checkpoint:
         return "It was not tested."
-    return f"{test['rows']:,} test rows" + _table(pd.DataFrame(run.test_scores()))
+    text = f"{test['rows']:,} test rows"
+    note = run.threshold_note()
+    if note:
+        text += f". {note}"
+    return text + _table(pd.DataFrame(run.test_scores()).T)
 
 
 def _table(frame: pd.DataFrame) -> str:

@@ -16,7 +16,7 @@ from torch import Tensor
 from torchmetrics import MeanMetric, Metric
 
 from dlp.modules.heads import Head
-from dlp.modules.metrics import decision_metrics, make_metrics
+from dlp.modules.metrics import make_metrics
 
 _SAMPLES_PER_UPDATE = 8192
 
@@ -37,16 +37,12 @@ class DeferredMetric(Metric):
 
 
 class StageMetrics:
-    """Losses and metrics of one stage.
-
-    Not an `nn.Module`, so that the state dict contains only the model.
+    """Losses and metrics of one stage. Not a submodule, so that the weights hold the model alone.
 
     Args:
         stage: ``train``, ``val`` or ``test``, with which the logged names begin.
         head: Head, which names the metrics.
         has_penalty: Whether ``data_loss``, without the penalty, is logged too.
-        threshold: Threshold of the metrics; None is that of the head. With another threshold,
-            the metrics at the head's are logged as well, such as ``test_acc_at_0.5``.
     """
 
     def __init__(
@@ -54,30 +50,36 @@ class StageMetrics:
         stage: str,
         head: Head,
         has_penalty: bool,
-        threshold: float | None = None,
     ) -> None:
+        self.stage = stage
         self.head = head
         names = ["loss", "data_loss"] if has_penalty else ["loss"]
         # NaN stays NaN, as the loss of a diverged model.
         self.losses = {f"{stage}_{name}": MeanMetric(nan_strategy=math.nan) for name in names}
-        self._collections = [make_metrics(head, threshold).clone(prefix=f"{stage}_")]
-        if threshold not in (None, head.threshold):
-            others = decision_metrics(head)
-            postfix = f"_at_{head.threshold:g}"
-            self._collections.append(others.clone(prefix=f"{stage}_", postfix=postfix))
+        self._build_metrics()
         #: Direction of each logged name that knows it.
         self.modes = dict.fromkeys(self.losses, "min")
-        self._by_name: dict[str, Metric] = dict(self.losses)
-        for collection in self._collections:
-            for name, metric in collection.items():
-                self._by_name[name] = metric
-                if metric.higher_is_better is not None:
-                    self.modes[name] = "max" if metric.higher_is_better else "min"
+        for name, metric in self.metrics.items():
+            if metric.higher_is_better is not None:
+                self.modes[name] = "max" if metric.higher_is_better else "min"
         self.logged = {name: DeferredMetric(partial(self.value, name)) for name in self._by_name}
         self.reset()
 
-    def reset(self) -> None:
-        """Forget all batches: the last epoch may have been broken off anywhere."""
+    def _build_metrics(self) -> None:
+        """Build the metrics at the threshold of the head."""
+        self._threshold = self.head.threshold
+        self.metrics = make_metrics(self.head).clone(prefix=f"{self.stage}_")
+        self._by_name = {**self.losses, **dict(self.metrics.items())}
+
+    def reset(self, temperature: float = 1.0) -> None:
+        """Begin an epoch; the last one may have been broken off anywhere.
+
+        Args:
+            temperature: Number by which logits are divided before metrics see them.
+        """
+        self.temperature = temperature
+        if self.head.threshold != self._threshold:
+            self._build_metrics()
         self._batches: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
         self._num_samples = 0
         #: Whether the next batch begins an epoch, whatever its number.
@@ -114,9 +116,8 @@ class StageMetrics:
         counts = torch.tensor([len(batch) for batch in targets], device=device)
         for metric, means in zip(self.losses.values(), (losses, data_losses), strict=False):
             metric.to(device).update(torch.stack(means).float(), counts)
-        scores = self.head.scores(torch.cat(logits))
+        scores = self.head.scores(torch.cat(logits) / self.temperature)
         truth = self.head.metric_targets(torch.cat(targets))
-        for collection in self._collections:
-            collection.to(device).update(scores, truth)
+        self.metrics.to(device).update(scores, truth)
         self._batches.clear()
         self._num_samples = 0

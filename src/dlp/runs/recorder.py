@@ -14,6 +14,7 @@ from lightning import Callback, LightningModule, Trainer
 from dlp.callbacks.checkpoints import BestCheckpoint, EpochSeed, LastCheckpoint
 from dlp.callbacks.history import History
 from dlp.callbacks.mistakes import MistakesReport
+from dlp.callbacks.predictions import threshold_of
 from dlp.console import say, scores_text
 from dlp.datamodules.base import Part, data_of
 from dlp.errors import InputError
@@ -200,11 +201,18 @@ class RunRecorder(Callback):
         """Print the scores of a test beside those of baselines; add them to ``results.json``."""
         if stage != "test" or not trainer.is_global_zero:
             return
+        from dlp.evaluation.baselines import AT_HALF, scores_at_half
+
         scores = stage_scores(trainer, "test")
-        say(f"test: {scores_text(scores)}")
+        half = scores_at_half(pl_module, self.mistakes.outputs)
+        say(f"test{at_threshold(pl_module)}: {scores_text(scores)}")
+        if half:
+            say(f"test{AT_HALF}: {scores_text(half)}")
         data = data_of(trainer)
         test = {
             **scores,
+            "threshold": self.mistakes.report.get("threshold"),
+            "at_0.5": half,
             "rows": data and len(data.examples("test")),
             "checkpoint": trainer.ckpt_path and Path(trainer.ckpt_path).name,
             "summary": self.mistakes.report.get("summary", ""),
@@ -247,3 +255,11 @@ def stage_scores(trainer: Trainer, stage: str) -> dict[str, float]:
     """Return the logged values of a stage, by name."""
     values = trainer.callback_metrics
     return {name: float(values[name]) for name in values if name.startswith(f"{stage}_")}
+
+
+def at_threshold(module: LightningModule) -> str:
+    """Return the words that name a module's threshold; none for 0.5."""
+    threshold = threshold_of(module)
+    if threshold == 0.5:
+        return ""
+    return f", threshold {threshold:.3g}"

@@ -43,6 +43,8 @@ def draw_confusion(report: Report) -> Figure:
     axes.set_xticks(range(len(names)), names, fontsize=8, rotation=90)
     axes.set_yticks(range(len(names)), names, fontsize=8)
     title = f"{report['wrong']:,} of {report['rows']:,} rows are wrong"
+    if report.get("threshold", 0.5) != 0.5:
+        title += f"\nat the threshold {report['threshold']:.3g}"
     axes.set(xlabel="predicted", ylabel="true", title=title)
     for (row, column), count in np.ndenumerate(counts) if is_numbered else ():
         colour = "white" if shares[row, column] > 0.3 else "black"
