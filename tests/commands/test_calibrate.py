@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,7 +19,9 @@ from dlp.cli import main
 from dlp.evaluation.intervals import conformal_quantile, half_widths
 from dlp.evaluation.temperature import best_temperature, log_loss
 from dlp.inference import Predictor
+from dlp.inference.card import card
 from dlp.lightning_cli.recipe import load
+from dlp.runs.folder import Run
 
 RUN = Path("runs/points/version_0")
 VALUES = "--config points.yaml --trainer.max_epochs 1 --data.target x --model.head regression"
@@ -102,13 +106,13 @@ def test_a_second_calibration_begins_anew_and_the_diagram_of_a_test_shows_it(cal
 
 
 def test_the_proposed_threshold_decides_predictions_and_counts_mistakes(fitted, capsys):
-    edit_checkpoint(lambda content: content["spec"]["head"]["arguments"].update(threshold=0.3))
     main(["test", "--config", "points.yaml"])
     before = json.loads((RUN / "results.json").read_text())["test"]
     main(["calibrate", "points"])
     assert json.loads((RUN / "results.json").read_text())["test"] == before
     printed = capsys.readouterr().out
-    assert "val: threshold 0.3 finds " in printed
+    assert "val: threshold 0.5 finds " in printed
+    assert "of “no” for “yes”" in printed
     command = re.search(r"next: dlp (.*)", printed)[1].split()
     main(command)
     threshold = float(command[-1])
@@ -132,6 +136,75 @@ def test_a_checkpoint_that_is_saved_after_a_test_keeps_the_calibration(fitted):
     assert answers[0].threshold == 0.3
     assert answers[0].quantiles is not None
     assert answers[1] == answers[0]
+
+
+def test_without_a_threshold_it_is_that_of_the_training(fitted):
+    edit_checkpoint(lambda content: content["spec"]["head"]["arguments"].update(threshold=0.45))
+    main(["calibrate", "points", "--threshold", "0.3"])
+    main(["calibrate", "points"])
+    assert json.loads((RUN / "results.json").read_text())["threshold"] == 0.45
+
+
+@pytest.fixture(scope="module")
+def decided(run_of_points, tmp_path_factory):
+    """Return what a run says after a threshold was set."""
+    folder = tmp_path_factory.mktemp("decided")
+    shutil.copytree(run_of_points, folder, dirs_exist_ok=True)
+    result = SimpleNamespace()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as printed:
+        patch.chdir(folder)
+        main(["calibrate", "points", "--threshold", "0.3"])
+        result.calibrated = printed.getvalue().splitlines()
+        main(["test", "--config", "points.yaml"])
+        result.tested = printed.getvalue().splitlines()
+        result.results = json.loads((RUN / "results.json").read_text())
+        result.report = json.loads((RUN / "mistakes.json").read_text())
+        model = Predictor.load(RUN).models[0]
+        result.card = card(model, Run(RUN), "best.ckpt", "0")
+        data = load(f"{RUN}/config.yaml").data()
+        examples = data.examples("test")
+        rows = result.rows = pd.read_csv("points.csv").iloc[examples.index]
+        probabilities = Predictor.load(RUN).predict(rows)["prob_yes"]
+        is_yes = rows["label"] == "yes"
+        result.accuracy = ((probabilities > 0.3) == is_yes).mean()
+        result.accuracy_at_half = ((probabilities > 0.5) == is_yes).mean()
+    return result
+
+
+def test_all_scores_of_a_test_are_at_the_threshold_that_was_set(decided):
+    assert decided.accuracy != decided.accuracy_at_half
+    test = decided.results["test"]
+    assert test["threshold"] == 0.3
+    assert test["test_acc"] == pytest.approx(decided.accuracy)
+    right = 1 - decided.report["wrong"] / decided.report["rows"]
+    assert right == pytest.approx(decided.accuracy)
+
+
+def test_the_scores_at_a_half_are_named_so(decided):
+    assert decided.results["test"]["at_0.5"]["acc"] == pytest.approx(decided.accuracy_at_half)
+    lines = [line.partition(":")[0] for line in decided.tested]
+    assert "test, threshold 0.3" in lines
+    assert "test, threshold 0.5" in lines
+    summary = decided.results["test"]["summary"]
+    assert f"({decided.accuracy_at_half:.1%} at the threshold 0.5)" in summary
+
+
+def test_the_card_has_the_scores_at_both_thresholds(decided):
+    assert "Classes are predicted at the threshold 0.3." in decided.card
+    rows = [line for line in decided.card.splitlines() if line.startswith("this model")]
+    accuracies = [float(row.split()[-1]) for row in rows]
+    assert accuracies == pytest.approx([decided.accuracy, decided.accuracy_at_half], rel=1e-4)
+
+
+def test_a_threshold_that_is_set_has_one_line_and_the_next_commands(decided):
+    lines = [line for line in decided.calibrated if line.startswith(("val: threshold", "next:"))]
+    assert lines[0].startswith("val: threshold 0.3 finds")
+    checkpoint = RUN / "checkpoints/best.ckpt"
+    assert lines[1:] == [
+        f"next: dlp test --ckpt_path {checkpoint}",
+        f"next: dlp report {RUN}",
+        f"next: dlp export {checkpoint}",
+    ]
 
 
 def test_a_run_that_was_trained_on_all_rows_is_refused(points, fails):

@@ -1,5 +1,7 @@
 """Command ``calibrate``: how sure predictions are, by rows that were not trained on."""
 
+import os
+import shlex
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -38,13 +40,14 @@ def calibrate(
     likelihood; classes predicted at the threshold 0.5 do not change. By split conformal prediction
     each value gets an interval, and each row of one class a set of classes. Of two classes the
     threshold with the best balanced accuracy is proposed. All is written into the checkpoints and,
-    with the table that is printed, into ``results.json``, whose scores of a test stay.
+    with the table that is printed, into ``results.json``, whose scores of a test stay until the
+    next ``dlp test``.
 
     Args:
         run: Name of a config with a run, folder of a run (of folds too), or checkpoint.
         coverage: Share of rows whose interval or set has the truth.
-        threshold: Probability above which a row is of class 1 of two, for predictions, exports and
-            the page; None is that of the training.
+        threshold: Probability above which a row is of class 1 of two, for tests, predictions,
+            exports and the page; None is that of the training.
     """
     paths = checkpoints_of(run)
     record = Run(paths[0].absolute().parents[1])
@@ -93,8 +96,16 @@ def calibrate(
     say(f"wrote the calibration into {', '.join(map(str, paths))}")
     if answer.task == "binary" and len(np.unique(targets)) == 2:
         best = _say_thresholds(answer, part, scores[:, 1].numpy(), targets.numpy())
-        if threshold is None:
-            say(f"next: dlp calibrate {run} --threshold {best:.6g}")
+        if threshold is None and best != answer.threshold:
+            words = ["calibrate", run, "--threshold", f"{best:.6g}"]
+            if coverage != 0.9:
+                words += ["--coverage", f"{coverage:g}"]
+            _say_next(*words)
+    if "test" in parts and answer.task is not None:  # its mistakes change
+        _say_next("test", "--ckpt_path", str(paths[0]))
+    _say_next("report", os.path.relpath(record.folder))
+    if len(paths) == 1:
+        _say_next("export", str(paths[0]))
     return table
 
 
@@ -121,17 +132,24 @@ def _fit(head: Head, parts: PartOutputs) -> pd.DataFrame:
 def _say_thresholds(answer: Answer, part: str, probabilities: Array, truth: Array) -> float:
     """Print what the threshold finds, and what the one with the best balanced accuracy finds.
 
-    Return that one.
+    Return the latter; the former if both find the same rows.
     """
     other, name = answer.names
     best = best_threshold(probabilities, truth)
-    for threshold in (answer.threshold, best):
+    if ((probabilities > best) == (probabilities > answer.threshold)).all():
+        best = answer.threshold
+    for threshold in dict.fromkeys((answer.threshold, best)):
         false, true = [(probabilities[truth == number] > threshold).mean() for number in (0, 1)]
         say(
-            f"{part}: threshold {threshold:.3g} finds {true:.0%} of {truth.sum()} {name} and takes "
-            f"{false:.0%} of {other} for {name}"
+            f"{part}: threshold {threshold:.3g} finds {true:.0%} of {truth.sum()} “{name}” and "
+            f"takes {false:.0%} of “{other}” for “{name}”"
         )
     return best
+
+
+def _say_next(*words: str) -> None:
+    """Print a command that follows."""
+    say(f"next: dlp {shlex.join(words)}")
 
 
 def _quantiles(answer: Answer, scores: Array, truth: Array, coverage: float) -> list[Any]:

@@ -59,7 +59,7 @@ def draw_roc(report: Report) -> Figure:
     axes = figure.subplots()
     axes.plot(*report["roc"])
     axes.axline((0, 0), slope=1, **_REFERENCE)
-    axes.set(xlabel=f"share of {other} taken for {name}", ylabel=f"share of {name} found")
+    axes.set(xlabel=f"share of “{other}” taken for “{name}”", ylabel=f"share of “{name}” found")
     return figure
 
 
