@@ -1,11 +1,11 @@
 """jsonargparse's messages on one line: the key, the reason, the most similar name."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from pydoc import locate
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from jsonargparse import ArgumentParser
 
@@ -41,11 +41,13 @@ _NAME = re.compile(r"(?:ption '|arguments: --|path string: | attribute )([\w.-]+
 class ShortErrors:
     """Mixin of a parser whose errors are one sentence."""
 
+    advice: ClassVar[Mapping[str, str]] = _ADVICE
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise an `InputError`."""
         if not self.exit_on_error:  # type: ignore[attr-defined]  # a parser within the parser
             super().error(message, ex)  # type: ignore[misc]  # of the other base class
-        raise InputError(one_sentence(message, self.keys())) from ex
+        raise InputError(one_sentence(message, self.keys(), self.advice)) from ex
 
     def keys(self) -> list[str]:
         """Return the keys of all options."""
@@ -58,8 +60,10 @@ class ShortErrors:
 class FunctionParser(ShortErrors, ArgumentParser):
     """Parser of a command that takes no config."""
 
+    advice = {r"required: (run|runs|model)\b": "Give the name or the folder of a run."} | _ADVICE
 
-def one_sentence(message: str, keys: Sequence[str]) -> str:
+
+def one_sentence(message: str, keys: Sequence[str], advice: Mapping[str, str] = _ADVICE) -> str:
     """Return key and reason of a message of jsonargparse, with the next step."""
     key = ".".join(dict.fromkeys(re.findall(r'Parser key "([\w.]+)"', message)))
     lines = [line.rpartition("class: ")[2].strip(" -") for line in message.splitlines()]
@@ -71,9 +75,9 @@ def one_sentence(message: str, keys: Sequence[str]) -> str:
     value = re.search(r"value: (?!Nested|Namespace)(.*?)(?:\. Got value|$)", message, re.M)
     if value:
         sentence += f"; got {value[1]!r}"
-    for pattern, advice in _ADVICE.items():
+    for pattern, step in advice.items():
         if re.search(pattern, message):
-            return f"{sentence}. {advice}"
+            return f"{sentence}. {step}"
     choices = []
     if "Literal" in reason:
         choices = re.findall(r"'(\w+)'", reason)
