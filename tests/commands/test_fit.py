@@ -105,7 +105,9 @@ def test_retraining_takes_all_rows_but_the_test_part(points, capsys):
     run = Path("runs/points+retrain+early_stopping/version_0")
     assert results(run)["best_epoch"] is None
     assert results(run)["test"]["checkpoint"] == "last.ckpt"
-    assert "trained up to epoch 2, without validation" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "trained up to epoch 2, without validation" in printed
+    assert "refit validates nothing and leaves out EarlyStopping (monitor: val_loss)" in printed
     state = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["TableDataModule"]
     assert "val_loss" not in pd.read_csv(run / "metrics.csv")
     assert state["rows"]

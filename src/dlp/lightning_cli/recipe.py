@@ -63,6 +63,7 @@ class Recipe(LightningCLI):
     ) -> None:
         invocation = resolve(command, args)
         self.function = function
+        self.command = command
         self.args = invocation.words
         self.name = invocation.name
         self.configs = invocation.typed
@@ -223,8 +224,8 @@ class Recipe(LightningCLI):
         """
         settings = self.trainer_arguments() | changes
         every = [NumThreads(self.num_threads), *settings["callbacks"], *callbacks]
-        if self.config.refit:  # nothing is validated
-            every = [each for each in every if "val_" not in str(getattr(each, "monitor", ""))]
+        if self.config.refit:
+            every = self._without_validated(every)
         has_bar = any(isinstance(callback, AnyProgressBar) for callback in every)
         if settings.get("enable_progress_bar") is not False and not has_bar:
             every.insert(0, ProgressBar())  # closed before others print
@@ -249,6 +250,20 @@ class Recipe(LightningCLI):
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # no plugin of the user's
             trainer.strategy.checkpoint_io = AtomicCheckpointIO()
         return trainer
+
+    def _without_validated(self, callbacks: Sequence[Callback]) -> list[Callback]:
+        """Leave out the callbacks whose monitor needs a validation, and name them before a fit."""
+        kept = []
+        dropped = []
+        for callback in callbacks:
+            monitor = str(getattr(callback, "monitor", ""))
+            if "val_" in monitor:
+                dropped.append(f"{type(callback).__name__} (monitor: {monitor})")
+            else:
+                kept.append(callback)
+        if dropped and self.command in ("fit", "load"):
+            say(f"refit validates nothing and leaves out {', '.join(dropped)}")
+        return kept
 
     def trainer_arguments(self) -> dict[str, Any]:
         """Build the arguments of the config's Trainer."""
