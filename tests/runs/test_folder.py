@@ -30,6 +30,16 @@ def test_each_of_many_that_start_at_once_has_its_own_folder():
         assert len({*threads.map(new_run, ["a"] * 16)}) == 16
 
 
+def test_results_that_are_added_at_once_are_all_kept():
+    run = new_run("a")
+    names = [f"result {number}" for number in range(40)]
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda name: run.add_results(**{name: 1}), names))
+    assert sorted(run.results()) == sorted(names)
+    visible = [path.name for path in run.folder.glob("[!.]*")]
+    assert visible == ["results.json"]
+
+
 def test_a_run_dir_must_be_empty():
     assert new_run("a", folder="deep/here").folder.is_dir()
     Path("deep/here/metrics.csv").touch()
