@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import signal
 import sys
 from functools import partial
@@ -188,6 +190,25 @@ def test_a_checkpoint_goes_with_its_own_config(fitted, fails, words, message):
     before = contents(RUN)
     assert message in fails(*map(str, words))
     assert contents(RUN) == before
+
+
+def test_printed_commands_take_names_with_blanks(fitted, capsys):
+    Path("runs/points").rename("runs/my points")
+    resume = ["fit", "--ckpt_path", "runs/my points/version_0", "--test_after_fit", "null"]
+    main([*resume, "--trainer.max_epochs", "4"])
+    main(["calibrate", "my points"])
+    commands = re.findall(r"next: dlp (.*)", capsys.readouterr().out)
+    assert [command.split()[0] for command in commands] == ["fit", "calibrate"]
+    for command in commands:
+        main(shlex.split(command))
+
+
+def test_the_command_that_init_prints_takes_a_name_with_blanks(points, capsys):
+    Path("points.csv").rename("my points.csv")
+    main(["init", "my points.csv", "--target", "label"])
+    command = re.search(r"then: dlp (.*)", capsys.readouterr().out)[1]
+    main([*shlex.split(command), "--trainer.fast_dev_run", "true"])
+    assert f"# dlp {command}\n" in Path("my points.yaml").read_text(encoding="utf-8")
 
 
 def test_a_checkpoint_is_for_its_own_rows(fitted, fails):

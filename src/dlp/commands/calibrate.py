@@ -1,7 +1,6 @@
 """Command ``calibrate``: how sure predictions are, by rows that were not trained on."""
 
 import os
-import shlex
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -11,7 +10,7 @@ import torch
 from jsonargparse.typing import OpenUnitInterval
 from torch import Tensor
 
-from dlp.console import say
+from dlp.console import command_text, say
 from dlp.datamodules.rows import Array
 from dlp.errors import InputError, naming
 from dlp.evaluation.intervals import class_quantiles, half_widths
@@ -149,7 +148,7 @@ def _say_thresholds(answer: Answer, part: str, probabilities: Array, truth: Arra
 
 def _say_next(*words: str) -> None:
     """Print a command that follows."""
-    say(f"next: dlp {shlex.join(words)}")
+    say(f"next: dlp {command_text(*words)}")
 
 
 def _quantiles(answer: Answer, scores: Array, truth: Array, coverage: float) -> list[Any]:

@@ -12,7 +12,7 @@ import yaml
 
 import dlp.datamodules
 from dlp.callbacks.mistakes import RARE
-from dlp.console import muted, say
+from dlp.console import command_text, muted, say
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.tables.files import read_table
 from dlp.datamodules.tables.kinds import check_inputs
@@ -108,14 +108,14 @@ def init(
     arguments = settled.args | _training(module, kind, positive_class)
     if weights is not None:
         arguments["weights"] = weights
-    command = f"dlp fit --config {file}"
+    command = f"dlp {command_text('fit', '--config', file)}"
     parts = module.labelled.parts
     if len(parts) == 1 and len(parts["train"]) < _MIN_ROWS * module.num_outputs:
-        command = f"dlp crossval --config {file} --num_folds 5"
+        command = f"dlp {command_text('crossval', '--config', file, '--num_folds', 5)}"
         arguments |= {"test_size": None, "test_after_fit": None}
         settled.reasons[_FEW_ROWS] = "test_size"
     template = template.replace(f"dlp fit --config {kind}", command)
-    template = template.replace(f"--config {kind}", f"--config {file}")
+    template = template.replace(f"--config {kind}", command_text("--config", file))
     write_text(file, "\n".join(_fill(template, arguments, settled.reasons)) + "\n")
     say(f"\nwrote {file}. Read it, then: {command}")
 

@@ -23,7 +23,7 @@ with extra("tune"):
     from optuna.study import MaxTrialsCallback, Study
     from optuna.trial import FrozenTrial, Trial, TrialState
 
-from dlp.console import muted, say
+from dlp.console import command_text, muted, say
 from dlp.datamodules.base import supervised_data
 from dlp.evaluation.verdict import verdict
 from dlp.files import write_text
@@ -98,8 +98,10 @@ def tune(recipe: Recipe, space: str, trials: PositiveInt = 50, storage: str | No
         if len(complete):
             best = complete.sort_values("value", ascending=mode == "min").head(5)
             say(f"\n{best.to_string(index=False)}\n")
-            configs = " --config ".join([*recipe.configs, f"{folder}/best.yaml"])
-            say(f"next, with any other keys given here: dlp fit --config {configs}")
+            command: list[Any] = ["fit"]
+            for config in (*recipe.configs, folder / "best.yaml"):
+                command += ["--config", config]
+            say(f"next, with any other keys given here: dlp {command_text(*command)}")
     return study
 
 

@@ -15,7 +15,7 @@ from dlp.callbacks.checkpoints import BestCheckpoint, EpochSeed, LastCheckpoint
 from dlp.callbacks.history import History
 from dlp.callbacks.mistakes import MistakesReport
 from dlp.callbacks.predictions import threshold_of
-from dlp.console import say, scores_text
+from dlp.console import command_text, say, scores_text
 from dlp.datamodules.base import Part, data_of
 from dlp.errors import InputError
 from dlp.evaluation.verdict import Verdict, divergence, longer, verdict
@@ -172,17 +172,17 @@ class RunRecorder(Callback):
         last = trainer.callback_metrics.get(self.monitor, math.nan)
         if not math.isfinite(last):  # else NaN is a gap
             failure = failure or divergence(self.monitor, metrics.get(self.monitor, []))
-        self._next_command = f"predict --ckpt_path {run.folder}"
+        self._next_command = command_text("predict", "--ckpt_path", run.folder)
         if reading is None:
             return failure or f"trained up to epoch {epochs}, without validation"
         if failure is not None:
             return f"{failure}; {reading.best_clause(self.monitor)}"
-        command = f"fit --config {run.config} --config retrain"
+        command: list[Any] = ["fit", "--config", run.config, "--config", "retrain"]
         best = reading.best_epoch
         if reading.kind in ("improving", "too_short"):
-            command = f"fit --ckpt_path {run.folder}"
+            command = ["fit", "--ckpt_path", run.folder]
             best = longer(epochs)
-        self._next_command = f"{command} --trainer.max_epochs {best}"
+        self._next_command = command_text(*command, "--trainer.max_epochs", best)
         return reading.sentence(self.monitor, epochs)
 
     def on_exception(
@@ -193,7 +193,7 @@ class RunRecorder(Callback):
             return
         self.run.remove_if_empty()
         if self.run.checkpoint("last") is not None:
-            say(f"go on by dlp fit --ckpt_path {self.run.folder}")
+            say(f"go on by dlp {command_text('fit', '--ckpt_path', self.run.folder)}")
 
     # A test ------------------------------------------------------------------------------------
 
