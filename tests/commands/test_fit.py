@@ -192,6 +192,38 @@ def test_a_checkpoint_goes_with_its_own_config(fitted, fails, words, message):
     assert contents(RUN) == before
 
 
+@pytest.mark.parametrize("command", ["test", "predict", "validate", "fit --ckpt_path last"])
+def test_another_config_of_that_name_does_not_take_the_run(fitted, fails, command):
+    Path("other").mkdir()
+    Path("other/points.yaml").write_bytes(Path("points.yaml").read_bytes())
+    before = contents(RUN)
+    message = fails(*command.split(), "--config", "other/points.yaml")
+    assert f"other/points.yaml has no run in ./runs: {RUN} comes from points.yaml" in message
+    message = fails("test", "--config", "other/points.yaml", "--ckpt_path", str(RUN))
+    assert "belongs to a run of points.yaml, not of other/points.yaml" in message
+    assert contents(RUN) == before
+
+
+def test_each_run_says_what_it_comes_from_and_a_resumed_one_keeps_it(fitted):
+    def configs(run):
+        return json.loads((run / "run.json").read_text("utf-8"))["configs"]
+
+    assert configs(RUN) == ["points.yaml"]
+    again = ("--config", str(RUN / "config.yaml"), "--config", "retrain")
+    main(["fit", *again, "--trainer.max_epochs", "1", "--test_after_fit", "null"])
+    retrained = Path("runs/points+retrain/version_0")
+    assert configs(retrained) == ["points.yaml", "dlp:variations/retrain"]
+    (RUN / "run.json").unlink()  # version 1.2 wrote none
+    resume = ("fit", "--ckpt_path", str(RUN), "--trainer.max_epochs", "4")
+    main([*resume, "--test_after_fit", "null"])
+    assert configs(RUN) is None
+
+
+def test_a_run_of_folds_is_not_taken_for_a_fit(validated, fails):
+    for command in ("test --config points.yaml", f"test --ckpt_path {RUN}", "export points"):
+        assert "expected a run with one model, got one model per fold" in fails(*command.split())
+
+
 def test_printed_commands_take_names_with_blanks(fitted, capsys):
     Path("runs/points").rename("runs/my points")
     resume = ["fit", "--ckpt_path", "runs/my points/version_0", "--test_after_fit", "null"]

@@ -64,7 +64,7 @@ def calibrate(
     if len(paths) > 1:
         parts = {"out of fold": _out_of_fold(record, head)}
     else:
-        parts = _validation_and_test(run, head)
+        parts = _validation_and_test(str(paths[0]), head)
     part, (scores, targets) = next(iter(parts.items()))
     with naming("calibrate"):
         answer.doubt(scores.numpy())  # nothing is learned from NaN

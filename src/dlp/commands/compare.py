@@ -10,7 +10,7 @@ from dlp.console import say
 from dlp.errors import check_choice, reading
 from dlp.files import save_figure
 from dlp.lightning_cli.configs import read_config
-from dlp.runs.folder import ROOT, Run, find_runs
+from dlp.runs.folder import ROOT, Run
 
 #: Settings that may differ between runs of one label: they repeat it, or change no result.
 _REPEATS = [
@@ -40,7 +40,7 @@ def compare(
     the seed alone share it; of several the mean and standard deviation are printed.
 
     Args:
-        runs: Folders of runs, folders of several runs, or names of configs (their newest run).
+        runs: Folders of runs, folders of several runs, or names of configs (their newest fit).
         metric: Logged metrics to draw and print; None is ``val_loss``.
         output: File of the figure.
     """
@@ -48,7 +48,7 @@ def compare(
 
     records = []
     for name in runs:
-        records += find_runs(name, "metrics.csv")
+        records += _runs(name)
     histories = []
     for run in records:
         path = run.folder / "metrics.csv"
@@ -78,6 +78,15 @@ def compare(
     save_figure(draw_runs(curves, metrics), output)
     say(f"wrote {output}")
     return table
+
+
+def _runs(word: str) -> list[Run]:
+    """Return the run in a folder, else all runs below it, else the newest run of a word."""
+    folder = Path(word)
+    if (folder / "metrics.csv").is_file():
+        return [Run(folder)]
+    below = [Run(path.parent) for path in sorted(folder.rglob("metrics.csv"))]
+    return below or [Run.find(word, "metrics.csv")]
 
 
 def _labels(runs: Sequence[Run]) -> list[str]:

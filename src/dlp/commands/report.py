@@ -13,7 +13,7 @@ import pandas as pd
 from dlp.console import digits, say
 from dlp.errors import check_choice, reading
 from dlp.files import write_text
-from dlp.runs.folder import Run, find_runs
+from dlp.runs.folder import Run
 
 _LONG = r"(?s)(.{500}).+"
 _WORDS = {
@@ -34,8 +34,7 @@ def report(run: str, output: Path | None = None) -> Path:
         run: Folder of the run, or of several, or the name of a config (the newest run).
         output: File of the page; None is ``report.html`` in the run's folder.
     """
-    runs = find_runs(run, "config.yaml", "fit or crossval")
-    record = max(runs, key=lambda each: each.config.stat().st_mtime)
+    record = Run.find(run, "run.json", "config.yaml", command="fit or crossval")
     page_path = output or record.folder / "report.html"
     check_choice("ending of --output", page_path.suffix, (".html",))
     with reading(record.folder, "a run"):

@@ -11,7 +11,7 @@ from PIL import Image
 
 from dlp.errors import check_range, extra
 from dlp.inference.predictor import Predictor, exported_file
-from dlp.runs.folder import Run, checkpoints_of, run_of
+from dlp.runs.folder import Run, checkpoints_of
 
 with extra("serve"):
     import uvicorn
@@ -56,7 +56,7 @@ def serve(run: str, host: str = "127.0.0.1", port: int = 8000) -> None:
 
         file = checkpoints_of(run)[0]
         predictor = load_predictor(run)
-    record = run_of(file) or Run(Path(run))
+    record = Run.of(file) or Run(Path(run))
     results = record.results()
     facts = {
         "run": str(record.folder),

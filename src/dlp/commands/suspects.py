@@ -6,7 +6,7 @@ from jsonargparse.typing import PositiveInt
 from dlp.callbacks.mistakes import write_mistakes
 from dlp.console import say
 from dlp.files import write_table
-from dlp.runs.folder import find_runs
+from dlp.runs.folder import Run
 from dlp.runs.restoring import out_of_fold_outputs
 
 
@@ -25,7 +25,7 @@ def suspects(run: str, count: PositiveInt = 100) -> pd.DataFrame:
         run: Folder of a run of ``crossval``, or name of a config (its newest run).
         count: Largest number of rows; a person looks through 100 in half an hour.
     """
-    folder = find_runs(run, "folds.jsonl", "crossval")[-1].folder
+    folder = Run.find(run, "folds.jsonl", command="crossval").folder
     data, predictions, outputs = out_of_fold_outputs(folder)
     threshold = outputs["threshold"]
     worst = write_mistakes(folder, data, "train", outputs, threshold, "suspects", count).worst

@@ -13,7 +13,7 @@ from dlp.errors import InputError, check_choice
 from dlp.files import TableWriter
 from dlp.lightning_cli.recipe import Recipe
 from dlp.modules import SupervisedModule
-from dlp.runs.folder import run_of
+from dlp.runs.folder import Run
 from dlp.runs.recorder import at_threshold, stage_scores
 
 _PIECES_PER_LINE = 16
@@ -135,7 +135,7 @@ def _output(recipe: Recipe, checkpoint: Path) -> Path | None:
     arguments = recipe.config.data.get("init_args", {})
     if arguments.get("predict_texts"):
         return None
-    run = run_of(checkpoint)
+    run = Run.of(checkpoint)
     folder = run.folder if run else checkpoint.parent
     name = "predictions"
     if arguments.get("predict_path"):

@@ -31,7 +31,7 @@ from dlp.folds.training import silent_trainer
 from dlp.lightning_cli.configs import find_config, flatten, named_configs, read_config
 from dlp.lightning_cli.recipe import Recipe
 from dlp.modules.monitor import Mode, monitor_mode
-from dlp.runs.folder import shared_run
+from dlp.runs.folder import Run
 from dlp.seeds import derived_seed
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -65,7 +65,9 @@ def tune(recipe: Recipe, space: str, trials: PositiveInt = 50, storage: str | No
     if recipe.is_dev_run:
         trials = 1
     else:
-        folder = shared_run(recipe.name, content, "study", recipe.config.run_dir).folder
+        folder = Run.shared(
+            recipe.name, content, recipe.origin, "tune", recipe.config.run_dir
+        ).folder
         with FileLock(folder / ".lock"):  # databases fail on tables that two processes create
             place = open_storage(storage or f"sqlite:///{folder}/study.db")
     study = optuna.create_study(

@@ -1,7 +1,9 @@
 """Configs by name: recipes and variations of the project, and files of the user."""
 
+import os
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,17 @@ def find_config(config: str, names: Mapping[str, Path] | None = None) -> Path:
         return names[config]
     files = [str(file) for file in sorted(path.parent.glob("*.y*ml"))]
     raise unknown("config", config, [f"a path from {Path.cwd()}", *files, *names])
+
+
+def config_label(path: Path) -> str:
+    """Return ``dlp:imdb`` for a config of the project, else the path from the working directory."""
+    file = path.resolve()
+    folder = config_folder().resolve()
+    if file.is_relative_to(folder):
+        return f"dlp:{file.relative_to(folder).with_suffix('').as_posix()}"
+    with suppress(ValueError):  # Windows: another drive
+        file = Path(os.path.relpath(file))
+    return file.as_posix()
 
 
 def run_name(configs: Sequence[Path]) -> str:

@@ -11,7 +11,14 @@ import yaml
 from dlp.console import say
 from dlp.errors import InputError
 from dlp.lightning_cli.configs import find_config, flatten, read_config, run_name
-from dlp.runs.folder import checkpoint_of, run_of
+from dlp.runs.folder import (
+    Origin,
+    Run,
+    checkpoint_of,
+    newest_checkpoint,
+    origin_of,
+    origin_text,
+)
 
 _FAST_DEV_RUN = "--trainer.fast_dev_run"
 _OF_TRAINED = ("validate", "test", "predict")
@@ -29,6 +36,7 @@ class Invocation:
         configs: Files of the configs; for a checkpoint that of its run.
         args: Arguments beside the configs.
         is_dev_run: Whether one batch is tried and nothing is written.
+        origin: Labels of the configs, for a checkpoint those of its run.
         checkpoint: Checkpoint that is restored.
     """
 
@@ -38,6 +46,7 @@ class Invocation:
     configs: list[Path]
     args: list[str]
     is_dev_run: bool
+    origin: Origin
     checkpoint: Path | None = None
 
     @property
@@ -60,7 +69,15 @@ def resolve(command: str, args: Sequence[str]) -> Invocation:
     if options.fast_dev_run is not None:
         is_dev_run = bool(yaml.safe_load(options.fast_dev_run))
         rest += [_FAST_DEV_RUN, options.fast_dev_run]
-    result = Invocation(command, run_name(configs), options.config, configs, rest, is_dev_run)
+    result = Invocation(
+        command,
+        run_name(configs),
+        options.config,
+        configs,
+        rest,
+        is_dev_run,
+        origin_of(configs),
+    )
     is_restored = options.ckpt_path is not None or (command in _OF_TRAINED and not is_dev_run)
     if is_restored and not _HELP & set(rest):
         _restore(options.ckpt_path, result)
@@ -98,20 +115,30 @@ def _restore(ckpt_path: str | None, result: Invocation) -> None:
                 "own config. Leave it out, or train anew by dlp fit without --ckpt_path."
             )
     if ckpt_path in (None, "best", "last"):
-        checkpoint = checkpoint_of(result.name, ckpt_path)
+        runs = Run.from_configs(result.name, result.origin)
+        checkpoint = newest_checkpoint(result.name, runs, ckpt_path)
     else:
         checkpoint = checkpoint_of(ckpt_path, "last" if result.command == "fit" else None)
     say(f"using {checkpoint}")
     result.checkpoint = checkpoint
-    run = run_of(checkpoint)
-    if run is None:
+    run = Run.of(checkpoint)
+    if run is None or (result.configs and not run.config.is_file()):
         return
+    run.check_config()
     name = run_name([run.config])
     if result.configs and name != result.name:
         raise InputError(
             f"{checkpoint} belongs to a run of {name!r}, not of {result.name!r}; "
             "leave --config out."
         )
+    origin = run.origin()
+    if result.configs and not run.comes_from(result.origin):
+        raise InputError(
+            f"{checkpoint} belongs to a run of {origin_text(origin)}, not of "
+            f"{origin_text(result.origin)}; leave --config out."
+        )
     say(f"using {run.config}")
+    if origin is not None or not result.configs:
+        result.origin = origin
     result.name = name
     result.configs = [run.config]

@@ -27,7 +27,7 @@ from dlp.lightning_cli.parse_errors import arguments
 from dlp.lightning_cli.parser import MODE, SIZES, Parser, import_classes, run_options
 from dlp.modules import SupervisedModule
 from dlp.modules.weights import read_file
-from dlp.runs.folder import checkpoint_of, run_of, runs_of
+from dlp.runs.folder import Run, checkpoint_of
 from dlp.runs.recorder import RunRecorder
 
 #: Layers of fewer units take longer on two threads than on one, measured on two cores.
@@ -69,6 +69,8 @@ class Recipe(LightningCLI):
         self.configs = invocation.typed
         self.is_dev_run = invocation.is_dev_run
         self.checkpoint = invocation.checkpoint
+        #: Labels of the configs, for the record of the run.
+        self.origin = invocation.origin
         #: Recorder of the last Trainer that was built; None if it records nothing.
         self.recorder: RunRecorder | None = None
         self._fitted_data: LightningDataModule | None = None
@@ -196,7 +198,7 @@ class Recipe(LightningCLI):
         if source:
             _, plus, overlays = self.name.partition("+")
             varied = source + plus + overlays  # its run with the same variations, if any
-            path = checkpoint_of(varied if runs_of(varied) else source)
+            path = checkpoint_of(varied if Run.named(varied) else source)
             say(f"starting from the weights of {path}")
             weights = read_file(path, "state_dict")["state_dict"]
             if isinstance(model, SupervisedModule):
@@ -236,13 +238,14 @@ class Recipe(LightningCLI):
             self.recorder = RunRecorder(
                 self.name,
                 folder=self.config.run_dir if run_dir == "auto" else run_dir,
-                run=run_of(self.checkpoint) if self.checkpoint else None,
+                run=Run.of(self.checkpoint) if self.checkpoint else None,
                 monitor=self.config.monitor,
                 test_after_fit=self.config.test_after_fit,
                 baselines=self.config.baselines,
                 smoothing=self.config.smoothing,
                 seed=self.config.seed_everything,
                 config=self.config_text,
+                origin=self.origin,
             )
             every += self.recorder.callbacks
         with naming("trainer"):

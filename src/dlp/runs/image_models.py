@@ -16,7 +16,7 @@ from dlp.errors import InputError, check_choice, reading
 from dlp.modules import SupervisedModule
 from dlp.modules.pretrained.families import load_published
 from dlp.reader.image import read_image
-from dlp.runs.folder import ROOT, runs_of
+from dlp.runs.folder import ROOT, Run
 from dlp.runs.restoring import restore
 from dlp.visualization.layers import forward
 
@@ -77,7 +77,7 @@ class ImageModel:
 
 def load_image_model(name: str) -> ImageModel:
     """Return the network of a run, a checkpoint, a config name or torchvision."""
-    if not runs_of(name) and not Path(name).exists():
+    if not Run.matching(name) and not Path(name).exists():
         return _published(name)
     run, data, module = restore(name, check_rows=False)
     network: nn.Module = module

@@ -3,7 +3,7 @@
 import math
 import platform
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +21,7 @@ from dlp.errors import InputError
 from dlp.evaluation.verdict import Verdict, divergence, longer, verdict
 from dlp.files import save_figure, write_text
 from dlp.modules.monitor import Mode, monitor_mode
-from dlp.runs.folder import Run, new_run
+from dlp.runs.folder import Origin, Run
 
 #: Packages that numbers depend on.
 _PACKAGES = ("torch", "lightning", "torchmetrics", "numpy")
@@ -48,6 +48,7 @@ class RunRecorder(Callback):
         smoothing: Factor of the moving average of the curves.
         seed: Seed of the run, for ``results.json``.
         config: Content of ``config.yaml``; None writes none.
+        origin: Labels of the configs, by which commands find the run; none for a run from Python.
     """
 
     name: str = "unnamed"
@@ -59,6 +60,7 @@ class RunRecorder(Callback):
     smoothing: float = 0.0
     seed: int | None = None
     config: str | None = None
+    origin: Origin = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.history = History()
@@ -103,7 +105,7 @@ class RunRecorder(Callback):
         if self.run is None:
             run: Any = None
             if trainer.is_global_zero:
-                run = new_run(self.name, folder=self.folder)
+                run = Run.new(self.name, folder=self.folder)
             self.run = trainer.strategy.broadcast(run)
         self.history.folder = self.run.folder
         self.mistakes.folder = self.run.folder
@@ -112,11 +114,12 @@ class RunRecorder(Callback):
             checkpoint.dirpath = str(self.run.checkpoints.resolve())
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the config and remove the results of fewer epochs, once an epoch is trained."""
+        """Write config and record, and remove older results, once an epoch is trained."""
         if self.run is not None and trainer.is_global_zero and not self.has_trained:
             (self.run.folder / "results.json").unlink(missing_ok=True)  # of fewer epochs
             if self.config is not None:
                 write_text(self.run.config, self.config)
+            self.run.write_record("fit", self.origin)
         self.has_trained = True
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

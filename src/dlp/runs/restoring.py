@@ -15,7 +15,7 @@ from dlp.folds.results import out_of_fold
 from dlp.inference.predictor import Predictor
 from dlp.lightning_cli.recipe import load
 from dlp.modules.weights import read_file
-from dlp.runs.folder import Run, checkpoint_of, checkpoints_of, run_of
+from dlp.runs.folder import Run, checkpoint_of, checkpoints_of
 
 
 class RestoredRun(NamedTuple):
@@ -40,9 +40,10 @@ def restore(run: str | Path, check_rows: bool = True) -> RestoredRun:
         InputError: If `run` does not name a run.
     """
     checkpoint = checkpoint_of(str(run))
-    home = run_of(checkpoint)
+    home = Run.of(checkpoint)
     if home is None:
         raise InputError(f"{checkpoint} is not in the folder of a run, whose config it needs.")
+    home.check_config()
     with isolate_rng():  # a recipe sets the seed
         recipe = load(home.config)
         recipe.checkpoint = checkpoint
@@ -55,7 +56,8 @@ def restore(run: str | Path, check_rows: bool = True) -> RestoredRun:
 def load_predictor(run: str | Path) -> Predictor:
     """Load the model of a run with the network, head and features that its config names."""
     checkpoint = checkpoints_of(str(run))[0]
-    if run_of(checkpoint) is None:  # without a config
+    home = Run.of(checkpoint)
+    if home is None or not home.config.is_file():
         return Predictor.load(run)
     _, data, module = restore(checkpoint, check_rows=False)
     network = getattr(module, "network", None)
@@ -66,7 +68,9 @@ def load_predictor(run: str | Path) -> Predictor:
 
 def out_of_fold_outputs(folder: Path) -> tuple[SupervisedDataModule, pd.DataFrame, dict[str, Any]]:
     """Return the data of a finished run of folds, and what `out_of_fold` returns of it."""
-    data = load(Run(folder).config).data()
+    run = Run(folder)
+    run.check_config()
+    data = load(run.config).data()
     folds = list(read_folds(folder / "folds.jsonl", []).values())
     if not folds:
         raise InputError(f"{folder} has no finished fold; run dlp crossval.")
