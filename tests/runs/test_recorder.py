@@ -3,11 +3,12 @@ from pathlib import Path
 import pytest
 import torch
 from helpers.training import quiet_trainer, small_fit
+from lightning import Callback
 
 from dlp.datamodules import ArrayDataModule
 from dlp.errors import InputError
 from dlp.modules import DenseModule
-from dlp.runs import RunRecorder
+from dlp.runs import Run, RunRecorder
 
 
 def test_any_trainer_records_a_run(tmp_path):
@@ -24,6 +25,7 @@ def test_any_trainer_records_a_run(tmp_path):
     names = {path.name for path in Path("runs/arrays/version_0").rglob("*.*")}
     assert {"metrics.csv", "curves.png", "best.ckpt", "last.ckpt", "worst.csv"} <= names
     assert "config.yaml" not in names
+    assert recorder.run.origin() == []
     test = recorder.run.results()["test"]
     assert test["checkpoint"] == "best.ckpt"
     linear = test["baselines"]["linear model"]
@@ -33,6 +35,22 @@ def test_any_trainer_records_a_run(tmp_path):
 def test_a_recorder_without_its_callbacks_is_refused():
     with pytest.raises(InputError, match=r"callbacks=recorder\.callbacks"):
         small_fit(RunRecorder("alone"))
+
+
+@pytest.mark.filterwarnings("ignore:Checkpoint directory")  # Lightning's
+def test_a_fit_that_python_stops_names_the_checkpoint_to_go_on_from(capsys):
+    class Stop(Callback):
+        def on_train_epoch_start(self, trainer, pl_module):
+            if trainer.current_epoch == 1:
+                raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        small_fit(*RunRecorder("mine").callbacks, Stop())
+    path = "runs/mine/version_0/checkpoints/last.ckpt"
+    assert f"go on by trainer.fit(ckpt_path='{path}')" in capsys.readouterr().out
+    recorder = RunRecorder(run=Run(Path("runs/mine/version_0")))
+    small_fit(*recorder.callbacks, path=path)
+    assert len(recorder.history.metrics["val_loss"]) == 3
 
 
 def test_a_recorder_records_one_fit():

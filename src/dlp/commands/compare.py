@@ -92,7 +92,10 @@ def _runs(word: str) -> list[Run]:
 def _labels(runs: Sequence[Run]) -> list[str]:
     """Return the config's name of each run, with the settings in which runs of it differ."""
     names = [run.folder.resolve().parent.name for run in runs]
-    configs = [read_config(run.config) for run in runs]
+    configs = []
+    for run in runs:
+        has_config = run.config.is_file()  # Python records none
+        configs.append(read_config(run.config) if has_config else {})
     settings = pd.json_normalize(configs).map(str, na_action="ignore")
     settings.columns = [str(name).rpartition(".")[2] for name in settings]
     settings = settings.drop(columns=_REPEATS, errors="ignore")

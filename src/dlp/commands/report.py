@@ -67,7 +67,8 @@ def _page(run: Run) -> str:
         note += " Those of an epoch are at the threshold of the training."
         slots["note"] = f"<p>{escape(note)}</p>"
     slots["verdict"] = escape(results.get("verdict", ""))
-    slots["config"] = escape(run.config.read_text("utf-8"))
+    if run.config.is_file():  # Python records none
+        slots["config"] = escape(run.config.read_text("utf-8"))
     return template.substitute(slots)
 
 

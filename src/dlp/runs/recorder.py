@@ -176,16 +176,19 @@ class RunRecorder(Callback):
         if not math.isfinite(last):  # else NaN is a gap
             failure = failure or divergence(self.monitor, metrics.get(self.monitor, []))
         self._next_command = command_text("predict", "--ckpt_path", run.folder)
+        if not run.config.is_file():
+            self._next_command = command_text("report", run.folder)
         if reading is None:
             return failure or f"trained up to epoch {epochs}, without validation"
         if failure is not None:
             return f"{failure}; {reading.best_clause(self.monitor)}"
-        command: list[Any] = ["fit", "--config", run.config, "--config", "retrain"]
-        best = reading.best_epoch
-        if reading.kind in ("improving", "too_short"):
-            command = ["fit", "--ckpt_path", run.folder]
-            best = longer(epochs)
-        self._next_command = command_text(*command, "--trainer.max_epochs", best)
+        if run.config.is_file():
+            command: list[Any] = ["fit", "--config", run.config, "--config", "retrain"]
+            best = reading.best_epoch
+            if reading.kind in ("improving", "too_short"):
+                command = ["fit", "--ckpt_path", run.folder]
+                best = longer(epochs)
+            self._next_command = command_text(*command, "--trainer.max_epochs", best)
         return reading.sentence(self.monitor, epochs)
 
     def on_exception(
@@ -195,8 +198,13 @@ class RunRecorder(Callback):
         if self.run is None or not trainer.is_global_zero or trainer.state.fn != "fit":
             return
         self.run.remove_if_empty()
-        if self.run.checkpoint("last") is not None:
+        checkpoint = self.run.checkpoint("last")
+        if checkpoint is None:
+            return
+        if self.run.config.is_file():
             say(f"go on by dlp {command_text('fit', '--ckpt_path', self.run.folder)}")
+        else:
+            say(f"go on by trainer.fit(ckpt_path={str(checkpoint)!r}) and RunRecorder(run=...)")
 
     # A test ------------------------------------------------------------------------------------
 
