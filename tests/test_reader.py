@@ -13,6 +13,7 @@ from dlp.reader.answer import Answer
 from dlp.reader.array import ArrayReader
 from dlp.reader.files import typed_rows
 from dlp.reader.image import ImageReader
+from dlp.reader.rows import Columns
 from dlp.reader.table import TableReader, number
 
 
@@ -25,6 +26,26 @@ def test_cells_that_stand_for_holes_are_missing_and_dates_can_be_categories():
     numbers, codes = TableReader(inputs)([*rows, {"size": pd.NA, "sold": pd.NA}])
     np.testing.assert_array_equal(numbers[:, 0], [np.nan, np.nan, np.nan, 3, np.nan])
     assert codes[:, 0].tolist() == [0, 0, 0, 0, 1]
+
+
+@pytest.mark.parametrize("cells", [[-999, -999.0, 3], ["-999", "-999.0", "3"]])
+@pytest.mark.parametrize("na_values", [[-999], ["-999"], -999])
+@pytest.mark.parametrize("make", [list, np.array])
+def test_a_number_that_stands_for_a_missing_cell_is_missing_as_number_and_text(
+    cells, na_values, make
+):
+    spec = {
+        "scales": {"x": {"fill": 0.0, "quantiles": ()}},
+        "categories": {"code": ["3", ""]},
+        "indicators": [],
+        "dates": [],
+        "missing": "mean",
+        "read_csv": {"na_values": na_values},
+    }
+    columns = Columns({"x": make(cells), "code": make(cells)}, range(3))
+    numbers, codes = TableReader(spec)(columns)
+    np.testing.assert_array_equal(numbers[:, 0], [np.nan, np.nan, 3])
+    assert codes[:, 0].tolist() == [1, 1, 0]
 
 
 def test_an_image_that_cannot_be_read_is_named_with_the_reason(tmp_path):

@@ -3,6 +3,7 @@
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -70,6 +71,7 @@ class TableReader(Reader):
             values = (cells.astype("datetime64[us]") - _EPOCH) / _DAY
         elif not is_date and kind in "biuf":
             values = cells.astype(np.float64)
+            values[np.isin(values, missing_numbers(self.csv, name))] = np.nan
         is_accepted = abs(values) < _FLOAT32_LIMIT
         if self.spec["missing"] != "error":
             is_accepted |= np.isnan(values)
@@ -146,9 +148,9 @@ class TableReader(Reader):
 
     def _value(self, name: str, row: Any, cell: Any, is_text: bool) -> Any:
         """Return the number or text of a cell; the number of its row is for errors."""
-        holes = missing_values(self.csv, name)
+        holes = list(map(str, missing_values(self.csv, name)))
         value = None
-        if not _is_missing(cell, list(map(str, holes))):
+        if not _is_missing(cell, holes):
             try:
                 value = self._convert(name, cell, is_text)
             except (ValueError, TypeError, OverflowError) as error:
@@ -158,7 +160,9 @@ class TableReader(Reader):
                 raise ValueError(
                     f"column {name!r} of row {row} takes {accepted}, not {str(cell)!r:.80}."
                 ) from error
-        if value is None or (isinstance(cell, str) and value in holes):  # -999 is -999.0
+        if value in (holes if is_text else missing_numbers(self.csv, name)):  # -999 is -999.0
+            value = None
+        if value is None:
             if self.spec["missing"] == "error" and name not in self.texts:
                 raise ValueError(
                     f"column {name!r} of row {row} is missing; fill it in, or train with "
@@ -197,6 +201,15 @@ def missing_values(options: Mapping[str, Any], name: str) -> list[Any]:
     if isinstance(values, str | int | float):
         values = [values]
     return ["", *(values or ())]
+
+
+def missing_numbers(options: Mapping[str, Any], name: str) -> list[float]:
+    """Return those `missing_values` that are numbers: they are missing as numbers too."""
+    numbers = []
+    for value in missing_values(options, name):
+        with suppress(ValueError):
+            numbers.append(float(value))
+    return numbers
 
 
 def column_option(options: Mapping[str, Any], argument: str, name: str) -> Any:
