@@ -168,6 +168,13 @@ def test_without_a_seed_parts_and_folds_are_contiguous_as_in_the_book():
     assert validated == [[0, 1, 2], [3, 4, 5], [6, 7], [8, 9]]
 
 
+def test_without_a_seed_the_first_rows_of_each_class_are_held_out():
+    classes = np.array([0, 0, 0, 1, 0, 1, 0, 0, 1, 0])
+    parts = Split(5, None, seed=None, stratify=True).parts(keyed(classes))
+    assert sorted(parts.val) == [0, 1, 2, 3, 4]
+    assert sorted(parts.train) == [5, 6, 7, 8, 9]
+
+
 def test_train_size_takes_rows_from_anywhere_in_the_file():
     rows = keyed(np.arange(100), np.arange(100) // 5)
     for split in (Split(num_folds=5), Split(splitter=sk.KFold(5))):

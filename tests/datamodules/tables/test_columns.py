@@ -220,6 +220,16 @@ def test_cells_that_are_not_as_in_training_are_named_by_column_and_row(new, mess
         encode(TRAIN, new.set_index(np.arange(200, 300)))
 
 
+def test_a_second_fit_begins_again():
+    once = TableEncoder(missing="mean", indicator=True, bins=4)
+    once.fit(TableRows(holes(TRAIN)))
+    twice = TableEncoder(missing="mean", indicator=True, bins=4)
+    twice.fit(TableRows(NEW.assign(other=["u", "v"] * 50)))
+    twice.fit(TableRows(holes(TRAIN)))
+    assert twice.names == once.names
+    assert twice.state() == once.state()
+
+
 def test_a_large_matrix_is_made_batch_by_batch(monkeypatch):
     encoder = TableEncoder(missing="mean", indicator=True, bins=4)
     encoder.fit(TableRows(holes(TRAIN)))

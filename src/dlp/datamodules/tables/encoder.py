@@ -65,6 +65,10 @@ class TableEncoder(Encoder):
         check_range(0, bins=self.bins)
         check_range(1, num_words=self.num_words, min_df=self.min_df)
         self.settled = [*self.numeric, *self.categorical, *self.texts]
+        self._forget()
+
+    def _forget(self) -> None:
+        """Reset what was learned."""
         self.scales: dict[str, PlainValues] = {}
         self.indicators: list[str] = []
         self.categories: dict[str, list[str]] = {}
@@ -87,6 +91,7 @@ class TableEncoder(Encoder):
 
     def fit(self, rows: TableRows, targets: Any = None) -> None:
         """Learn features, fill values, scales, categories and a typical cell of each column."""
+        self._forget()
         frame = rows.frame
         self.typical = {name: _typical_cell(frame[name]) for name in map(str, frame)}
         self.typical |= {name: "" for name in self.texts if name in frame}
