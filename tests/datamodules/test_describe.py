@@ -24,6 +24,12 @@ def test_a_table_has_a_line_per_column():
     assert lines[5][-5:] == ["missing,", "give", "read_csv:", "{na_values:", "NA}"]
 
 
+def test_a_column_of_lists_has_its_line():
+    frame = pd.DataFrame({"text": ["a b", "c"], "labels": [["x"], []]})
+    lines = [line.split() for line in TableRows(frame).describe().splitlines()]
+    assert lines[3] == ["labels", "list", "0", "2", "['x'],", "[]"]
+
+
 @pytest.mark.parametrize(("names", "count"), [(["5.1", "b"], 1), (["a", "b"], 0), (["0", "1"], 0)])
 def test_names_that_look_like_cells_are_told(names, count):
     frame = pd.DataFrame({names[0]: [3.5, 4.5, 5.5], names[1]: ["b", "b", "c"]})

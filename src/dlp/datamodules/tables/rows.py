@@ -105,8 +105,10 @@ def _describe_column(column: "pd.Series[Any]") -> tuple[Any, ...]:
         kind = "number"
         values = f"{float(cells.min()):g} to {float(cells.max()):g}"
     else:
-        kind = "category"
-        categories = sorted(cells.astype(str).unique())
+        has_lists = cells.map(pd.api.types.is_list_like).any()
+        kind = "list" if has_lists else "category"
+        cells = cells.astype(str)  # lists have no hash
+        categories = sorted(cells.unique())
         values = textwrap.shorten(", ".join(categories[:20]), 60, placeholder=" ...")
     return column.name, kind, len(column) - len(cells), cells.nunique(), values
 
