@@ -5,5 +5,5 @@ Importing this package loads neither torch nor Lightning.
 
 from lazy_loader import attach_stub
 
-__version__ = "1.2.0"
+__version__ = "1.2.1"
 __getattr__, __dir__, __all__ = attach_stub(__name__, __file__)  # the imports of __init__.pyi
