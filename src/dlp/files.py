@@ -51,7 +51,7 @@ def atomic_path(path: Path, sync: bool = True) -> Iterator[Path]:
         else:
             temporary.replace(path)
     except OSError as error:
-        if error.filename is None:  # a full disk names no file
+        if error.filename in (None, str(temporary)):  # a full disk names no file
             error.filename = str(path)
         raise
     finally:

@@ -105,6 +105,6 @@ def test_the_convnets_have_the_sizes_that_their_configs_tell(sets):
 @pytest.mark.parametrize(("units", "expected"), [(256, 1), (512, 7)])
 def test_a_small_dense_net_on_a_cpu_runs_on_one_thread(units, expected, monkeypatch):
     monkeypatch.setattr("torch.accelerator.is_available", bool)
-    monkeypatch.setattr("dlp.lightning_cli.recipe._NUM_THREADS", 7)
+    monkeypatch.setattr("dlp.lightning_cli.recipe.own_number_of_threads", lambda: 7)
     recipe = load("mnist_dense", **{"model.hidden": [units]})
     assert recipe.num_threads == expected

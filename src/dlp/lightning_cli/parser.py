@@ -84,8 +84,9 @@ def run_options(
         init_from: Config or path of a run whose weights are the first.
         baselines: Whether to fit simple models to compare with.
         ensemble: Number of networks whose predictions are averaged.
-        threads: Number of CPU threads of torch; None is one for dense nets of at most 256 units a
-            layer on a CPU, the fastest there, and torch's own number for others.
+        threads: Number of CPU threads of torch while the command, or in Python the recipe's
+            Trainer, runs; None is one for dense nets of at most 256 units a layer on a CPU, the
+            fastest there, and torch's own number for others.
         compile: Whether to compile the model by ``torch.compile``.
         smoothing: Factor of the moving average of curves.
     """

@@ -16,7 +16,6 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from dlp.callbacks import AtomicCheckpointIO, EpochSeed, ProgressBar
-from dlp.callbacks.threads import NumThreads
 from dlp.console import quieted, say
 from dlp.datamodules import SupervisedDataModule
 from dlp.datamodules.parts import rows_fingerprint
@@ -25,6 +24,7 @@ from dlp.hyperparameters import plain_value
 from dlp.lightning_cli.invocation import resolve
 from dlp.lightning_cli.parse_errors import arguments
 from dlp.lightning_cli.parser import MODE, SIZES, Parser, import_classes, run_options
+from dlp.lightning_cli.settings import ProcessSettings, own_number_of_threads
 from dlp.modules import SupervisedModule
 from dlp.modules.weights import read_file
 from dlp.runs.folder import Run, checkpoint_of
@@ -32,8 +32,6 @@ from dlp.runs.recorder import RunRecorder
 
 #: Layers of fewer units take longer on two threads than on one, measured on two cores.
 _FEW_UNITS = 256
-#: Torch's own number of threads.
-_NUM_THREADS = torch.get_num_threads()
 
 
 class Recipe(LightningCLI):
@@ -106,9 +104,6 @@ class Recipe(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Build nothing: a command calls the methods below."""
-        default = 1 if self._is_small() else _NUM_THREADS
-        #: Number of CPU threads of torch for this model.
-        self.num_threads: int = self.config.threads or default
         config = self.config.clone()
         config.run_dir = None
         for name in ("config", *inspect.signature(self.function).parameters):
@@ -118,6 +113,12 @@ class Recipe(LightningCLI):
             config, skip_unset=False, skip_validation=True, skip_link_targets=False
         )
         self.config_dump = yaml.safe_load(self.config_text)  # Lightning's is validated once more
+
+    @property
+    def num_threads(self) -> int:
+        """Number of CPU threads of torch while a command or a Trainer of the recipe runs."""
+        default = 1 if self._is_small() else own_number_of_threads()
+        return int(self.config.threads or default)
 
     def _is_small(self) -> bool:
         """Return True for a dense net on a CPU whose layers have at most 256 units."""
@@ -225,7 +226,7 @@ class Recipe(LightningCLI):
             **changes: Other arguments of the Trainer than those of the config.
         """
         settings = self.trainer_arguments() | changes
-        every = [NumThreads(self.num_threads), *settings["callbacks"], *callbacks]
+        every = [ProcessSettings(self.num_threads), *settings["callbacks"], *callbacks]
         if self.config.refit:
             every = self._without_validated(every)
         has_bar = any(isinstance(callback, AnyProgressBar) for callback in every)
@@ -248,7 +249,7 @@ class Recipe(LightningCLI):
                 origin=self.origin,
             )
             every += self.recorder.callbacks
-        with naming("trainer"):
+        with naming("trainer"), quieted():
             trainer = Trainer(**(settings | {"callbacks": every}))
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # no plugin of the user's
             trainer.strategy.checkpoint_io = AtomicCheckpointIO()
