@@ -48,8 +48,8 @@ class SquaredHead(RegressionHead):
         return self.factor * super().predict(logits).square()
 
 
-class CappedHead(RegressionHead):
-    """Head whose argument is None where it caps nothing."""
+class CapHead(RegressionHead):
+    """Head with an argument whose default is not None but that may be None."""
 
     def __init__(self, num_outputs=1, cap=0.1, **arguments):
         super().__init__(num_outputs, **arguments)
@@ -149,6 +149,28 @@ def test_a_network_of_ones_own_is_given(tmp_path):
         Predictor.load(path)
     predictor = Predictor.load(path, network=nn.Linear(4, 2), head=SoftmaxHead(2))
     assert predictor.scores(X).shape == (30, 2)
+
+
+def test_an_argument_that_is_none_does_not_come_back_as_its_default():
+    head = build(describe(CapHead(cap=None)), "head")
+    assert head.cap is None
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"metrics": [BinaryAccuracy()]},
+        {"metrics": ["acc", BinaryAccuracy()]},
+        {"loss": nn.BCEWithLogitsLoss(pos_weight=torch.tensor([3.0]))},
+    ],
+    ids=["metric", "name and metric", "loss"],
+)
+def test_objects_that_only_a_fit_needs_are_not_needed_for_predictions(arguments):
+    model = DenseModule((4,), 2, "sigmoid", **arguments)
+    path = saved(model, IS_POSITIVE, "a.ckpt")
+    expected = model.eval().head.predict(model(torch.from_numpy(X))).detach()
+    scores = Predictor.load(path).scores(X)
+    np.testing.assert_allclose(scores, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("precision", ["64-true", "bf16-true"])

@@ -61,11 +61,13 @@ def load(path: Path, network: nn.Module | None = None, head: Head | None = None)
         with torch.device("meta"):  # no random numbers to overwrite
             network = copy.deepcopy(network) or build(spec.network, "network")
             head = copy.deepcopy(head) or build(spec.head, "head")
+        model = nn.ModuleDict({"network": network, "head": head})
         weights = content["state_dict"]  # with the versions of its modules
         for name in list(weights):
-            if not name.startswith(("network.", "head.")):
-                del weights[name]
-        nn.ModuleDict({"network": network, "head": head}).load_state_dict(weights, assign=True)
+            is_of_loss = name.startswith("head.loss_function.") and name not in model.state_dict()
+            if is_of_loss or not name.startswith(("network.", "head.")):
+                del weights[name]  # predictions do not need it
+        model.load_state_dict(weights, assign=True)
         # Weights of --trainer.precision 64-true or bf16-true are so in the file.
         return InferenceModule(spec, network.float(), head.float()).eval()
 

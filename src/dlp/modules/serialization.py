@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from importlib import import_module, metadata
@@ -58,12 +58,13 @@ def output_names(data: Any, count: int) -> list[str]:
 def describe(module: nn.Module) -> Component:
     """Describe a module by its class and each argument of `__init__` that is also an attribute.
 
-    Arguments that are not plain, such as metric objects, are left out: the module is built with
-    their defaults. Networks among the arguments of a network are described as well.
+    An argument is described if it is plain or a submodule, or a list of these. The others are left
+    out, and so have their defaults: metrics of torchmetrics, for example, are modules too, but the
+    network does not run them.
     """
     arguments = {}
     kind = type(module)
-    plain = plain_value if isinstance(module, Head) else _with_networks
+    submodules = set(module.modules())
     for cls in kind.__mro__:
         if cls is nn.Module:
             break
@@ -71,7 +72,7 @@ def describe(module: nn.Module) -> Component:
         for name in parameters:
             if not hasattr(module, name):
                 continue
-            value = plain(getattr(module, name))
+            value = _described(getattr(module, name), submodules)
             if is_plain(value):
                 arguments[name] = value
         if not any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
@@ -79,12 +80,12 @@ def describe(module: nn.Module) -> Component:
     return Component(f"{kind.__module__}.{kind.__qualname__}", arguments)
 
 
-def _with_networks(value: Any) -> Any:
-    """Return the plain value of an argument, and of networks in it their descriptions."""
-    if isinstance(value, nn.Module):
+def _described(value: Any, submodules: Collection[nn.Module]) -> Any:
+    """Return a value in plain form, with each submodule replaced by its description."""
+    if isinstance(value, nn.Module) and value in submodules:
         return asdict(describe(value))
     if isinstance(value, list | tuple):
-        return [_with_networks(item) for item in value]
+        return [_described(item, submodules) for item in value]
     return plain_value(value)
 
 
