@@ -21,6 +21,15 @@ def test_a_member_begins_with_the_weights_of_its_seed():
     torch.testing.assert_close(second.state_dict(), build().network.state_dict(), rtol=0, atol=0)
 
 
+def test_building_members_seeds_no_generator_of_a_gpu(monkeypatch):
+    seeds = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeds.append)
+    state = torch.get_rng_state()
+    EnsembleModule(build, size=2)
+    assert seeds == []
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_each_member_is_trained_as_if_it_were_alone():
     module = EnsembleModule(partial(build, optimizer=sgd), size=2)
     pairs = [(member, build(optimizer=sgd)) for member in module.network]

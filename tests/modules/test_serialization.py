@@ -186,23 +186,14 @@ def test_a_head_is_built_by_its_own_arguments_alone():
     assert build(component, "head").num_outputs == 3
 
 
-def test_an_argument_that_is_none_stays_none():
-    component = describe(CappedHead(cap=None))
-    assert component.arguments["cap"] is None
-    assert build(component, "head").cap is None
-
-
-def test_a_model_with_metric_objects_is_read_without_them(tmp_path):
-    model = DenseModule((4,), 2, "sigmoid", metrics=["acc", BinaryAccuracy()])
+def test_members_of_a_class_that_was_not_imported_are_refused_or_given(tmp_path):
+    model = EnsembleModule(member, 2)
+    model.hparams["make_member"]["class_path"] = "this.Member"
     path = saved(model, IS_POSITIVE, tmp_path / "a.ckpt")
-    expected = model.head.predict(model(torch.from_numpy(X))).detach()
-    torch.testing.assert_close(torch.from_numpy(Predictor.load(path).scores(X)), expected)
-
-
-def test_members_of_another_project_are_imported_by_the_program():
-    member = {"class_path": "elsewhere.Mine", "init_args": {}}
-    with pytest.raises(InputError, match="import elsewhere first, or give make_member="):
-        EnsembleModule(member)
+    with pytest.raises(InputError, match=r"got this.Member.*give a function: load_from_checkpoint"):
+        EnsembleModule.load_from_checkpoint(path, weights_only=True)
+    again = EnsembleModule.load_from_checkpoint(path, weights_only=True, make_member=member)
+    assert len(again.network) == 2
 
 
 def test_a_description_of_a_later_version_is_refused():

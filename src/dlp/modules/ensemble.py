@@ -66,8 +66,9 @@ class EnsembleModule(SupervisedModule):
 
     Args:
         make_member: Function that builds a `SupervisedModule`, such as
-            ``partial(DenseModule, (13,), 1, "regression")``, or the ``class_path`` and
-            ``init_args`` of one, as a checkpoint keeps them.
+            ``partial(DenseModule, (13,), 1, "regression")``; or the import path of its class and
+            its plain arguments, ``{"class_path": ..., "init_args": {...}}``, as a checkpoint holds
+            them.
         size: Number of members. Member k starts from the weights of the seed plus k.
     """
 
@@ -80,12 +81,13 @@ class EnsembleModule(SupervisedModule):
     ) -> None:
         check_range(1, ensemble=size)
         if isinstance(make_member, Mapping):
-            make_member = _builder(**make_member)
+            make_member = _member_maker(**make_member)
         seed = torch.initial_seed()
         modules = []
         for number in range(size):
-            with isolate_rng():
-                torch.manual_seed(seed + number)
+            with torch.random.fork_rng(devices=[]):
+                # Weights are drawn on the CPU; `torch.manual_seed` would also seed each GPU.
+                torch.default_generator.manual_seed(seed + number)
                 modules.append(make_member())
         first = modules[0]
         for name in ("training_step", "kernels", "parameter_groups"):
@@ -142,12 +144,12 @@ class EnsembleModule(SupervisedModule):
         return {"std": deviation, self.head.prediction: mean}
 
 
-def _builder(class_path: str, init_args: Mapping[str, Any]) -> Callable[[], SupervisedModule]:
-    """Return a function that builds a member from what a checkpoint keeps of it."""
+def _member_maker(class_path: str, init_args: Mapping[str, Any]) -> Callable[[], SupervisedModule]:
+    """Return a function that builds a member; a file brings no code, so its class is imported."""
     kind = imported_class(class_path, SupervisedModule)
     if kind is None:
         raise InputError(
-            f"the members are {class_path}, whose code a file cannot bring; import "
-            f"{class_path.rpartition('.')[0]} first, or give make_member=..."
+            f"make_member: expected an imported SupervisedModule, got {class_path}. Import "
+            "its class first, or give a function: load_from_checkpoint(path, make_member=...)."
         )
     return partial(kind, **init_args)
