@@ -14,8 +14,7 @@ from dlp.callbacks.predictions import BatchOutputs
 from dlp.datamodules import ArrayDataModule, TableDataModule
 from dlp.datamodules.base import Examples
 from dlp.errors import InputError
-from dlp.evaluation.baselines import guess_scores
-from dlp.modules import DenseModule
+from dlp.modules import DenseModule, EnsembleModule
 
 DRAW = np.random.default_rng(0)
 X = DRAW.normal(size=(20, 3)).astype(np.float32)
@@ -144,54 +143,32 @@ def test_predictions_of_plain_loaders_are_written_by_number(head, columns, tmp_p
     assert table["index"].tolist() == list(range(20))
 
 
-@pytest.mark.parametrize("name", ["index", "fold", "std", "probability", "input", "hash"])
+WRITTEN = "index fold text input target class value set low high std true predicted probability"
+
+
+@pytest.mark.parametrize("name", WRITTEN.split())
 def test_an_id_column_called_as_a_column_of_predictions_is_refused(name):
     with pytest.raises(InputError, match=f"the column {name} cannot name the rows"):
         Examples(np.zeros((2, 1)), names={name: np.array(["a", "b"])})
 
 
-class OwnLoaders(ArrayDataModule):
-    """Data with loaders of its own, which serve other rows in another order."""
-
-    def test_dataloader(self):
-        return loader(torch.ones(5, 3), torch.zeros(5).long())
-
-    predict_dataloader = test_dataloader
+@pytest.mark.parametrize("name", ["prob_a", "std_b"])
+def test_an_id_column_called_as_a_column_of_a_class_is_refused(name):
+    frame = pd.DataFrame({name: KEYS, "x": X[:, 0], "label": ["a", "b"] * 10})
+    with pytest.raises(InputError, match=f"the column {name} cannot name the rows"):
+        TableDataModule(frame, "label", id_column=name).fit()
 
 
-@plain_loaders
-def test_loaders_that_a_subclass_overrides_are_tested_and_predicted_by_number(tmp_path):
-    data = OwnLoaders(X, np.arange(20) % 2, test_size=4)
-    model = DenseModule((3,), 2, head="sigmoid")
-    run_test(tmp_path, model, data)
-    assert list(tmp_path.iterdir()) == []
-    table = written(tmp_path / "p.csv", model, data)
-    assert list(table) == ["index", "class", "prob_0", "prob_1"]
-    assert table["index"].tolist() == [0, 1, 2, 3, 4]
-
-
-def test_outputs_leave_the_device_of_the_model_with_each_batch(monkeypatch):
-    moved = []
-
-    def move(outputs, device):
-        moved.append(device)
-        return outputs
-
-    monkeypatch.setattr("dlp.callbacks.predictions.move_data_to_device", move)
-    outputs = BatchOutputs()
-    outputs.collect(None, None, {"index": torch.zeros(1)}, None, 0)
-    assert moved == ["cpu"]
-
-
-def test_paths_may_be_texts(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    data = ArrayDataModule(X, np.arange(20) % 2, test_size=4)
-    model = DenseModule((3,), 2, head="sigmoid", hidden=())
-    quiet_trainer(callbacks=[History("history")]).fit(model, data)
-    run_test("mistakes", model, data)
-    written("p.csv", model, data)
-    for name in ("history/metrics.csv", "mistakes/mistakes.json", "p.csv"):
-        assert Path(name).is_file()
+def test_each_written_column_is_among_those_that_cannot_name_rows(tmp_path):
+    frame = pd.DataFrame({"key": KEYS, "x": X[:, 0], "y": VALUES[:, 0]})
+    data = TableDataModule(frame, "y", id_column="key", test_size=8)
+    member = partial(DenseModule, data.input_shape, 1, "regression")
+    callbacks = [PredictionWriter("p.csv"), MistakesReport(tmp_path)]
+    trainer = quiet_trainer(callbacks=callbacks)
+    trainer.test(EnsembleModule(member, 2), data, verbose=False)
+    trainer.predict(EnsembleModule(member, 2), data)
+    columns = set(pd.read_csv("p.csv")) | set(pd.read_csv("worst.csv"))
+    assert columns - set(WRITTEN.split()) == {"key"}
 
 
 def run_test(folder, model, data):

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from dlp.console import say
-from dlp.datamodules.rows import Examples, LabelledParts
+from dlp.datamodules.rows import Examples, LabelledParts, check_names
 from dlp.datamodules.splits import Parts, Split, group_numbers, time_values
 from dlp.datamodules.targets import TargetEncoder
 from dlp.errors import InputError
@@ -64,8 +64,10 @@ class LabelledSet:
     def __post_init__(self) -> None:
         if not self.targets.num_outputs:
             self.targets.fit(np.concatenate([part.targets for part in self.parts.values()]))
+        outputs = self.targets.class_names or self.targets.columns or ()
         for part in self.parts.values():
             self.targets.encode(part.targets)  # an error names the row in its own part
+            check_names(part.names, outputs)
 
     @cached_property
     def keys(self) -> Examples:

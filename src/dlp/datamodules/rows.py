@@ -28,9 +28,32 @@ Estimators = dict[str, Any]
 
 #: Columns of the files of predictions and mistakes.
 _RESERVED_COLUMNS = {
-    "index", "fold", "target", "class", "value", "set", "low", "high", "std", "true", "predicted",
-    "probability", "input", "hash",
+    "index", "fold", "text", "input", "target", "class", "value", "set", "low", "high", "std",
+    "true", "predicted", "probability",
 }  # fmt: skip
+#: Beginnings of the columns per class, label or target, such as ``prob_<class>``.
+_RESERVED_PREFIXES = ("target", "prob", "value", "low", "high", "std")
+
+
+def check_names(names: Iterable[str], outputs: Iterable[str] = ()) -> None:
+    """Check that no column that identifies rows has the name of a column that dlp writes.
+
+    Args:
+        names: Names of the columns, such as that of ``id_column``.
+        outputs: Names of the classes, labels or targets.
+
+    Raises:
+        InputError: If a name is taken.
+    """
+    taken = set(_RESERVED_COLUMNS)
+    for output in outputs:
+        taken.update(f"{prefix}_{output}" for prefix in _RESERVED_PREFIXES)
+    for name in names:
+        if name in taken:
+            raise InputError(
+                f"the column {name} cannot name the rows: predictions have a column of that "
+                "name. Rename it in the file, or leave out id_column."
+            )
 
 
 class Rows(ABC):
@@ -102,12 +125,7 @@ class Examples:
     hashes: NDArray[np.uint64] | None = None
 
     def __post_init__(self) -> None:
-        for name in self.names:
-            if name in _RESERVED_COLUMNS:
-                raise InputError(
-                    f"the column {name} cannot name the rows: predictions have a column of that "
-                    "name. Rename it in the file, or leave out id_column."
-                )
+        check_names(self.names)
 
     def __len__(self) -> int:
         return len(self.inputs)
