@@ -28,12 +28,27 @@ def test_processes_share_all_rows_in_equally_many_batches(shuffle, rows, size, r
     orders = [BatchOrder(rows, size, shuffle, 3, ranks, rank) for rank in range(ranks)]
     batches = [[*order] for order in orders]
     assert {len(each) for each in batches} == {len(orders[0])}
+    assert all(len(batch) for each in batches for batch in each)
     served = rows_of([batch for each in batches for batch in each])
-    if ranks > 1 and shuffle:  # the last batches wrap around
+    if ranks > 1 and (shuffle or rows < ranks):  # the last batches, or few rows, wrap around
         served = {*served}
     assert sorted(served) == [*range(rows)]
     if ranks == 1:
         assert {len(batch) for batch in batches[0][:-1]} <= {size}
+
+
+def test_a_process_without_a_row_of_its_own_serves_one_of_another():
+    batches = []
+    for rank in range(5):
+        order = BatchOrder(2, 4, False, 0, num_replicas=5, rank=rank)
+        batches.append([batch.tolist() for batch in order])
+    assert batches == [[[0]], [[1]], [[0]], [[1]], [[0]]]
+
+
+def test_batches_of_one_row_are_not_split_into_empty_ones():
+    shares = [list(BatchOrder(3, 1, False, 0, num_replicas=2, rank=rank)) for rank in range(2)]
+    assert [rows_of(share) for share in shares] == [[0, 2], [1]]
+    assert [len(share) for share in shares] == [1, 1]
 
 
 def test_the_order_depends_on_seed_and_epoch_alone():
