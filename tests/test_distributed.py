@@ -63,8 +63,23 @@ def run_process(folder, port, rank):
         "test": tested,
         "weights": {name: v.flatten().tolist() for name, v in module.state_dict().items()},
         "rows of mistakes": report.outputs and report.outputs["rows"].tolist(),
+        "test of one row": evaluate_one_row(module, folder),
         "fine-tuned": fine_tune(),
     }
+
+
+def one_row():
+    """Return data with a single row to test and to predict."""
+    return ArrayDataModule(X, Y, X_TEST[:1], Y_TEST[:1])
+
+
+def evaluate_one_row(module, folder):
+    """Test and predict fewer rows than there are processes; return the scores of the test."""
+    writer = PredictionWriter(folder / "one_row.csv")
+    trainer = quiet_trainer(callbacks=[writer], devices=2, strategy=DDPStrategy())
+    (tested,) = trainer.test(module, one_row(), verbose=False)
+    trainer.predict(module, one_row())
+    return tested
 
 
 def fine_tune():
@@ -136,6 +151,16 @@ def test_two_processes_write_one_history_one_checkpoint_and_one_report(folder, r
     assert report["rows"] == 5
     assert 1 - report["wrong"] / 5 == pytest.approx(ranks[0]["test"]["test_acc"])
     assert [rank["rows of mistakes"] for rank in ranks] == [[0, 1, 2, 3, 4], None]
+
+
+def test_two_processes_evaluate_a_single_row(folder, ranks, single):
+    module = single[2]
+    logits = module(X_TEST[:1])
+    loss = module.head.loss(logits, module.head.prepare(Y_TEST[:1])) + module.penalty()
+    for rank in ranks:
+        assert rank["test of one row"]["test_loss"] == pytest.approx(loss.item(), rel=1e-4)
+    table = pd.read_csv(folder / "one_row.csv")
+    assert table["index"].tolist() == [0]
 
 
 def test_two_processes_fine_tune_to_the_same_bits(ranks):

@@ -171,6 +171,52 @@ def test_each_written_column_is_among_those_that_cannot_name_rows(tmp_path):
     assert columns - set(WRITTEN.split()) == {"key"}
 
 
+class OwnLoaders(ArrayDataModule):
+    """Data that serves other rows than those of its parts, by loaders of its own."""
+
+    def rows(self):
+        targets = self.labelled_rows["train"].targets
+        return loader(torch.from_numpy(X[10:]), torch.from_numpy(targets[10:]))
+
+    test_dataloader = predict_dataloader = rows
+
+
+@plain_loaders
+@pytest.mark.parametrize(
+    ("y", "head"), [(np.arange(20) % 2, "sigmoid"), (VALUES[:, 0], "regression")]
+)
+def test_rows_of_a_loader_of_ones_own_are_numbered(y, head, tmp_path):
+    data = OwnLoaders(X, y, val_size=None, test_size=15)
+    module = DenseModule((3,), data.num_outputs, head)
+    module.network.requires_grad_(False)
+    trainer = quiet_trainer(callbacks=[PredictionWriter("p.csv"), MistakesReport(tmp_path)])
+    trainer.test(module, data, verbose=False)
+    trainer.predict(module, data)
+    report = json.loads((tmp_path / "mistakes.json").read_text())
+    assert report["rows"] == 10
+    worst = pd.read_csv(tmp_path / "worst.csv")
+    assert "input" not in worst
+    truth = y[10:][worst["index"]].astype(float).tolist()
+    assert worst["true"].tolist() == pytest.approx(truth, rel=1e-5)
+    table = pd.read_csv("p.csv")
+    assert table["index"].tolist() == list(range(10))
+    assert "target" not in table
+
+
+class OnDevice:
+    """Outputs of a batch that lie on a device until they are moved."""
+
+    def to(self, device):
+        assert device == torch.device("cpu")
+        return torch.zeros(4, 2)
+
+
+def test_the_outputs_of_a_batch_are_collected_on_the_cpu():
+    writer = PredictionWriter(None)
+    writer.collect(None, None, {"values": OnDevice()}, None, 0)
+    assert concatenated(writer._batches, "values").shape == (4, 2)
+
+
 def run_test(folder, model, data):
     quiet_trainer(callbacks=[MistakesReport(folder)]).test(model, data, verbose=False)
 

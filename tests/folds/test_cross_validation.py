@@ -6,11 +6,12 @@ import pandas as pd
 import pytest
 import torch
 from helpers.fold_problems import TRAINER, VALUES, X, classes, dense, maker, numbers
+from helpers.training import loader, plain_loaders
 from lightning import Callback
 from lightning.pytorch.callbacks import EarlyStopping
 from torch import nn
 
-from dlp.datamodules import ArrayRows
+from dlp.datamodules import ArrayDataModule, ArrayRows
 from dlp.errors import InputError
 from dlp.folds.cross_validation import cross_validate
 from dlp.folds.training import silent_trainer
@@ -117,6 +118,33 @@ def test_a_kept_checkpoint_restores_model_and_data_of_its_fold(engine, tmp_path)
         model = DenseModule.load_from_checkpoint(path).eval()
         values = model(inputs).detach()[:, 0]
         assert np.allclose(values, rows["value"], rtol=1e-6, atol=1e-6)
+
+
+def test_paths_may_be_text():
+    cross_validate(numbers(), dense, 1, 2, path="folds.jsonl", keep="kept")
+    assert len(Path("folds.jsonl").read_text().splitlines()) == 2
+    assert Path("kept/fold_0_1.ckpt").is_file()
+
+
+@pytest.mark.parametrize("engine", ["serial", "stacked"])
+def test_an_unknown_argument_of_the_trainer_is_refused_by_its_name(engine):
+    with pytest.raises(InputError, match=r"argument of trainer 'max_epoch'. Did you mean 'max_ep"):
+        cross_validate(numbers(), dense, 1, 2, engine=engine, trainer={"max_epoch": 1})
+
+
+class OwnLoader(ArrayDataModule):
+    """Data that validates on other rows than those of its fold."""
+
+    def val_dataloader(self):
+        return loader(torch.from_numpy(X), torch.from_numpy(VALUES))
+
+
+@plain_loaders
+def test_folds_of_data_with_a_loader_of_its_own_use_it(capsys):
+    data = OwnLoader(X, VALUES, val_size=None)
+    result = cross_validate(data, dense, 1, 2, trainer=TRAINER)
+    assert "engine: serial, since OwnLoader has its own val_dataloader" in capsys.readouterr().out
+    assert result.out_of_fold.empty
 
 
 def test_finished_folds_without_a_checkpoint_are_trained_again(tmp_path):

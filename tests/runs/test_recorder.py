@@ -2,8 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.training import quiet_trainer, small_fit
-from lightning import Callback
+from helpers.training import X, loader, plain_loaders, quiet_trainer, small_fit
 
 from dlp.datamodules import ArrayDataModule
 from dlp.errors import InputError
@@ -30,6 +29,26 @@ def test_any_trainer_records_a_run(tmp_path):
     assert test["checkpoint"] == "best.ckpt"
     linear = test["baselines"]["linear model"]
     assert linear["lead"] == pytest.approx(linear["acc"] - test["test_acc"])
+
+
+class OwnLoader(ArrayDataModule):
+    """Data without a test part whose rows to test come from a loader of its own."""
+
+    def test_dataloader(self):
+        return loader(X, (X[:, 0] > 0).long())
+
+
+@plain_loaders
+def test_a_test_by_a_loader_of_ones_own_is_recorded_without_baselines():
+    data = OwnLoader(X, X[:, 0] > 0)
+    recorder = RunRecorder("own", baselines=True)
+    trainer = quiet_trainer(1, recorder.callbacks)
+    model = DenseModule((3,), 2, head="sigmoid")
+    trainer.fit(model, data)
+    trainer.test(model, data, verbose=False)
+    test = recorder.run.results()["test"]
+    assert test["rows"] == len(X)
+    assert test["baselines"] == {}
 
 
 def test_a_recorder_without_its_callbacks_is_refused():

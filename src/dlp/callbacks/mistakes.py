@@ -10,7 +10,7 @@ from lightning import LightningModule, Trainer
 
 from dlp.callbacks.predictions import BatchOutputs, gather_outputs, threshold_of
 from dlp.console import say
-from dlp.datamodules.base import Part, SupervisedDataModule, served_data
+from dlp.datamodules.base import Part, SupervisedDataModule, data_of, data_serving
 from dlp.datamodules.rows import Array
 from dlp.files import AnyPath, save_figure, write_json, write_table
 from dlp.modules.serialization import output_names
@@ -27,7 +27,8 @@ class MistakesReport(BatchOutputs):
     """Writer of ``mistakes.json``, its figures, and the worst rows in ``worst.csv``.
 
     It takes a `SupervisedDataModule` and a model whose ``test_step`` returns ``targets`` and
-    ``probabilities`` or ``values``; after others it writes nothing.
+    ``probabilities`` or ``values``; after others it writes nothing. If a subclass of the data has
+    a ``test_dataloader`` of its own, rows have only their number in the order of its batches.
 
     Args:
         folder: Folder of the files; None for no files.
@@ -36,7 +37,8 @@ class MistakesReport(BatchOutputs):
     def __init__(self, folder: AnyPath | None = None) -> None:
         super().__init__()
         self.folder = None if folder is None else Path(folder)
-        #: ``rows``, ``targets``, and ``probabilities`` or ``values`` of the last test.
+        #: ``targets``, and ``probabilities`` or ``values`` of the last test. ``rows`` are their
+        #: numbers in the test part, unless the data has another ``test_dataloader``.
         self.outputs: Any = None
         #: Content of ``mistakes.json`` of the last test.
         self.report: Any = {}
@@ -45,20 +47,25 @@ class MistakesReport(BatchOutputs):
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Analyse the predictions and write the files."""
-        loader: Any = trainer.test_dataloaders
-        data = served_data(trainer, loader)
+        data = data_of(trainer)
         if self.folder is None or data is None or not self.has("targets"):
             return
         kind = "values" if self.has("values") else "probabilities"
-        batches = []
-        # The test may have been of some batches alone.
-        for rows, outputs in zip(loader.batch_sampler, self._batches, strict=False):
-            batches.append({"rows": rows, kind: outputs[kind], "targets": outputs["targets"]})
-        gathered = gather_outputs(trainer, batches)
+        batches = [{name: batch[name] for name in (kind, "targets")} for batch in self._batches]
+        row_numbers = None
+        if data_serving(trainer, "test") is not None:
+            row_numbers = "rows"
+            loader: Any = trainer.test_dataloaders
+            # The test may have been of some batches only.
+            for batch, rows in zip(batches, loader.batch_sampler, strict=False):
+                batch["rows"] = rows
+        gathered = gather_outputs(trainer, batches, row_numbers)
         if gathered is None:
             return
-        order = np.argsort(gathered["rows"])  # points of the figures follow it, and equal errors
-        gathered = {name: values[order] for name, values in gathered.items()}
+        if "rows" in gathered:
+            # Points of the figures follow the order of the rows, as do equal errors.
+            order = np.argsort(gathered["rows"])
+            gathered = {name: values[order] for name, values in gathered.items()}
         if not np.isfinite(gathered[kind]).all():
             say("mistakes are not written: the model predicts NaN or infinity")
             return
@@ -82,8 +89,8 @@ def write_mistakes(
         folder: Folder of the files.
         data: Data of the part.
         part: Name of the part.
-        outputs: ``rows``, numbers in the part, with their ``targets`` and ``probabilities`` or
-            ``values``.
+        outputs: ``targets``, and ``probabilities`` or ``values``, of some rows. ``rows`` are their
+            numbers in the part; without them nothing else is known of the rows.
         threshold: Probability above which a row is of class 1 of two, or has a label.
         name: Name of the table of the worst rows, and of their figure if they are images.
         count: Largest number of worst rows.
@@ -94,18 +101,22 @@ def write_mistakes(
     from dlp.visualization.mistakes import draw_mistakes
 
     mistakes = _analyse(data, part, outputs, threshold)
-    worst = mistakes.worst.head(count)
-    rows = outputs["rows"][worst.pop("row")]
-    examples = data.examples(part).take(rows)
-    worst = pd.DataFrame({"index": examples.index, **examples.names}).join(worst)
-    cells = examples.inputs.readable()
-    if cells:  # of images the path tells the row
-        worst["input"] = cells
     figures = draw_mistakes(mistakes)
-    if len(worst) and len(data.input_shape) == 3:
-        captions = worst["true"].astype(str) + " -> " + worst["predicted"].astype(str)
-        images = data.inputs(part)[torch.from_numpy(rows)]
-        figures[name] = image_grid(images, captions.tolist())
+    worst = mistakes.worst.head(count)
+    numbers = worst.pop("row")
+    if "rows" not in outputs:
+        worst = pd.DataFrame({"index": numbers}).join(worst)
+    else:
+        rows = outputs["rows"][numbers]
+        examples = data.examples(part).take(rows)
+        worst = pd.DataFrame({"index": examples.index, **examples.names}).join(worst)
+        cells = examples.inputs.readable()
+        if cells:  # images are identified by their path
+            worst["input"] = cells
+        if len(worst) and len(data.input_shape) == 3:
+            captions = worst["true"].astype(str) + " -> " + worst["predicted"].astype(str)
+            images = data.inputs(part)[torch.from_numpy(rows)]
+            figures[name] = image_grid(images, captions.tolist())
     for title, figure in figures.items():
         save_figure(figure, folder / f"{title}.png")
     write_json(folder / "mistakes.json", mistakes.report)
@@ -124,10 +135,10 @@ def _analyse(
     from dlp.evaluation.mistakes import class_mistakes, label_mistakes, value_mistakes
 
     targets = outputs["targets"]
-    if "values" in outputs:  # those of the head went through its scaling, which rounds
+    if "values" in outputs:
         values = outputs["values"]
-        targets = data.targets.encode(data.examples(part).targets)[outputs["rows"]]
-        targets = targets.reshape(values.shape)
+        if "rows" in outputs:  # the targets of the head went through its scaling, which rounds
+            targets = data.targets.encode(data.examples(part).targets)[outputs["rows"]]
         names = output_names(data, values.shape[1])
         median = data.fit()["target_summary"].get("median")
         return value_mistakes(values, targets, names, median, data.targets.transform)

@@ -64,6 +64,9 @@ def reason_against(
     for name in sorted(trainer.keys() - _IRRELEVANT):
         if trainer[name] not in (None, [], _TRAINER_ARGUMENTS[name].default):
             return f"trainer.{name} is set"
+    for name in ("train_dataloader", "val_dataloader"):
+        if getattr(type(data), name) is not getattr(SupervisedDataModule, name):
+            return f"{type(data).__name__} has its own {name}"
     loader = data.loader("train")
     if type(loader.inputs) is not Tensor or loader.augment is not None:
         return "the inputs are augmented or not one dense tensor"

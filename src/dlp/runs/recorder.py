@@ -14,9 +14,8 @@ from lightning import Callback, LightningModule, Trainer
 from dlp.callbacks.checkpoints import BestCheckpoint, EpochSeed, LastCheckpoint
 from dlp.callbacks.history import History
 from dlp.callbacks.mistakes import MistakesReport
-from dlp.callbacks.predictions import threshold_of
-from dlp.console import command_text, say, scores_text
-from dlp.datamodules.base import Part, data_of
+from dlp.console import say, scores_text
+from dlp.datamodules.base import Part, data_of, data_serving
 from dlp.errors import InputError
 from dlp.evaluation.verdict import Verdict, divergence, longer, verdict
 from dlp.files import save_figure, write_text
@@ -215,16 +214,14 @@ class RunRecorder(Callback):
         from dlp.evaluation.baselines import AT_HALF, scores_at_half
 
         scores = stage_scores(trainer, "test")
-        half = scores_at_half(pl_module, self.mistakes.outputs)
-        say(f"test{at_threshold(pl_module)}: {scores_text(scores)}")
-        if half:
-            say(f"test{AT_HALF}: {scores_text(half)}")
-        data = data_of(trainer)
+        say(f"test: {scores_text(scores)}")
+        data = data_serving(trainer, "test")
+        num_rows = self.mistakes.report.get("rows")
+        if data is not None:
+            num_rows = len(data.examples("test"))
         test = {
             **scores,
-            "threshold": self.mistakes.report.get("threshold"),
-            "at_0.5": half,
-            "rows": data and len(data.examples("test")),
+            "rows": num_rows,
             "checkpoint": trainer.ckpt_path and Path(trainer.ckpt_path).name,
             "summary": self.mistakes.report.get("summary", ""),
             "classes": self.mistakes.report.get("classes", []),
@@ -245,7 +242,7 @@ class RunRecorder(Callback):
         """Print and return the scores of guesses and, if asked for, of fitted models."""
         from dlp.evaluation.baselines import baseline_lines, fitted_scores, guess_scores
 
-        data = data_of(trainer)
+        data = data_serving(trainer, part)
         if data is None:
             return {}
         scores = guess_scores(module, data, part)
