@@ -1,4 +1,5 @@
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,11 @@ from helpers.training import loader, plain_loaders, quiet_trainer
 
 from dlp.callbacks import History, PredictionWriter
 from dlp.callbacks.mistakes import MistakesReport, write_mistakes
-from dlp.callbacks.predictions import BatchOutputs
+from dlp.callbacks.predictions import concatenated
 from dlp.datamodules import ArrayDataModule, TableDataModule
 from dlp.datamodules.base import Examples
 from dlp.errors import InputError
+from dlp.evaluation.baselines import guess_scores
 from dlp.modules import DenseModule, EnsembleModule
 
 DRAW = np.random.default_rng(0)
@@ -201,6 +203,16 @@ def test_rows_of_a_loader_of_ones_own_are_numbered(y, head, tmp_path):
     table = pd.read_csv("p.csv")
     assert table["index"].tolist() == list(range(10))
     assert "target" not in table
+
+
+def test_paths_may_be_texts():
+    data = ArrayDataModule(X, np.arange(20) % 2, test_size=4)
+    model = DenseModule((3,), 2, head="sigmoid", hidden=())
+    quiet_trainer(callbacks=[History("history")]).fit(model, data)
+    quiet_trainer(callbacks=[MistakesReport("mistakes")]).test(model, data, verbose=False)
+    written("p.csv", model, data)
+    for name in ("history/metrics.csv", "mistakes/mistakes.json", "p.csv"):
+        assert Path(name).is_file()
 
 
 class OnDevice:

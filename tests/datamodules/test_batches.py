@@ -1,7 +1,5 @@
 """Whole batches: every row once, equal counts for all processes, an order that is pure."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
@@ -15,7 +13,6 @@ from torch.utils._pytree import tree_leaves
 
 from dlp.datamodules import ArrayDataModule
 from dlp.datamodules.batches import BatchLoader, BatchOrder
-from dlp.errors import InputError
 
 
 def rows_of(order):
@@ -61,17 +58,6 @@ def test_the_order_depends_on_seed_and_epoch_alone():
     assert order(0, 2) == order(0, 2)
     assert len({tuple(order(seed, epoch)) for seed in (0, 1) for epoch in (2, 3)}) == 4
     assert torch.equal(torch.get_rng_state(), state)
-
-
-@pytest.mark.parametrize(("num_rows", "size", "fits"), [(1, 8, False), (3, 1, False), (2, 1, True)])
-def test_a_part_with_too_few_rows_for_the_processes_is_refused(num_rows, size, fits):
-    order = BatchOrder(num_rows, size, shuffle=False, seed=0)
-    trainer = SimpleNamespace(strategy=SimpleNamespace(broadcast=int), world_size=2, global_rank=1)
-    if fits:
-        order.share(trainer)
-        return
-    with pytest.raises(InputError, match=f"{num_rows} rows are too few to be evaluated by 2"):
-        order.share(trainer)
 
 
 def test_a_loop_without_a_trainer_sees_the_orders_of_a_fit():

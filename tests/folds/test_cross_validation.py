@@ -160,19 +160,6 @@ def losses(result):
     return [fold.history["val_loss"] for fold in result.folds]
 
 
-def test_paths_may_be_texts(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    cross_validate(numbers(), dense, 1, num_folds=2, path="folds.jsonl", keep="kept")
-    assert len(Path("folds.jsonl").read_text().splitlines()) == 2
-    assert len(list(Path("kept").glob("*.ckpt"))) == 2
-
-
-@pytest.mark.parametrize("engine", ["serial", "stacked"])
-def test_an_argument_that_a_trainer_does_not_have_is_named(engine):
-    with pytest.raises(InputError, match=r"'max_epoch'\. Did you mean 'max_epochs'"):
-        cross_validate(numbers(), dense, 1, 2, trainer={"max_epoch": 1}, engine=engine)
-
-
 def test_callbacks_are_copied_for_each_fold():
     quick = maker(optimizer=partial(torch.optim.SGD, lr=0.3))
     stopper = EarlyStopping("val_loss", patience=1)

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers.training import X, loader, plain_loaders, quiet_trainer, small_fit
+from lightning import Callback
 
 from dlp.datamodules import ArrayDataModule
 from dlp.errors import InputError

@@ -139,6 +139,7 @@ def _analyse(
         values = outputs["values"]
         if "rows" in outputs:  # the targets of the head went through its scaling, which rounds
             targets = data.targets.encode(data.examples(part).targets)[outputs["rows"]]
+        targets = targets.reshape(values.shape)
         names = output_names(data, values.shape[1])
         median = data.fit()["target_summary"].get("median")
         return value_mistakes(values, targets, names, median, data.targets.transform)

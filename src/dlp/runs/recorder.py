@@ -14,7 +14,8 @@ from lightning import Callback, LightningModule, Trainer
 from dlp.callbacks.checkpoints import BestCheckpoint, EpochSeed, LastCheckpoint
 from dlp.callbacks.history import History
 from dlp.callbacks.mistakes import MistakesReport
-from dlp.console import say, scores_text
+from dlp.callbacks.predictions import threshold_of
+from dlp.console import command_text, say, scores_text
 from dlp.datamodules.base import Part, data_of, data_serving
 from dlp.errors import InputError
 from dlp.evaluation.verdict import Verdict, divergence, longer, verdict
@@ -214,13 +215,18 @@ class RunRecorder(Callback):
         from dlp.evaluation.baselines import AT_HALF, scores_at_half
 
         scores = stage_scores(trainer, "test")
-        say(f"test: {scores_text(scores)}")
+        half = scores_at_half(pl_module, self.mistakes.outputs)
+        say(f"test{at_threshold(pl_module)}: {scores_text(scores)}")
+        if half:
+            say(f"test{AT_HALF}: {scores_text(half)}")
         data = data_serving(trainer, "test")
         num_rows = self.mistakes.report.get("rows")
         if data is not None:
             num_rows = len(data.examples("test"))
         test = {
             **scores,
+            "threshold": self.mistakes.report.get("threshold"),
+            "at_0.5": half,
             "rows": num_rows,
             "checkpoint": trainer.ckpt_path and Path(trainer.ckpt_path).name,
             "summary": self.mistakes.report.get("summary", ""),
