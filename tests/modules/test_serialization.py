@@ -141,6 +141,18 @@ def test_another_class_is_refused_and_its_module_not_imported(path, role):
     assert "this" not in sys.modules
 
 
+def test_what_the_encoder_learned_is_in_a_checkpoint_once():
+    module = DenseModule((4,), 2, "sigmoid")
+    data = ArrayDataModule(X, IS_POSITIVE, scaling="standard")
+    trainer = quiet_trainer()
+    trainer.fit(module, data)
+    trainer.save_checkpoint("model.ckpt")
+    checkpoint = torch.load("model.ckpt", weights_only=True)
+    described = checkpoint["spec"]["inputs"]
+    learned = checkpoint["ArrayDataModule"]["inputs"]
+    assert described["mean"] is learned["mean"]  # of texts all words, so files are smaller
+
+
 def test_a_network_of_ones_own_is_given(tmp_path):
     model = DenseModule((4,), 2)
     model.network = nn.Linear(4, 2)

@@ -1,7 +1,7 @@
 """Description of a trained model, the same in a checkpoint, an export, a card and a server."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from .answer import Answer
@@ -37,7 +37,7 @@ class Card:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Description of a trained model in plain values, as `dataclasses.asdict` gives them.
+    """Description of a trained model.
 
     Args:
         network: Network that returns logits.
@@ -55,9 +55,18 @@ class ModelSpec:
     card: Card
     format: int = FORMAT
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the description as plain values.
+
+        `inputs` is not copied: it contains every word of a text model, which the state of the
+        encoder in the same checkpoint shares.
+        """
+        small = replace(self, inputs={})
+        return {**asdict(small), "inputs": self.inputs}
+
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """Return the description in plain values.
+        """Return the description of which `to_dict` gave the plain values.
 
         Raises:
             ValueError: If a later version wrote them.
