@@ -82,7 +82,7 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
         if files:
             images = _column(files, "image.path").to_pylist()
             names = [image["path"] or f"row {row}" for row, image in enumerate(images)]
-            labels = _column(files, "labels").to_numpy()
+            labels = np.array(_column(files, "labels").to_pylist())  # to_numpy imports pandas
             rows = self._book_order(names, labels)
             sources: Any = _ParquetImages(files, rows)
         else:
@@ -93,7 +93,7 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
             sources = [files[row] for row in rows]
         examples = Examples(
             inputs=sources,
-            targets=np.array(["cat", "dog"], object)[labels[rows]],
+            targets=np.array(["cat", "dog"])[labels[rows]],
             index=np.array(rows),
             names={"path": np.array(names, object)[rows]},
         )

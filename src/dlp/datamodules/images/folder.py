@@ -23,8 +23,6 @@ from dlp.datamodules.images.store import (
     file_states,
 )
 from dlp.datamodules.parts import find_files, part_folders, report_unused
-from dlp.datamodules.tables.files import read_table
-from dlp.datamodules.tables.rows import Roles, check_columns, drop_unlabelled, target_values
 from dlp.datamodules.targets import TargetEncoder, TargetScaling, Task
 from dlp.errors import InputError
 from dlp.files import AnyPath
@@ -124,7 +122,7 @@ class ImageFolderDataModule(SupervisedDataModule):
         self.image_column = image_column
         self.read_csv = read_csv
         self.drop_unlabelled = drop_unlabelled
-        self.roles = Roles(id_column, group_column, time_column)
+        self.roles = (id_column, group_column, time_column)
         self.save_arguments(locals())
 
     def load(self) -> LabelledParts:
@@ -166,18 +164,28 @@ class ImageFolderDataModule(SupervisedDataModule):
             if name is not None:
                 raise InputError(f"{path} is a folder without columns; leave out {name!r}.")
         files = find_class_images(path)
-        classes = np.array([file.parent.name for file in files], object)
+        classes = np.array([file.parent.name for file in files])  # of text: objects need pandas
         return replace(_named_by_path(files), targets=classes)
 
     def _read_table(self, path: Path, targets: list[str]) -> Examples:
         """Return the files that a table names, with the targets in some of its columns."""
-        texts = [self.image_column, self.roles.group, self.roles.id]
+        # Imported here because they import pandas, which images in folders do not need.
+        from dlp.datamodules.tables.files import read_table
+        from dlp.datamodules.tables.rows import (
+            Roles,
+            check_columns,
+            drop_unlabelled,
+            target_values,
+        )
+
+        roles = Roles(*self.roles)
+        texts = [self.image_column, roles.group, roles.id]
         if self.task == "classification":
             texts += targets
         frame = read_table(path, self.read_csv, texts)
         check_columns(frame, [self.image_column, *targets])
         if targets:
-            check_columns(frame, self.roles)
+            check_columns(frame, roles)
             if self.drop_unlabelled:
                 frame = drop_unlabelled(frame, targets, str(path))
         files = [path.parent / str(file) for file in frame[self.image_column]]
@@ -187,7 +195,7 @@ class ImageFolderDataModule(SupervisedDataModule):
                 f"{path} names {len(absent):,} images that do not exist, such as {absent[0]}."
             )
         names = {"path": frame[self.image_column].to_numpy(object)}
-        cells = {"names": names, **self.roles.cells(frame)}
+        cells = {"names": names, **roles.cells(frame)}
         if targets:
             cells["targets"] = target_values(frame[targets], self.task)
         return Examples(files, **cells)
