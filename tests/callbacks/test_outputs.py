@@ -37,13 +37,15 @@ def written(path, module, data):
 
 
 def predict(path, y, head, model=DenseModule, **arguments):
-    """Predict X by an untrained model; return the table and the model's predictions of X."""
+    """Predict X by an untrained model; return the table and its predictions in such batches."""
     data = ArrayDataModule(X, y, eval_batch_size=8, **{"val_size": None, **arguments})
     torch.manual_seed(0)
     module = model(data.input_shape, data.num_outputs, head=head)
     table = written(path, module, data)
     with torch.no_grad():
-        return table, module.head.predict(module.eval()(torch.from_numpy(X))).numpy()
+        batches = torch.from_numpy(X).split(8)
+        predictions = [module.head.predict(module.eval()(batch)) for batch in batches]
+        return table, torch.cat(predictions).numpy()
 
 
 @pytest.mark.parametrize(("y", "head"), [(np.arange(20) % 3, "softmax"), (LABELS, "multilabel")])

@@ -75,7 +75,7 @@ def test_images_are_files(tmp_path):
     png = (tmp_path / "0.png").read_bytes()
     files = [("file", ("a.png", png)), ("file", ("b.png", png))]
     first, second = client.post("/predict", files=files).json()["predictions"]
-    assert first == second
+    assert first == pytest.approx(second)
     assert client.post("/explain", files=files).json()["explanations"][0]
     answer = client.post("/predict", files={"file": ("a.png", png[:40])})
     assert (answer.status_code, [*answer.json()]) == (422, ["error"])

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torchvision
 from helpers.backbones import IMAGES, TinyBackbone, changed, drawn_network, small_model, state_of
-from helpers.closeness import assert_regrouped_equal
+from helpers.rounding import assert_rounded_alike
 from torch import nn
 from torchvision.transforms.v2.functional import normalize
 
@@ -91,7 +91,7 @@ def test_stages_run_one_by_one_equal_the_whole(published):
     for stage in range(len(backbone.stages)):
         # Stored features come back contiguous.
         values = backbone.run(values, stage, stage + 1).contiguous()
-    assert_regrouped_equal(values, backbone(published.images))
+    assert_rounded_alike(values, backbone(published.images), units=100)
 
 
 def test_every_stage_has_parameters_of_its_own(published):
@@ -124,6 +124,9 @@ def test_stages_of_ones_own_run_on_standardised_images_without_the_classifier():
 @pytest.mark.parametrize("number", [0, 1, "all"])
 def test_a_backward_pass_changes_the_trained_stages_alone(number):
     backbone = Backbone("shufflenet_v2_x0_5", trainable_stages=number)
+    for layer in backbone.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.ones_(layer.bias)  # outputs with mean 0 would leave the next mean at 0
     nn.Sequential(backbone).eval().train()
     before = state_of(backbone)
     features = backbone(torch.rand(2, 3, 32, 32))
@@ -187,7 +190,7 @@ def test_the_network_continues_from_features_of_every_depth(pool):
     expected = network(IMAGES)
     for depth in range(1, network.depth + 1):
         values = network.features(IMAGES, depth).values.contiguous()
-        assert_regrouped_equal(network(StoredFeatures(values, depth)), expected)
+        assert_rounded_alike(network(StoredFeatures(values, depth)), expected, units=100)
 
 
 def test_features_are_computed_in_evaluation_mode_without_gradient():

@@ -84,7 +84,7 @@ def test_a_look_sees_evaluation_mode_and_leaves_no_trace(look, mode):
     with mode():
         seen = look(model)
     assert state(model) == before
-    assert torch.equal(seen, look(Awkward().eval()))
+    torch.testing.assert_close(seen, look(Awkward().eval()))
 
 
 @pytest.mark.parametrize("look", [LOOKS["activations"], LOOKS["heat map"], LOOKS["default layer"]])
@@ -122,7 +122,8 @@ def test_the_default_layers_are_convolutions_and_poolings_by_their_activation():
 def test_a_channel_has_mean_128_and_deviation_64():
     values = IMAGES[0, 1] - IMAGES[0, 1].mean()
     expected = (values / values.std(correction=0) * 64 + 128).clamp(0, 255).to(torch.uint8)
-    assert torch.equal(channel_image(IMAGES[0])[1], expected)
+    difference = channel_image(IMAGES[0])[1].int() - expected.int()
+    assert difference.abs().max() <= 1  # a value between two bytes may be either
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, -3.0])
