@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers.closeness import assert_regrouped_equal
+from helpers.rounding import assert_rounded_alike
 from helpers.training import loader, plain_loaders, quiet_trainer
 
 from dlp.callbacks import History, PredictionWriter
@@ -54,7 +54,7 @@ def test_classes_have_their_names_and_nine_digits_of_each_probability(y, head, t
     assert list(table) == ["index", "class", "prob_0", "prob_1", "prob_2"]
     assert table["index"].tolist() == list(range(20))
     probabilities = table.filter(like="prob_").to_numpy(np.float32)
-    assert_regrouped_equal(probabilities, expected)
+    assert_rounded_alike(probabilities, expected)
     is_class = expected > 0.5
     if head == "softmax":
         is_class = expected == expected.max(axis=1, keepdims=True)
