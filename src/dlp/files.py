@@ -141,6 +141,29 @@ def save_figure(figure: "Figure", path: Path) -> None:
         figure.savefig(temporary, format=path.suffix[1:], dpi=110)
 
 
+@contextmanager
+def one_at_a_time(name: str) -> Iterator[None]:
+    """Run the block in one process at a time; the others wait.
+
+    Args:
+        name: Name of what the block writes, the same in all processes.
+    """
+    from filelock import FileLock  # 0.1 seconds that most commands do not need
+
+    path = cache_dir() / "locks" / name
+    lock = FileLock(path)  # gone with its process
+    try:
+        lock.acquire()
+    except OSError as error:
+        raise InputError(
+            f"cannot write {path} ({error}). Set DLP_CACHE_DIR to a folder that can be written."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def cached_file(name: str, build: Callable[[Path], None], load: Callable[[Path], T]) -> T:
     """Return the content of a cached file; build the file if it is missing or damaged.
 
@@ -158,9 +181,7 @@ def cached_file(name: str, build: Callable[[Path], None], load: Callable[[Path],
 
     try:
         if not path.exists():
-            from filelock import FileLock  # 0.1 seconds that most commands do not need
-
-            with FileLock(cache_dir() / "locks" / path.name):  # gone with its process
+            with one_at_a_time(path.name):
                 if not path.exists():
                     write()
         with suppress(Exception):  # each reader fails in its own way

@@ -1,6 +1,11 @@
 """One contract for every DataModule."""
 
 import copy
+import os
+import sys
+import time
+from functools import partial
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -11,8 +16,9 @@ from helpers.training import OneWeight, quiet_trainer
 from sklearn.model_selection import KFold
 from torch.utils._pytree import tree_leaves
 
-from dlp.datamodules import Split
+from dlp.datamodules import ArrayDataModule, Split
 from dlp.errors import InputError
+from dlp.speed.forks import run_at_once
 
 PARTS = ("train", "val", "test")
 everyone = pytest.mark.parametrize("name", DATA_MODULES)
@@ -223,3 +229,26 @@ def test_a_missing_part_is_refused(tmp_path):
         data.predict_dataloader()
     with pytest.raises(InputError, match=r"no val part\. Give val_size"):
         quiet_trainer().validate(OneWeight(), data)
+
+
+class Downloaded(ArrayDataModule):
+    """Numbers that come with a file, whose downloads leave one more file each."""
+
+    def prepare_data(self):
+        if Path("downloaded").exists():
+            return
+        Path(f"download by {os.getpid()}").touch()
+        time.sleep(0.2)
+        Path("downloaded").touch()
+
+
+def size_of_downloaded(start):
+    time.sleep(max(0, start - time.time()))
+    return Downloaded(numbers(), TIMES).num_outputs
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are copies of this one")
+def test_of_processes_that_start_at_once_one_downloads():
+    start = time.time() + 0.2
+    assert run_at_once([partial(size_of_downloaded, start)] * 3) == [1, 1, 1]
+    assert len(list(Path.cwd().glob("download by *"))) == 1
