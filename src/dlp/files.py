@@ -7,6 +7,7 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
@@ -208,6 +209,16 @@ def crc32(path: Path) -> str:
     return f"{checksum:08x}"
 
 
+def absent(path: Path, advice: str = "") -> InputError:
+    """Return the error for a path that does not exist, with the most similar one of its folder."""
+    hint = ""
+    if path.parent.is_dir():
+        names = [neighbour.name for neighbour in path.parent.iterdir()]
+        for name in get_close_matches(path.name, names, n=1):
+            hint = f" Did you mean {path.parent / name}?"
+    return InputError(f"found no file {path} (working directory {Path.cwd()}).{hint}{advice}")
+
+
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as file:
@@ -234,3 +245,15 @@ def download(url: str, path: Path, expected: str) -> Path:
     elif not sha256(path).startswith(expected):
         raise InputError(f"{path} is not the published file; delete it and run again.")
     return path
+
+
+def hub_commit(name: str) -> str | None:
+    """Return the newest commit of a data set of the Hub; without network the last one seen."""
+    from huggingface_hub import HfApi  # 0.2 seconds that most commands do not need
+
+    last_seen = cache_dir() / "texts" / f"{name.replace('/', '_')}.commit"
+    with suppress(Exception):  # of the Hub and the network, each its own
+        write_text(last_seen, str(HfApi().dataset_info(name, timeout=10).sha))
+    if not last_seen.exists():
+        return None
+    return last_seen.read_text("utf-8")

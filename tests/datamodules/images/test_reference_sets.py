@@ -1,6 +1,8 @@
 """The reference sets of images in the parts of the book."""
 
 from functools import partial
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import datasets
 import numpy as np
@@ -120,6 +122,15 @@ def test_other_parquet_files_are_refused(damage, tmp_path):
         file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(InputError, match=r"data cannot be read as microsoft/cats_vs_dogs; delete"):
         small(tmp_path).fit()
+
+
+def test_the_set_of_the_hub_is_downloaded_at_one_commit(tmp_path, monkeypatch):
+    load = Mock(return_value=datasets.Dataset.from_dict({"labels": [0]}))
+    newest = Mock(return_value=SimpleNamespace(sha="newest"))
+    monkeypatch.setattr("datasets.load_dataset", load)
+    monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", newest)
+    CatsVsDogsDataModule(tmp_path).prepare_data()
+    assert load.call_args.kwargs["revision"] == "newest"
 
 
 @pytest.mark.realdata

@@ -177,5 +177,29 @@ def test_a_set_of_the_hub_is_read_again_when_it_has_changed(monkeypatch):
     parts = [{"train": pd.DataFrame(ROWS[:size], columns=["text", "label"])} for size in (10, 20)]
     monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", Mock(side_effect=commits))
     monkeypatch.setattr(TextFiles, "_hub", Mock(side_effect=parts))
-    files = TextFiles("someone/texts", {"text": "text", "label0": "label"})
+    files = TextFiles("hub:someone/texts", {"text": "text", "label0": "label"})
     assert [len(files.texts()) for _ in range(3)] == [10, 20, 20]
+
+
+@pytest.mark.parametrize(
+    ("name", "commit"), [("hub:someone/texts", "newest"), ("hub:someone/texts@chosen", "chosen")]
+)
+def test_a_set_of_the_hub_is_read_at_the_commit_of_its_cache(name, commit, monkeypatch):
+    load = Mock(side_effect=OSError("no network"))
+    newest = Mock(return_value=SimpleNamespace(sha="newest"))
+    monkeypatch.setattr("datasets.load_dataset", load)
+    monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", newest)
+    with pytest.raises(InputError, match=r"someone/texts.* cannot be read"):
+        TextDataModule(name).fit()
+    assert load.call_args.args == ("someone/texts",)
+    assert load.call_args.kwargs["revision"] == commit
+
+
+def test_a_mistyped_path_is_refused_without_a_look_at_the_hub(monkeypatch):
+    write_folder("data/reviews")
+    load = Mock()
+    monkeypatch.setattr("datasets.load_dataset", load)
+    message = r"found no file data/revews .* Did you mean data/reviews\? .* hub:OWNER/NAME"
+    with pytest.raises(InputError, match=message):
+        TextDataModule("data/revews").fit()
+    load.assert_not_called()

@@ -10,14 +10,18 @@ from typing import Any
 
 import numpy as np
 
+from dlp.console import say
 from dlp.datamodules.base import Examples, LabelledParts
 from dlp.datamodules.images.folder import ImageArguments, ImageFolderDataModule, find_images
 from dlp.datamodules.images.store import file_states
 from dlp.datamodules.rows import Indices
 from dlp.datamodules.splits import Size
 from dlp.errors import reading
-from dlp.files import AnyPath, atomic_path, find_data_dir
+from dlp.files import AnyPath, atomic_path, find_data_dir, hub_commit
 from dlp.hyperparameters import Keywords
+
+#: Data set of the Hub.
+HUB = "microsoft/cats_vs_dogs"
 
 
 class CatsVsDogsDataModule(ImageFolderDataModule):
@@ -72,7 +76,9 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
             self.path,
             "cats and dogs, nor downloaded; set DLP_DATA_DIR, or put Kaggle's train there",
         ):
-            table = datasets.load_dataset("microsoft/cats_vs_dogs", split="train")
+            commit = hub_commit(HUB)
+            table = datasets.load_dataset(HUB, split="train", revision=commit)
+            say(f"downloaded {HUB} of the Hub, commit {commit}")
         with atomic_path(self.path / "data" / "train-00000-of-00001.parquet") as temporary:
             table.to_parquet(temporary)
 

@@ -10,6 +10,9 @@ from dlp.datamodules.text.text import BaseTextDataModule, TextArguments
 from dlp.files import AnyPath, find_data_dir
 from dlp.hyperparameters import Keywords
 
+#: Data set of the Hub, at the commit whose files are those of the reference sets.
+HUB = "hub:stanfordnlp/imdb@e6281661ce1c48d982bc483cf8a173c1bbeb5d31"
+
 
 class IMDBDataModule(BaseTextDataModule):
     """Film reviews: 25,000 for training, 25,000 for the test, half of them positive.
@@ -37,7 +40,7 @@ class IMDBDataModule(BaseTextDataModule):
         split_seed: int | None = None,
         **split: Keywords[TextArguments],
     ) -> None:
-        path = "stanfordnlp/imdb"
+        path = HUB
         folder = find_data_dir(data_dir) / "imdb"
         if folder.is_dir():
             path = str(folder)

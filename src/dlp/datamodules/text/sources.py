@@ -1,11 +1,9 @@
 """Sources of texts: a table, a folder of text files, a data set of the Hub."""
 
 import hashlib
-import re
 import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +13,7 @@ from dlp.console import say
 from dlp.datamodules.parts import PART_NAMES, find_files, part_folders, report_unused
 from dlp.datamodules.text.corpus import Texts, Tokens
 from dlp.errors import InputError, check_choice
-from dlp.files import cache_dir, cached_file, sha256, write_text
+from dlp.files import absent, cached_file, hub_commit, sha256
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
 #: Rows as they were read, by part.
 Frames = dict[str, "pd.DataFrame"]
 _FORMAT = 3  # another number for other tokens or columns: cached texts are built again
-_TABLE = re.compile(r"\.(csv|tsv|txt|jsonl?|parquet)(\.gz)?$", re.IGNORECASE)
+_HUB = "hub:"
 
 
 def cached_texts(key: str, read: Callable[[], Texts]) -> Texts:
@@ -61,17 +59,20 @@ class TextFiles:
 
         The version of a file is its SHA-256, of a data set of the Hub its commit.
         """
-        path = Path(self.path)
-        paths = [path, *sorted(path.rglob("*"))]
-        versions = [(str(file), sha256(file)) for file in paths if file.is_file()]
+        files = self
+        versions: list[tuple[str, str]] = []
         if self.is_on_hub:
-            versions.append((self.path, _hub_commit(self.path)))
-        return cached_texts(repr((self, versions)), self.read)
+            files = replace(self, path=_at_commit(self.path))
+        else:
+            path = Path(self.path)
+            paths = [path, *sorted(path.rglob("*"))]
+            versions = [(str(file), sha256(file)) for file in paths if file.is_file()]
+        return cached_texts(repr((files, versions)), files.read)
 
     @property
     def is_on_hub(self) -> bool:
-        """True for the name of a data set of the Hub, False for a path."""
-        return not (Path(self.path).exists() or _TABLE.search(self.path))
+        """True for the name of a data set of the Hub, ``hub:OWNER/NAME``."""
+        return self.path.startswith(_HUB)
 
     def read(self) -> Texts:
         """Read and tokenise all texts; the column ``part`` holds the part of each."""
@@ -120,8 +121,13 @@ class TextFiles:
         from dlp.datamodules.tables.files import read_table
 
         path = Path(self.path)
-        if self.is_on_hub or any(path.rglob("*.parquet")):
-            return self._hub()
+        if self.is_on_hub:
+            name, _, commit = self.path.removeprefix(_HUB).partition("@")
+            return self._hub(name, commit or None)
+        if not path.exists():
+            raise absent(path, " A data set of the Hub is named hub:OWNER/NAME.")
+        if any(path.rglob("*.parquet")):
+            return self._hub(self.path)
         if path.is_dir():
             return self._text_files(path)
         if path.suffix.lower() == ".txt" and not self.labels:
@@ -173,19 +179,19 @@ class TextFiles:
                 *ENCODINGS,
             ) from error
 
-    def _hub(self) -> Frames:
-        """Return the parts of a data set of the Hub, or of a folder with its files."""
+    def _hub(self, name: str, commit: str | None = None) -> Frames:
+        """Return the parts of a data set of the Hub at a commit, or of a folder with its files."""
         import datasets
 
         datasets.disable_progress_bars()  # a set of the disk is read in seconds
         frames = {}
         with tempfile.TemporaryDirectory() as folder:  # else every set is on the disk twice
             try:
-                sets = datasets.load_dataset(self.path, cache_dir=folder)
+                sets = datasets.load_dataset(name, revision=commit, cache_dir=folder)
             except Exception as error:  # of the Hub, the network and the files, each its own
                 raise InputError(
-                    f"{self.path} is neither a path here nor a readable data set of the Hub "
-                    f"({error}). Without network, give the path of a copy."
+                    f"{self.path} cannot be read as a data set of the Hub ({error}). Without "
+                    "network, give the path of a copy."
                 ) from error
             for name, rows in sets.items():
                 if name not in PART_NAMES:
@@ -199,13 +205,14 @@ class TextFiles:
         return frames
 
 
-def _hub_commit(name: str) -> str:
-    """Return the newest commit of a data set of the Hub; without network the last one seen."""
-    from huggingface_hub import HfApi
+def _at_commit(path: str) -> str:
+    """Return ``hub:OWNER/NAME@COMMIT``, by default at the newest commit.
 
-    last_seen = cache_dir() / "texts" / f"{name.replace('/', '_')}.commit"
-    with suppress(Exception):  # of the Hub and the network, each its own
-        write_text(last_seen, str(HfApi().dataset_info(name, timeout=10).sha))
-    if not last_seen.exists():
-        return ""
-    return last_seen.read_text("utf-8")
+    Without network it is the last commit that was seen, if there is one.
+    """
+    if "@" in path:
+        return path
+    commit = hub_commit(path.removeprefix(_HUB))
+    if commit is None:
+        return path
+    return f"{path}@{commit}"

@@ -149,8 +149,9 @@ class TextDataModule(BaseTextDataModule):
 
     Args:
         path: Path of a table (.csv, .tsv, .jsonl, .json, .parquet), or of a folder with a text per
-            file and a folder per class (``pos/1.txt`` or ``train/pos/1.txt``), or name of a data
-            set of the Hub. Parts called train, val and test are used as they are.
+            file and a folder per class (``pos/1.txt`` or ``train/pos/1.txt``), or
+            ``hub:OWNER/NAME`` for a data set of the Hub, perhaps with ``@COMMIT``; the default is
+            its newest commit. Parts called train, val and test are used as they are.
         text_column: Column of the texts.
         label_column: Column of the labels; several columns of 0 and 1 for several labels per text.
         test_path: Path of the texts of the test part.
