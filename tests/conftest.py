@@ -3,13 +3,36 @@
 import gc
 import os
 import socket
+from functools import partial
 
 import pytest
+from helpers import approval
 from hypothesis import settings
 
 gc.set_threshold(100_000)  # most of what is allocated are imports, and they stay
 settings.register_profile("dlp", max_examples=20, deadline=None, derandomize=True)
 settings.load_profile("dlp")
+
+
+def pytest_addoption(parser):
+    """Add --approve."""
+    help_ = "run only the tests of approved texts, and write tests/approved again"
+    parser.addoption("--approve", action="store_true", help=help_)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave only the tests of approved texts if they are to be written."""
+    if not config.getoption("approve"):
+        return
+    others = [item for item in items if "approved" not in item.fixturenames]
+    items[:] = [item for item in items if "approved" in item.fixturenames]
+    config.hook.pytest_deselected(items=others)
+
+
+@pytest.fixture
+def approved(request):
+    """Return a function that compares a text with a file of tests/approved (--approve writes)."""
+    return partial(approval.compare, renew=request.config.getoption("approve"))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,0 +1,69 @@
+"""The help of the commands as text, in a form that is the same for all releases of Python.
+
+Names and sentences come from the parsers; types and defaults from the source, since each release
+of Python shows a type in another way. What Lightning's Trainer takes is left out.
+"""
+
+from contextlib import suppress
+from unittest.mock import patch
+
+from helpers.public_api import load_source, parameter_text
+from jsonargparse import ArgumentParser
+
+from dlp.cli import COMMANDS, main
+
+#: Options of LightningCLI.
+LIGHTNING = ("--config", "--data", "--model", "--print_config", "--seed_everything")
+
+
+def describe():
+    """Return the help of each command; what `dlp fit` takes too is named there only."""
+    source = load_source()
+    run_options = source["lightning_cli.parser.run_options"].parameters
+    shared = {}
+    lines = []
+    for name, command in COMMANDS.items():
+        function = source[f"commands.{command.module}.{name.split()[-1]}"]
+        parser = parser_of(name)
+        texts = option_texts(parser, [*run_options, *function.parameters])
+        lines += [f"dlp {name}", *indent(parser.description), ""]
+        if name == "fit":
+            shared = texts
+        elif shared.items() <= texts.items():
+            lines.append("    and the options of dlp fit")
+            texts = {option: texts[option] for option in texts if option not in shared}
+        for option, text in texts.items():
+            lines += indent(option) + indent(text, 8)
+        lines.append("")
+    return "\n".join(lines)
+
+
+def parser_of(command):
+    """Return the parser whose help a command prints."""
+    parsers = []
+
+    def record(parser, file=None):
+        parsers.append(parser)
+
+    with patch.object(ArgumentParser, "print_help", record), suppress(SystemExit):
+        main([*command.split(), "--help"])
+    return parsers[0]
+
+
+def option_texts(parser, parameters):
+    """Return the help of each option by its name, type and default."""
+    by_name = {parameter.name: parameter for parameter in parameters}
+    texts = {}
+    for action in parser._actions:
+        names = [name for name in action.option_strings if name.startswith("--")]
+        if action.dest in by_name:
+            dashes = "--" if names else ""
+            texts[dashes + parameter_text(by_name[action.dest])] = action.help
+        elif set(names) & set(LIGHTNING):
+            texts[names[0]] = "An option of LightningCLI."
+    return texts
+
+
+def indent(text, width=4):
+    """Return the lines of a text with spaces before them."""
+    return [" " * width + line for line in text.splitlines()]
