@@ -71,7 +71,7 @@ def describe(package, pages):
         lines += [f"from {module.path} import {name}" for name in sorted(module.exports or [])]
     lines.sort()
     module = ""
-    for path, member in public_objects(package, pages).items():
+    for member in public_objects(package, pages).values():
         if member.module.path != module:
             module = member.module.path
             lines += ["", f"# {module}"]
