@@ -12,6 +12,8 @@ import griffe
 ROOT = Path(__file__).parents[2]
 #: Methods between double underscores that callers use by their syntax.
 SYNTAX = ("__call__", "__getitem__", "__iter__", "__len__")
+#: Methods that Lightning calls: without one, that of the base class is called.
+HOOKS = re.compile(r"on_\w+|setup|teardown|(load_)?state_dict|configure_\w+|\w+_(step|dataloader)")
 STARS = {griffe.ParameterKind.var_positional: "*", griffe.ParameterKind.var_keyword: "**"}
 WIDTH = 100
 
@@ -64,6 +66,14 @@ def packages(module):
     return found
 
 
+def exports(package):
+    """Return the names that packages export."""
+    names = set()
+    for module in packages(package):
+        names.update(module.exports or [])
+    return names
+
+
 def describe(package, pages):
     """Return the names that packages export, then each public object with its signature."""
     lines = []
@@ -80,14 +90,17 @@ def describe(package, pages):
 
 
 def public_members(parent):
-    """Return the names that a module or class defines itself, without private ones."""
+    """Return the names that a module or class defines itself, without private ones and hooks."""
     names = []
     for name, member in parent.members.items():
-        if member.is_alias or member.is_module:
-            continue
-        if name in SYNTAX or not name.startswith("_"):
+        if not member.is_alias and not member.is_module and is_public(name):
             names.append(name)
     return names
+
+
+def is_public(name):
+    """Return True for names without an underscore, and for operators; hooks are Lightning's."""
+    return name in SYNTAX or not (name.startswith("_") or HOOKS.fullmatch(name))
 
 
 def signature(member, prefix=""):
@@ -148,14 +161,22 @@ def breaking_changes(old, new, pages):
     public = public_objects(old, pages)
     changes = {}
     for change in griffe.find_breaking_changes(old, new):
-        member = change.obj
-        parents = [path for path in public if f"{member.path}.".startswith(f"{path}.")]
-        is_inherited = member.is_alias and member.inherited  # told of the base class
-        is_value = change.kind is griffe.BreakageKind.ATTRIBUTE_CHANGED_VALUE
-        if parents and not is_inherited and not is_value:
-            path = member.path.removesuffix(".__init__")
+        path = change.obj.path.removesuffix(".__init__")
+        parents = [parent for parent in public if f"{path}.".startswith(f"{parent}.")]
+        if parents and is_public(path.rpartition(".")[2]) and not is_harmless(change, new):
             changes[path] = f"{path}: {change.kind.value}"
     return changes
+
+
+def is_harmless(change, new):
+    """Return True for a new value, a member of a base class, and a name from another file."""
+    member = change.obj
+    if change.kind is griffe.BreakageKind.ATTRIBUTE_CHANGED_VALUE:
+        return True
+    if member.is_alias and member.inherited:
+        return True
+    is_removed = change.kind is griffe.BreakageKind.OBJECT_REMOVED
+    return is_removed and member.parent.is_module and member.name in exports(new)
 
 
 def breaking_section(changelog, version):
