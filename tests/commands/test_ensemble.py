@@ -8,6 +8,7 @@ from helpers.sets import write_points
 
 from dlp.cli import main
 from dlp.inference import Predictor
+from dlp.modules import EnsembleModule
 
 RUN = Path("runs/points/version_0")
 
@@ -32,6 +33,13 @@ def test_it_is_calibrated_predicted_and_measured(copied):
     np.testing.assert_allclose(frame["std_yes"], members.std(0)[:, 1].detach(), rtol=1e-4)
     main(["visualize", "importance", "points"])
     assert (RUN / "visualize/importance.csv").exists()
+
+
+def test_its_members_have_the_arguments_of_the_config(copied):
+    copied(fit_ensemble)
+    module = EnsembleModule.load_from_checkpoint(RUN / "checkpoints/best.ckpt", weights_only=True)
+    first = module.network[0]
+    assert (first.hidden, first.dropout) == ([8], 0.2)
 
 
 @pytest.mark.slow
