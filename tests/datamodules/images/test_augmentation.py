@@ -52,7 +52,7 @@ def test_the_affine_equals_scipy_with_the_matrices_of_keras(transform, order, si
 
 def test_a_flip_mirrors_every_other_image_on_average():
     batch = images(400, 1, 3, 4)
-    changed = Augmenter(make_augmentation("flip"), 400)(batch, torch.arange(400), 1)
+    changed = Augmenter(make_augmentation("flip"))(batch, torch.arange(400), 1)
     mirrored = (changed - batch.flip(3)).abs().amax((1, 2, 3)) < 1e-6
     same = (changed - batch).abs().amax((1, 2, 3)) < 1e-6
     assert (mirrored | same).all()
@@ -62,14 +62,14 @@ def test_a_flip_mirrors_every_other_image_on_average():
 def test_a_transform_seeds_no_gpu(monkeypatch):
     seeds = []
     monkeypatch.setattr(torch, "manual_seed", seeds.append)  # its dropout would repeat itself
-    Augmenter(v2.TrivialAugmentWide(), 4)(images(), torch.arange(4), 1)
+    Augmenter(v2.TrivialAugmentWide())(images(), torch.arange(4), 1)
     assert seeds == []
 
 
 @pytest.mark.parametrize("augmentation", ["book", "flip", v2.TrivialAugmentWide()])
 def test_a_change_depends_on_seed_and_row_alone(augmentation):
     batch, rows = images(6), torch.tensor([4, 0, 9, 2, 7, 5])
-    augment = Augmenter(make_augmentation(augmentation), 10)
+    augment = Augmenter(make_augmentation(augmentation))
     state = torch.get_rng_state()
     whole = augment(batch, rows, 3)
     torch.rand(1)
@@ -81,6 +81,12 @@ def test_a_change_depends_on_seed_and_row_alone(augmentation):
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_a_row_of_any_number_is_changed_without_numbers_for_the_others():
+    augment = Augmenter(make_augmentation("book"))
+    changed = augment(images(2), torch.tensor([0, 10**15]), 3)
+    assert not torch.equal(changed, images(2))
+
+
 @pytest.mark.parametrize(
     ("transform", "message"),
     [
@@ -90,4 +96,4 @@ def test_a_change_depends_on_seed_and_row_alone(augmentation):
 )
 def test_a_transform_that_leaves_the_form_of_validation_is_refused(transform, message):
     with pytest.raises(InputError, match=message):
-        Augmenter(transform, 4)(images(), torch.arange(4), 0)
+        Augmenter(transform)(images(), torch.arange(4), 0)

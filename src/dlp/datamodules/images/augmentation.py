@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dlp.errors import InputError
-from dlp.seeds import derived_seed
+from dlp.seeds import derived_seed, uniform_of_rows
 
 #: Random change of one image, or of a batch if it is a `RandomAffine`.
 Transform = Callable[..., Any]
@@ -105,19 +105,17 @@ def make_augmentation(name: Augmentation | None) -> Transform | None:
 class Augmenter:
     """Augmentation of training batches by a `RandomAffine`, or by a transform of one uint8 image.
 
-    An image is changed anew in every epoch, in the same way whatever the batch or process, and a
+    Each epoch changes an image in another way, which does not depend on its batch or process: a
     resumed run sees the images of an unbroken one.
     """
 
     transform: Transform
-    num_rows: int
 
     def __call__(self, images: Tensor, rows: Tensor, seed: int) -> Tensor:
         """Return images (B, C, H, W) in [0, 1], changed by their rows and the epoch's seed."""
         if isinstance(self.transform, RandomAffine):
-            generator = torch.Generator().manual_seed(seed)
-            uniform = torch.rand(self.num_rows, RandomAffine.draws, generator=generator)
-            return self.transform(images, uniform[rows])
+            uniform = uniform_of_rows(seed, rows.numpy(), RandomAffine.draws)
+            return self.transform(images, torch.from_numpy(uniform))
         pixels = images.mul(255).round_().byte().cpu()
         changed = []
         # Transforms of others draw from torch's global generator, which is restored afterwards;

@@ -149,7 +149,7 @@ class ImageFolderDataModule(SupervisedDataModule):
         """Return the random changes of the training images."""
         if self.augmentation is None:
             return None
-        return Augmenter(self.augmentation, num_rows)
+        return Augmenter(self.augmentation)
 
     def _labelled(self, path: Path) -> Examples:
         """Return the files of class folders or of a table, with their targets."""
