@@ -13,6 +13,7 @@ from torchvision.transforms import v2
 from dlp.datamodules import ImageFolderDataModule
 from dlp.datamodules.images.augmentation import RandomAffine
 from dlp.errors import InputError
+from dlp.files import cache_dir
 
 
 @pytest.fixture
@@ -159,6 +160,16 @@ def test_a_file_a_folder_or_a_table_is_predicted(path, names, pets, tmp_path):
     rows = data.examples("predict")
     assert [name.removeprefix(f"{tmp_path}/new/") for name in rows.names["path"]] == names
     assert rows.targets is None
+
+
+def test_images_to_predict_leave_no_file_in_the_cache(pets):
+    images(pets).fit()
+    cache = cache_dir() / "images"
+    files = set(cache.iterdir())
+    for name in ("cats", "dogs"):
+        data = images(pets, predict_path=pets / name)
+        assert len(data.inputs("predict")) == 6
+    assert set(cache.iterdir()) == files
 
 
 def test_training_batches_alone_are_augmented(pets):

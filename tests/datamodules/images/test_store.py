@@ -1,6 +1,8 @@
+import errno
 import os
 from dataclasses import asdict
 from io import BytesIO
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -8,7 +10,16 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from dlp.datamodules.images.store import ImageFormat, Images, StoredImages, decode, file_states
+from dlp.datamodules.images.store import (
+    ImageFormat,
+    Images,
+    StoredImages,
+    decode,
+    decode_for_now,
+    file_states,
+)
+from dlp.errors import InputError
+from dlp.files import cache_dir
 from dlp.reader.image import read_image
 
 
@@ -92,6 +103,20 @@ def test_images_are_decoded_anew_for_another_format_or_key_alone():
     assert np.array_equal(decode([other], small, "key"), first)  # from the cache
     assert not np.array_equal(decode([other], small, "other"), first)
     assert decode([other], wide, "key")["pixels"].shape == (1, 6, 7, 3)
+
+
+def test_images_decoded_for_now_are_those_of_the_cache_without_a_file():
+    sources = [encoded(noise(6, 6, seed=seed)) for seed in (1, 2)]
+    records = decode_for_now(sources, ImageFormat(6, 6))
+    assert not [path for path in cache_dir().rglob("*") if path.is_file()]
+    assert np.array_equal(records, decode(sources, ImageFormat(6, 6), "key"))
+
+
+def test_a_full_disk_is_named_when_images_to_predict_are_decoded(monkeypatch):
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    monkeypatch.setattr("dlp.datamodules.images.store._write_records", Mock(side_effect=full))
+    with pytest.raises(InputError, match=r"No space left on device.*Free some space"):
+        decode_for_now([encoded(noise(6, 6))], ImageFormat(6, 6))
 
 
 def test_a_changed_file_has_another_state(tmp_path):

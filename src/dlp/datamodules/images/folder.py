@@ -20,9 +20,11 @@ from dlp.datamodules.images.store import (
     ImageFormat,
     Images,
     decode,
+    decode_for_now,
     file_states,
 )
 from dlp.datamodules.parts import find_files, part_folders, report_unused
+from dlp.datamodules.rows import Array
 from dlp.datamodules.targets import TargetEncoder, TargetScaling, Task
 from dlp.errors import InputError
 from dlp.files import AnyPath
@@ -46,7 +48,8 @@ class ImageFolderDataModule(SupervisedDataModule):
 
     `path` is a folder with one subfolder per class (``cats/1.jpg``, ``dogs/7.png``); a folder with
     ``train`` and perhaps ``val`` and ``test``, each with one subfolder per class; or a table with
-    a column of paths relative to its folder. Images are decoded once, into the cache folder.
+    a column of paths relative to its folder. Labelled images are decoded once, into the cache
+    folder, and images to predict into a file that is gone at the end.
 
     Args:
         path: Path of the labelled images.
@@ -138,8 +141,11 @@ class ImageFolderDataModule(SupervisedDataModule):
             return None
         path = Path(self.predict_path)
         if path.is_file() and not _is_image(path):
-            return self.decoded(self._read_table(path, []))
-        return self.decoded(_named_by_path(find_images(path)))
+            examples = self._read_table(path, [])
+        else:
+            examples = _named_by_path(find_images(path))
+        # Not cached: the folders of regular predictions would fill the disk.
+        return self._readable(examples, decode_for_now(examples.inputs, self.image_format))
 
     def input_spec(self) -> dict[str, Any]:
         """Return the format of new images."""
@@ -202,7 +208,11 @@ class ImageFolderDataModule(SupervisedDataModule):
 
     def decoded(self, examples: Examples, key: object = None) -> Examples:
         """Decode the images of rows, cached by a key of the files; return the readable rows."""
-        records = decode(examples.inputs, self.image_format, key or file_states(examples.inputs))
+        key = key or file_states(examples.inputs)
+        return self._readable(examples, decode(examples.inputs, self.image_format, key))
+
+    def _readable(self, examples: Examples, records: Array) -> Examples:
+        """Return the rows whose images were decoded to records; report the others."""
         hashes = records["hash"]
         images = Images(records["pixels"], np.arange(len(records)))
         if not hashes.all():
