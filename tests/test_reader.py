@@ -1,5 +1,7 @@
 """Rows and answers of an export; the tests of the encoders compare their arrays."""
 
+import sys
+import warnings
 from dataclasses import asdict
 
 import numpy as np
@@ -9,12 +11,14 @@ from PIL import Image
 
 from dlp.datamodules.images.store import ImageFormat
 from dlp.datamodules.tables.files import read_table
+from dlp.reader import __main__ as program
 from dlp.reader.answer import Answer
 from dlp.reader.array import ArrayReader
 from dlp.reader.files import typed_rows
 from dlp.reader.image import ImageReader
-from dlp.reader.rows import Columns
+from dlp.reader.rows import Columns, ReaderError
 from dlp.reader.table import TableReader, number
+from dlp.reader.text import TextReader
 
 
 def test_cells_that_stand_for_holes_are_missing_and_dates_can_be_categories():
@@ -59,13 +63,27 @@ def test_an_image_that_cannot_be_read_is_named_with_the_reason(tmp_path):
         reader([b"no image"])
 
 
+@pytest.mark.parametrize("cell", [{"a": 1}, ["red"]])
+def test_a_cell_that_holds_several_is_no_category(cell):
+    inputs = {"scales": {}, "categories": {"kind": ["blue", "red"]}, "indicators": []}
+    reader = TableReader({**inputs, "dates": [], "missing": "mean"})
+    with pytest.raises(ValueError, match="'kind' of row 0 takes one text or number, not"):
+        reader([{"kind": cell}])
+
+
+def test_a_row_without_the_column_of_texts_names_the_column():
+    reader = TextReader({"words": [], "num_words": 5, "column": "review"})
+    with pytest.raises(ValueError, match="has a text in column 'review', not"):
+        reader([{"text": "a film"}])
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("a,b\n", "has no rows"),
         ("", "has no rows"),
         ("a,a\n1,2\n", "two columns called 'a'"),
-        ("a,b\n1\n", "rows of different widths"),
+        ("a,b\n1\n", "rows of different widths: row 0 has 1 cells, the header 2"),
     ],
 )
 def test_a_wrong_csv_is_refused(text, message, tmp_path):
@@ -82,6 +100,10 @@ def test_a_wrong_csv_is_refused(text, message, tmp_path):
         ("made by\na,b\n1,x\n", {"skiprows": 1}),
         (",a\n0,1\n\n1,2\n", {"index_col": 0}),
         ("1,x\n2,y\n", {"header": None}),
+        ("1,x\n2,y\n", {"names": ["a", "b"]}),
+        ("a,b\n1,x\nthe end\n", {"skipfooter": 1, "engine": "python"}),
+        ("a,b\nin cm,in g\n1,x\n", {"skiprows": [1]}),
+        ("\ufeffa,b\n1,x\n", {"encoding": "utf-8"}),
     ],
 )
 def test_a_csv_is_read_as_in_training(text, options, tmp_path):
@@ -90,6 +112,72 @@ def test_a_csv_is_read_as_in_training(text, options, tmp_path):
     frame = read_table(path, {**options, "dtype": str, "na_filter": False})
     rows = typed_rows([str(path)], {"kind": "table", "read_csv": options})
     assert [{name: row[name] for name in frame} for row in rows] == frame.to_dict("records")
+
+
+def csv_file(path, content, options):
+    path.write_bytes(content)
+    return typed_rows([str(path)], {"kind": "table", "read_csv": options})
+
+
+def test_a_csv_is_read_in_the_encoding_of_the_training_table(tmp_path):
+    content = "Größe;Art\n1,5;süß\n".encode("cp1252")
+    rows = csv_file(tmp_path / "rows.csv", content, {"encoding": "cp1252", "sep": ";"})
+    assert rows == [{"Größe": "1,5", "Art": "süß"}]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "content"), [("utf-8", b"a\n\xfc\n"), ("utf-16", b"a\nb\n"), ("ascii", b"\xfc")]
+)
+def test_a_csv_in_another_encoding_is_refused_by_one_sentence(encoding, content, tmp_path):
+    with pytest.raises(ReaderError, match="the encoding of the training table") as error:
+        csv_file(tmp_path / "rows.csv", content, {"encoding": encoding})
+    assert "codec" not in str(error.value)
+
+
+def test_a_csv_that_seems_to_be_in_utf_8_is_read_as_in_training_with_a_note(tmp_path):
+    content = "a\nsüß\n".encode()
+    with pytest.warns(UserWarning, match=r"rows.csv seems to be in UTF-8, but is read as cp1252"):
+        rows = csv_file(tmp_path / "rows.csv", content, {"encoding": "cp1252"})
+    assert rows == [{"a": "sÃ¼ÃŸ"}]
+
+
+@pytest.mark.parametrize("options", [{"sep": r"\s+"}, {"comment": "#"}])
+def test_arguments_that_only_pandas_knows_are_named(options, tmp_path):
+    [name] = options
+    with pytest.raises(ReaderError, match=rf"arguments that need pandas \({name}\)"):
+        csv_file(tmp_path / "rows.csv", b"a b\n1 2\n", options)
+
+
+@pytest.mark.parametrize(("name", "content"), [("a.json", b'{"a": '), ("a.npy", b"1 2 3")])
+def test_a_damaged_file_of_rows_is_named(name, content, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ReaderError, match=name):
+        typed_rows([name], {"kind": "array"})
+
+
+def test_the_program_of_an_export_prints_a_note_and_an_error_as_one_line(monkeypatch, capsys):
+    def main(words):
+        warnings.warn("column 'kind': unseen in training: ['mauve']", stacklevel=1)
+        raise ReaderError("rows.csv has no rows.")
+
+    monkeypatch.setattr(sys, "argv", ["predict.py", "rows.csv"])
+    monkeypatch.setattr(program, "main", main)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        with pytest.raises(SystemExit) as exit_:
+            program.run()
+    assert capsys.readouterr().err == "note: column 'kind': unseen in training: ['mauve']\n"
+    assert exit_.value.code == "rows.csv has no rows."
+
+
+def test_the_program_of_an_export_keeps_the_traceback_of_a_bug(monkeypatch):
+    def main(words):
+        raise KeyError("of a bug")
+
+    monkeypatch.setattr(sys, "argv", ["predict.py", "rows.csv"])
+    monkeypatch.setattr(program, "main", main)
+    with pytest.raises(KeyError):
+        program.run()
 
 
 def test_rows_are_typed_or_stand_in_files(tmp_path):

@@ -21,7 +21,10 @@ class SeriesReader:
         """Return one array; series of all lengths have the same bands."""
         powers = []
         for row in rows:
-            series = np.asarray(row, np.float64)
+            try:
+                series = np.asarray(row, np.float64)
+            except TypeError as error:
+                raise ValueError("a row is a series of numbers.") from error
             if series.ndim != 1 or len(series) < 2 * self.num_bands:
                 raise ValueError(f"a row is a series of {2 * self.num_bands} numbers or more.")
             spectrum = abs(np.fft.rfft(series)[1:]) ** 2 / len(series)

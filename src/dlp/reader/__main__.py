@@ -10,11 +10,14 @@ Rows of all kinds can also stand in a JSON file, arrays in a file of NumPy.
 import csv
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from .files import typed_rows
 from .model import load_exported
+from .rows import ReaderError
 
 
 def main(words: Sequence[str]) -> None:
@@ -30,16 +33,25 @@ def main(words: Sequence[str]) -> None:
 
 
 def run() -> None:
-    """Predict the words of ``sys.argv``; an error is one line."""
+    """Predict the words of ``sys.argv``; an error is one line, and so is each note on a row."""
     if sys.argv[1:] in ([], ["-h"], ["--help"]):
-        sys.exit(__doc__)
+        print(__doc__)
+        return
     try:
-        main(sys.argv[1:])
+        with warnings.catch_warnings():
+            warnings.showwarning = _print_note
+            main(sys.argv[1:])
         sys.stdout.flush()
     except BrokenPipeError:  # predict.py rows.csv | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (LookupError, OSError, RecursionError, ValueError) as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+    except OSError as error:
+        sys.exit(f"{error.filename}: {error.strerror}")
+    except ReaderError as error:
+        sys.exit(str(error))
+
+
+def _print_note(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"note: {message}", file=sys.stderr)
 
 
 if __name__ == "__main__":

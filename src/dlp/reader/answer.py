@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from .rows import ReaderError
 from .transforms import TargetTransform, transformed, untransformed
 
 #: Kind of problem of a classifier, as torchmetrics calls it; None for values.
@@ -58,7 +59,7 @@ class Answer:
         always in the set.
         """
         if not np.isfinite(scores).all():
-            raise ValueError(
+            raise ReaderError(
                 "the model predicts NaN or infinity for some of these rows; train it with a "
                 "smaller learning rate."
             )

@@ -1,16 +1,21 @@
 """Rows that are typed, or stand in files of tables, JSON or NumPy."""
 
+import codecs
 import csv
 import gzip
+import io
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from .rows import Spec
+from .rows import ReaderError, Spec
 
 _TABLES = (".csv", ".tsv", ".txt")
 _CSV_OPTIONS = {
@@ -23,61 +28,172 @@ _CSV_OPTIONS = {
     "parse_dates",
     "date_format",
     "header",
+    "names",
     "skiprows",
+    "skipfooter",
     "index_col",  # these two name columns, and rows are dictionaries: nothing is to do
     "usecols",
+    "engine",  # these two choose among the parsers of pandas
+    "low_memory",
 }
 _QUOTES = {"quotechar", "quoting", "escapechar", "doublequote", "skipinitialspace"}
 
 
 def typed_rows(words: Sequence[str], spec: Spec) -> list[Any]:
-    """Return the rows in the files that words name; other words are rows themselves."""
+    """Return the rows in the files that words name; other words are rows themselves.
+
+    Raises:
+        ReaderError: If a file cannot be read.
+    """
     rows: list[Any] = []
     for word in words:
         ending = Path(word).suffix.lower()
         if ending in _TABLES and spec["kind"] != "image":
-            rows += _read_csv(word, spec.get("read_csv") or {})
+            with Path(word).open("rb") as file:
+                lines = csv_table(file, word, spec.get("read_csv") or {})
+                names = next(lines)
+                rows += [dict(zip(names, line, strict=True)) for line in lines]
         elif ending == ".json":
-            content = json.loads(Path(word).read_text("utf-8"))
-            if not isinstance(content, list):
-                raise ValueError(f"{word} does not hold a list of rows.")
-            rows += content
+            rows += _read_json(word)
         elif ending == ".npy":
-            rows += list(np.load(word))
+            try:
+                rows += list(np.load(word))
+            except (ValueError, EOFError) as error:
+                raise ReaderError(
+                    f"{word} is not an array of numbers in NumPy's format."
+                ) from error
         elif spec["kind"] != "image" and os.path.exists(word):  # noqa: PTH110  # or a long text
-            raise ValueError(f"{word} is not a file of rows: give a .csv, .tsv, .json or .npy.")
+            raise ReaderError(f"{word} is not a file of rows: give a .csv, .tsv, .json or .npy.")
         else:
             rows.append(word)
     return rows
 
 
-def _read_csv(path: str, options: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Return the rows of a CSV by column."""
-    others = set(options) - _CSV_OPTIONS - _QUOTES
-    if others:
-        raise ValueError(f"predict.py does not know read_csv: {others}; give it rows in JSON.")
-    lines = list(csv_lines(Path(path), options))
-    start = options.get("skiprows", 0) + (options.get("header") or 0)
-    lines = [line for line in lines[start:] if line]
-    if options.get("header", 0) is None:
-        lines.insert(0, [str(place) for place in range(len(lines[0]))])
-    if len(lines) < 2:
-        raise ValueError(f"{path} has no rows.")
-    names = lines[0]
-    twins = [name for name in names if name and names.count(name) > 1]
-    if twins:
-        raise ValueError(f"{path} has two columns called {twins[0]!r}; rename one.")
-    if any(len(line) != len(names) for line in lines):
-        raise ValueError(f"{path} has rows of different widths.")
-    return [dict(zip(names, line, strict=True)) for line in lines[1:]]
+def _read_json(path: str) -> list[Any]:
+    try:
+        content = json.loads(Path(path).read_text("utf-8-sig"))
+    except (ValueError, RecursionError) as error:  # of JSON, and bytes that are not UTF-8
+        raise ReaderError(f"{path} cannot be read as JSON in UTF-8: {error}.") from error
+    if not isinstance(content, list):
+        raise ReaderError(f"{path} does not hold a list of rows.")
+    return content
+
+
+def csv_table(file: BinaryIO, name: str, options: Mapping[str, Any]) -> Iterator[list[str]]:
+    """Yield the names of the columns of a CSV, then the cells of each row.
+
+    Args:
+        file: Content of the file.
+        name: Name of the file, for its ending and for errors.
+        options: Arguments of ``pandas.read_csv`` by which the training table was read.
+
+    Raises:
+        ReaderError: If the file does not follow these arguments.
+    """
+    separator = csv_separator(name, options)
+    unknown = set(options) - _CSV_OPTIONS - _QUOTES
+    if len(separator) != 1:
+        unknown.add("sep")
+    if unknown:
+        raise ReaderError(
+            f"{name} cannot be read: the training table was read with read_csv arguments that need "
+            f"pandas ({', '.join(sorted(unknown))}). Give the rows in JSON."
+        )
+    encoding = csv_encoding(options)
+    if not encoding.lower().startswith("utf") and _is_utf8(file):
+        warnings.warn(f"{name} seems to be in UTF-8, but is read as {encoding}", stacklevel=2)
+    try:
+        with io.TextIOWrapper(file, encoding, newline="") as text:
+            yield from _table(_cells(text, separator, options), name, options)
+    except UnicodeError as error:
+        raise ReaderError(
+            f"{name} is not in {encoding}, the encoding of the training table; save it in that one."
+        ) from error
+    except csv.Error as error:
+        raise ReaderError(f"{name} cannot be read as a CSV: {error}.") from error
+
+
+def _table(
+    lines: Iterator[list[str]], name: str, options: Mapping[str, Any]
+) -> Iterator[list[str]]:
+    """Yield the names of the columns, then the rows, which must have as many cells."""
+    lines = _without_skipped(lines, options)
+    header = options.get("header", None if "names" in options else 0)
+    for _ in range(header or 0):
+        next(lines, None)
+    first = next(lines, None)
+    if first is None:
+        raise ReaderError(f"{name} has no rows.")
+    names = first
+    if header is None:
+        names = [str(place) for place in range(len(first))]
+        lines = chain([first], lines)
+    names = list(options.get("names") or names)
+    for column in names:
+        if column and names.count(column) > 1:
+            raise ReaderError(f"{name} has two columns called {column!r}; rename one.")
+    yield names
+    row = None
+    for row, cells in enumerate(lines):
+        if len(cells) != len(names):
+            raise ReaderError(
+                f"{name} has rows of different widths: row {row} has {len(cells)} cells, the "
+                f"header {len(names)}."
+            )
+        yield cells
+    if row is None:
+        raise ReaderError(f"{name} has no rows.")
+
+
+def _without_skipped(lines: Iterator[list[str]], options: Mapping[str, Any]) -> Iterator[list[str]]:
+    """Yield the lines that are neither empty nor in ``skiprows`` and ``skipfooter``."""
+    skipped = options.get("skiprows") or 0
+    if isinstance(skipped, int):
+        skipped = range(skipped)
+    num_last = options.get("skipfooter", 0)
+    last: deque[list[str]] = deque()
+    for number, line in enumerate(lines):
+        if line and number not in skipped:
+            last.append(line)
+        if len(last) > num_last:
+            yield last.popleft()
+
+
+def csv_separator(name: str, options: Mapping[str, Any]) -> str:
+    """Return the separator of a CSV; by default a file .tsv has tabs and others have commas."""
+    return str(options.get("sep", "\t" if ".tsv" in name.lower() else ","))
+
+
+def csv_encoding(options: Mapping[str, Any]) -> str:
+    """Return the encoding of a CSV; UTF-8 is with or without a byte order mark."""
+    encoding = options.get("encoding") or "utf-8"
+    if codecs.lookup(encoding).name == "utf-8":
+        return "utf-8-sig"
+    return str(encoding)
+
+
+def _is_utf8(file: BinaryIO) -> bool:
+    """Return True if the beginning of a file has characters outside of ASCII, all in UTF-8."""
+    start = file.read(2**20)
+    file.seek(0)
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError:
+        return False
+    return not start.isascii()
 
 
 def csv_lines(path: Path, options: Mapping[str, Any], strict: bool = False) -> Iterator[list[str]]:
     """Yield the cells of each line; if `strict`, refuse a letter after a closing quote."""
-    name = path.name.lower()
-    opener: Any = gzip.open if name.endswith(".gz") else open
+    opener: Any = gzip.open if path.name.lower().endswith(".gz") else open
+    with opener(path, "rt", encoding=csv_encoding(options), newline="") as text:
+        yield from _cells(text, csv_separator(path.name, options), options, strict)
+
+
+def _cells(
+    text: Iterable[str], separator: str, options: Mapping[str, Any], strict: bool = False
+) -> Iterator[list[str]]:
+    """Return an iterator over the cells of each line."""
     quotes = {option: options[option] for option in _QUOTES.intersection(options)}
-    separator = options.get("sep", "\t" if ".tsv" in name else ",")
     csv.field_size_limit(2**31 - 1)
-    with opener(path, "rt", encoding=options.get("encoding", "utf-8-sig"), newline="") as file:
-        yield from csv.reader(file, delimiter=separator, strict=strict, **quotes)
+    return csv.reader(text, delimiter=separator, strict=strict, **quotes)

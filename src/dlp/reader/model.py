@@ -12,7 +12,7 @@ import numpy as np
 
 from .array import ArrayReader
 from .image import ImageReader
-from .rows import Reader, Spec
+from .rows import Reader, ReaderError, Spec
 from .spec import ModelSpec
 from .table import TableReader
 from .text import TextReader
@@ -68,11 +68,20 @@ class Model:
         self.run = run
 
     def scores(self, rows: Any) -> Any:
-        """Return probabilities (N, C) or values (N, T)."""
+        """Return probabilities (N, C) or values (N, T).
+
+        Raises:
+            ReaderError: If a row cannot be read.
+        """
         batches = []
         size = _ROWS_OF_TABLES if self.reader.form == "columns" else _BATCH_SIZE
         for start in range(0, max(1, len(rows)), size):
-            arrays = self.read(rows[start : start + size])
+            try:
+                arrays = self.read(rows[start : start + size])
+            except ValueError as error:
+                raise ReaderError(str(error)) from error
+            except RecursionError as error:
+                raise ReaderError("a row is nested too deeply.") from error
             batches.append(self.run(arrays))
         return np.concatenate(batches)
 
@@ -99,4 +108,4 @@ def load_exported(path: Path) -> Model:
             raise ValueError("its own predict.py reads it; export the run again")
         return Model(ModelSpec.from_dict(content), run)
     except Exception as error:  # a damaged file fails in many ways
-        raise ValueError(f"{path} cannot be read as an exported model ({error!r}).") from error
+        raise ReaderError(f"{path} cannot be read as an exported model ({error!r}).") from error

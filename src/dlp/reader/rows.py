@@ -9,6 +9,10 @@ from typing import Any
 Spec = Mapping[str, Any]
 
 
+class ReaderError(ValueError):
+    """A row or a file that cannot be read; the message is one sentence for its owner."""
+
+
 @dataclass(frozen=True)
 class Columns:
     """Rows of a table as columns.
@@ -49,7 +53,11 @@ class Reader(ABC):
 
     @abstractmethod
     def __call__(self, rows: Any) -> list[Any]:
-        """Encode rows."""
+        """Encode rows.
+
+        Raises:
+            ValueError: If a row cannot be read; the message is a sentence for its owner.
+        """
 
     def fields(self) -> list[dict[str, Any]]:
         """Return name, kind, typical cell, categories, ... of each column."""

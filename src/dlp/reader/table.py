@@ -32,6 +32,11 @@ class TableReader(Reader):
         self.numeric = list(dict.fromkeys([*spec["scales"], *spec["indicators"]]))
         self.names = [*self.numeric, *spec["categories"]]
         self.texts = spec.get("texts", ())  # not in models of 1.1
+        self.dates = {*spec["dates"]}
+        features = spec.get("features") or {}
+        for name, dtype in features.get("dtypes", {}).items():  # not in models of 1.2.0
+            if dtype.startswith("datetime64"):
+                self.dates.add(name)
 
     def __call__(self, rows: Any) -> list[Any]:
         """Encode rows: dictionaries by column, or `Columns`."""
@@ -84,6 +89,11 @@ class TableReader(Reader):
         """Return the distinct texts, or categories as text; that of a missing cell is empty."""
         return self._factorize(name, rows, True)[0]
 
+    def read_text_column(self, name: str, rows: Columns) -> list[str]:
+        """Return the text of each row; that of a missing cell is empty."""
+        texts, codes = self._factorize(name, rows, True)
+        return [texts[code] for code in codes]
+
     def _codes(self, name: str, rows: Columns, places: Mapping[str, int]) -> Any:
         """Return the codes of categories or of the words of texts, int64 (N, longest)."""
         texts, codes = self._factorize(name, rows, True)
@@ -112,7 +122,7 @@ class TableReader(Reader):
                 categories = self.spec["categories"].get(name)
             kind = "text" if isinstance(cell, str) else "number"
             form = None
-            if name in self.spec["dates"]:
+            if name in self.dates:
                 kind = "date"
                 form = self._date_format(name) or "%Y-%m-%d"
                 if cell:
@@ -148,6 +158,10 @@ class TableReader(Reader):
 
     def _value(self, name: str, row: Any, cell: Any, is_text: bool) -> Any:
         """Return the number or text of a cell; the number of its row is for errors."""
+        if isinstance(cell, Mapping | list) and not (is_text and self._is_known(name, str(cell))):
+            raise ValueError(
+                f"column {name!r} of row {row} takes one text or number, not {cell!r:.80}."
+            )
         holes = list(map(str, missing_values(self.csv, name)))
         value = None
         if not _is_missing(cell, holes):
@@ -170,6 +184,11 @@ class TableReader(Reader):
                 )
             return "" if is_text else np.nan
         return value
+
+    def _is_known(self, name: str, text: str) -> bool:
+        """Return True for a category of the training, or if the categories are being learned."""
+        categories = self.spec["categories"].get(name)
+        return categories is None or text in categories
 
     def _convert(self, name: str, cell: Any, is_text: bool) -> Any:
         """Return a number, of a date the days since 1970, or the text of a category."""

@@ -46,7 +46,10 @@ class TextReader(Reader):
             if isinstance(row, Mapping):
                 text = row.get(self.spec["column"])
             if not isinstance(text, str):
-                raise ValueError(f"a row is a text, not {row!r:.80}.")
+                column = self.spec["column"]
+                raise ValueError(
+                    f"a row is a text, or has a text in column {column!r}, not {row!r:.80}."
+                )
             ids = [START]
             tokens = tokenise(
                 text,
