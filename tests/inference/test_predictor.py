@@ -10,6 +10,7 @@ from helpers.sets import image_data, points_table, text_data
 from PIL import Image
 
 from dlp.datamodules import TableDataModule
+from dlp.datamodules.tables.features import with_features
 from dlp.errors import InputError
 from dlp.inference import Predictor
 from dlp.modules.heads import RegressionHead, SigmoidHead, SoftmaxHead
@@ -77,6 +78,42 @@ def test_dates_of_a_database_are_dates(sales):
     row = {"sold": date(2019, 2, 3), "built": np.datetime64("2020-03-04"), "size": 5.5}
     typed = {"sold": "03.02.2019", "built": "2020-03-04", "size": "5,5"}
     pd.testing.assert_frame_equal(sales.predict([row]), sales.predict([typed]))
+
+
+def hour(frame):
+    """Return the hour of a date, the size, and the first letter of a code."""
+    code = frame["code"].str[:1] + frame["count"].astype(str)
+    return pd.DataFrame({"hour": frame["t"].dt.hour, "size": frame["size"], "code": code})
+
+
+def test_features_get_dictionaries_with_the_types_of_the_training(tmp_path):
+    times = pd.date_range("2024-01-01", periods=48, freq="h", tz="+01:00")
+    table = pd.DataFrame({"t": times.strftime("%Y-%m-%dT%H:%M:%S%z")})
+    table["size"] = np.arange(48) / 2
+    table["count"] = np.arange(48) % 3
+    table["code"] = ["a1", "b2"] * 24
+    table["load"] = np.arange(48) % 24 + 0.5
+    table.to_csv(tmp_path / "load.csv", sep=";", decimal=",", index=False)
+    options = {"sep": ";", "decimal": ",", "parse_dates": ["t"]}
+    data = TableDataModule(tmp_path / "load.csv", "load", features=hour, read_csv=options)
+    predictor = predictor_of(data, RegressionHead(1))
+    model = predictor.models[0]
+    model.read = with_features(model.read, hour, model.spec.inputs)
+    frame = data.examples("train").inputs.frame.reset_index(drop=True)
+    expected = predictor.predict(frame)
+    numbers = table.drop(columns="load").iloc[data.examples("train").index]
+    rows_of_json = numbers.to_dict("records")
+    rows_of_csv = numbers.assign(
+        size=numbers["size"].map(str).str.replace(".", ","), count=numbers["count"].map(str)
+    ).to_dict("records")
+    pd.testing.assert_frame_equal(predictor.predict(rows_of_json), expected)
+    pd.testing.assert_frame_equal(predictor.predict(rows_of_csv), expected)
+    [typical] = [field for field in predictor.reader.fields() if field["name"] == "t"]
+    assert typical["kind"] == "date"
+    with pytest.raises(ValueError, match="'t' of row 0 takes dates by ISO 8601, not 'noon'"):
+        predictor.predict([rows_of_json[0] | {"t": "noon"}])
+    with pytest.raises(ValueError, match="column 'size' of row 1 is absent"):
+        predictor.predict([rows_of_json[0], {"t": "2024-01-01", "count": 1, "code": "a1"}])
 
 
 def test_columns_of_a_frame_may_be_numbers():

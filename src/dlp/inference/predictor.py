@@ -71,11 +71,10 @@ class Predictor:
         for checkpoint in checkpoints_of(str(path)):
             module = trained.load(checkpoint, network, head)
             model = Model(module.spec, module.run)
-            state = model.spec.inputs.get("features")
-            if state is not None:
+            if model.spec.inputs.get("features") is not None:
                 from dlp.datamodules.tables.features import with_features
 
-                model.read = with_features(model.read, features, state)
+                model.read = with_features(model.read, features, model.spec.inputs)
             models.append(model)
             modules.append(module)
         return cls(models, modules)

@@ -2,7 +2,7 @@
 
 import copy
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pydoc import locate
 from typing import Any
 
@@ -10,9 +10,11 @@ import pandas as pd
 
 from dlp.datamodules.rows import PlainValues
 from dlp.datamodules.tables.files import plain_table
+from dlp.datamodules.tables.kinds import is_date
 from dlp.errors import InputError
 from dlp.hyperparameters import is_plain
-from dlp.reader.rows import Columns
+from dlp.reader.rows import Columns, Spec
+from dlp.reader.table import TableReader
 
 #: Function from rows as people have them to the arrays of a reader.
 Read = Callable[[Any], Any]
@@ -38,9 +40,12 @@ class FeatureTransformer:
             raise InputError(f"features: cannot import {transformer!r}.")
         self.transformer: Any = target() if inspect.isclass(target) else target
         self.name = getattr(target, "__qualname__", type(target).__qualname__)
+        #: Type of each input column in the training.
+        self.dtypes: dict[str, str] = {}
 
     def fit(self, frame: pd.DataFrame) -> None:
         """Fit the transformer on the input columns of the training part."""
+        self.dtypes = {str(name): str(dtype) for name, dtype in frame.dtypes.items()}
         if hasattr(self.transformer, "fit"):
             self.transformer.fit(frame.reset_index(drop=True))
         for name, value in vars(self.transformer).items():
@@ -64,16 +69,28 @@ class FeatureTransformer:
         return plain_table(result, f"the result of {self.name}").set_axis(frame.index, axis=0)
 
     def state(self) -> PlainValues:
-        """Return name and attributes as plain values."""
-        return {"name": self.name, "attributes": dict(vars(self.transformer))}
+        """Return name, attributes and types as plain values."""
+        attributes = dict(vars(self.transformer))
+        return {"name": self.name, "attributes": attributes, "dtypes": self.dtypes}
 
     def load_state(self, state: PlainValues) -> None:
         """Restore a `state`."""
         vars(self.transformer).update(state["attributes"])
+        self.dtypes = state.get("dtypes", {})  # not in models of 1.2.0
 
 
-def with_features(read: Read, transformer: FeaturesArgument | None, state: PlainValues) -> Read:
-    """Return a function that transforms the columns before it reads them."""
+def with_features(read: Read, transformer: FeaturesArgument | None, spec: Spec) -> Read:
+    """Return a function that transforms the columns before it reads them.
+
+    The transformer gets the types of the training: dates, numbers and texts, regardless of how a
+    dictionary or a CSV holds the cells.
+
+    Args:
+        read: Reader of the features.
+        transformer: Transformer, from the config or the program.
+        spec: Spec of the encoder, with the state of the transformer.
+    """
+    state = spec["features"]
     if transformer is None:
         raise InputError(
             f"the model was trained with features: {state['name']}, whose code a file cannot "
@@ -81,11 +98,76 @@ def with_features(read: Read, transformer: FeaturesArgument | None, state: Plain
         )
     features = FeatureTransformer(copy.deepcopy(transformer))  # each fold has another state
     features.load_state(state)
+    if not features.dtypes:
+        features.dtypes = _dtypes_of_1_2_0(spec)
+    reader = _input_reader(features.dtypes, spec)
 
     def read_features(rows: Any) -> Any:
-        table = rows.cells if isinstance(rows, Columns) else rows
-        frame = features.transform(pd.DataFrame(table))
+        table = rows if isinstance(rows, Columns) else _columns(rows)
+        frame = pd.DataFrame(dict(table.cells))
+        for name, dtype in features.dtypes.items():
+            if name in frame:
+                frame[name] = _as_trained(frame[name], dtype, reader, table)
+        frame = features.transform(frame)
         cells = {str(name): column.to_numpy() for name, column in frame.items()}
-        return read(Columns(cells, getattr(rows, "index", range(len(frame)))))
+        return read(Columns(cells, table.index))
 
     return read_features
+
+
+def _dtypes_of_1_2_0(spec: Spec) -> dict[str, str]:
+    """Return the types of the numbers and dates of a model that does not have them all."""
+    dtypes = {}
+    for name, cell in spec["typical"].items():
+        if isinstance(cell, float):
+            dtypes[name] = "float64"
+    dates = (spec["read_csv"] or {}).get("parse_dates", ())
+    return dtypes | dict.fromkeys(dates, "datetime64[us]")
+
+
+def _input_reader(dtypes: Mapping[str, str], spec: Spec) -> TableReader:
+    """Return a reader of the columns before they are transformed."""
+    dates = [name for name, dtype in dtypes.items() if dtype.startswith("datetime64")]
+    texts = [name for name, dtype in dtypes.items() if dtype in ("str", "category")]
+    numbers = [name for name in dtypes if name not in texts]
+    columns = {
+        "scales": numbers,
+        "categories": {name: [] for name in texts},
+        "indicators": [],
+        "dates": dates,
+    }
+    return TableReader({**spec, **columns, "missing": "mean"})
+
+
+def _columns(rows: Any) -> Columns:
+    """Return dictionaries by column as columns."""
+    for row in rows:
+        if not isinstance(row, Mapping):
+            raise ValueError(f"a row is a dictionary by column, not {row!r:.80}.")
+    cells: dict[str, list[Any]] = {}
+    for name in rows[0]:
+        for number, row in enumerate(rows):
+            if name not in row:
+                raise ValueError(f"column {name!r} of row {number} is absent.")
+        cells[name] = [row[name] for row in rows]
+    return Columns(cells, range(len(rows)))
+
+
+def _as_trained(column: Any, dtype: str, reader: TableReader, rows: Columns) -> Any:
+    """Return a column with the type that it had in the training."""
+    name = str(column.name)
+    if dtype in ("str", "category"):
+        texts: Any = pd.Series(reader.read_text_column(name, rows), dtype="str")
+        return texts.where(texts != "").astype(dtype)
+    if dtype.startswith("datetime64"):
+        if is_date(column):
+            return column
+        days: Any = pd.Series(reader.read_numbers(name, rows))
+        microseconds = (days * 86_400e6).round()
+        has_zone = "," in dtype
+        return pd.to_datetime(microseconds, unit="us", utc=has_zone).astype(dtype)
+    if not pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_numeric_dtype(column):
+        return column
+    numbers: Any = pd.Series(reader.read_numbers(name, rows))
+    is_whole = bool((numbers % 1 == 0).all())  # missing numbers are not
+    return numbers.astype(dtype) if is_whole else numbers
