@@ -20,7 +20,8 @@ from dlp.modules import DenseModule, EnsembleModule
 
 DRAW = np.random.default_rng(0)
 X = DRAW.normal(size=(20, 3)).astype(np.float32)
-LABELS = np.stack([np.arange(20) % 2, np.arange(20) // 10, np.arange(20) % 3 == 0], 1).astype(int)
+ROWS = np.arange(20)
+LABELS = np.stack([ROWS % 2, ROWS // 10, ROWS % 3 == 0], axis=1).astype(int)
 VALUES = DRAW.normal(size=(20, 2))
 KEYS = [float(2**53 - row) for row in range(20)]
 FIGURES = {
@@ -38,7 +39,8 @@ def written(path, module, data):
 
 def predict(path, y, head, model=DenseModule, **arguments):
     """Predict X by an untrained model; return the table and its predictions in such batches."""
-    data = ArrayDataModule(X, y, eval_batch_size=8, **{"val_size": None, **arguments})
+    arguments = {"val_size": None, **arguments}
+    data = ArrayDataModule(X, y, eval_batch_size=8, **arguments)
     torch.manual_seed(0)
     module = model(data.input_shape, data.num_outputs, head=head)
     table = written(path, module, data)
@@ -58,7 +60,10 @@ def test_classes_have_their_names_and_nine_digits_of_each_probability(y, head, t
     is_class = expected > 0.5
     if head == "softmax":
         is_class = expected == expected.max(axis=1, keepdims=True)
-    names = [";".join(map(str, np.flatnonzero(row))) for row in is_class]
+    names = []
+    for row in is_class:
+        numbers = np.flatnonzero(row)
+        names.append(";".join(map(str, numbers)))
     assert table["class"].fillna("").tolist() == names
 
 
@@ -75,7 +80,8 @@ def test_a_shuffled_test_part_is_written_by_rows_with_its_targets(y, head, targe
     assert len(rows) == 8
     assert (np.diff(rows) > 0).all()
     for name, values in targets.items():
-        assert table[name].map(float).tolist() == [float(values[row]) for row in rows]
+        truth = [float(values[row]) for row in rows]
+        assert table[name].astype(float).tolist() == truth
     numbers = table.filter(regex="prob_|value").to_numpy(np.float32)
     np.testing.assert_allclose(numbers, expected[rows], rtol=1e-6)
 
@@ -96,10 +102,12 @@ def test_rows_of_a_table_carry_the_id_that_they_have(ids, tmp_path):
     frame.to_csv("t.csv", index=False)
     frame.loc[5:8, [*ids, "x"]].to_csv("new.csv", index=False)
     data = TableDataModule("t.csv", "label", id_column="key", predict_path="new.csv")
-    table = written(tmp_path / "p.csv", DenseModule(data.input_shape, 2, head="sigmoid"), data)
+    module = DenseModule(data.input_shape, 2, head="sigmoid")
+    table = written(tmp_path / "p.csv", module, data)
     assert list(table) == [*ids, "index", "class", "prob_a", "prob_b"]
-    assert table[[*ids]].to_dict("list") == ids
-    assert (table["class"] == np.where(table["prob_b"] > 0.5, "b", "a")).all()
+    assert table[list(ids)].to_dict("list") == ids
+    likelier = np.where(table["prob_b"] > 0.5, "b", "a")
+    assert (table["class"] == likelier).all()
 
 
 def test_inputs_of_a_table_are_written_beside_the_predictions_also_as_parquet(tmp_path):
