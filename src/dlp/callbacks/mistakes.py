@@ -27,8 +27,8 @@ class MistakesReport(BatchOutputs):
     """Writer of ``mistakes.json``, its figures, and the worst rows in ``worst.csv``.
 
     It takes a `SupervisedDataModule` and a model whose ``test_step`` returns ``targets`` and
-    ``probabilities`` or ``values``; after others it writes nothing. If a subclass of the data has
-    a ``test_dataloader`` of its own, rows have only their number in the order of its batches.
+    ``probabilities`` or ``values``; after others it writes nothing. If a subclass of the data
+    overrides ``test_dataloader``, rows have only their number in the order of the batches.
 
     Args:
         folder: Folder of the files; None for no files.
@@ -38,7 +38,7 @@ class MistakesReport(BatchOutputs):
         super().__init__()
         self.folder = None if folder is None else Path(folder)
         #: ``targets``, and ``probabilities`` or ``values`` of the last test. ``rows`` are their
-        #: numbers in the test part, unless the data has another ``test_dataloader``.
+        #: numbers in the test part, unless ``test_dataloader`` is overridden.
         self.outputs: Any = None
         #: Content of ``mistakes.json`` of the last test.
         self.report: Any = {}

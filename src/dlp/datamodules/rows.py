@@ -51,8 +51,8 @@ def check_names(names: Iterable[str], outputs: Iterable[str] = ()) -> None:
     for name in names:
         if name in taken:
             raise InputError(
-                f"the column {name} cannot name the rows: predictions have a column of that "
-                "name. Rename it in the file, or leave out id_column."
+                "id_column: expected another name than that of a column that dlp writes, got "
+                f"{name!r}. Rename the column in the file, or leave out id_column."
             )
 
 

@@ -62,9 +62,10 @@ def load(path: Path, network: nn.Module | None = None, head: Head | None = None)
             network = copy.deepcopy(network) or build(spec.network, "network")
             head = copy.deepcopy(head) or build(spec.head, "head")
         model = nn.ModuleDict({"network": network, "head": head})
+        own_names = model.state_dict().keys()
         weights = content["state_dict"]  # with the versions of its modules
         for name in list(weights):
-            is_of_loss = name.startswith("head.loss_function.") and name not in model.state_dict()
+            is_of_loss = name.startswith("head.loss_function.") and name not in own_names
             if is_of_loss or not name.startswith(("network.", "head.")):
                 del weights[name]  # predictions do not need it
         model.load_state_dict(weights, assign=True)
