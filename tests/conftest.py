@@ -6,8 +6,9 @@ import socket
 from functools import partial
 
 import pytest
-from helpers import approval
 from hypothesis import settings
+
+from helpers import approval
 
 gc.set_threshold(100_000)  # most of what is allocated are imports, and they stay
 settings.register_profile("dlp", max_examples=20, deadline=None, derandomize=True)
@@ -76,7 +77,11 @@ def offline():
     connect = socket.socket.connect
 
     def local(self, address):
-        if self.family != socket.AF_UNIX and address[0] not in ("127.0.0.1", "::1", "localhost"):
+        if self.family != socket.AF_UNIX and address[0] not in (
+            "127.0.0.1",
+            "::1",
+            "localhost",
+        ):
             raise OSError(f"a test connects to {address}")
         return connect(self, address)
 

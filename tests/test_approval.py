@@ -1,6 +1,7 @@
 """The comparison with approved copies."""
 
 import pytest
+
 from helpers import approval
 from helpers.approval import compare, html_text, script_texts, without_numbers
 

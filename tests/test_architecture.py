@@ -14,7 +14,15 @@ import dlp
 SOURCE = Path(dlp.__file__).parent
 #: Rooms from the ground up; a file imports from its own room and those in rows above it.
 LAYERS = [
-    ["errors", "speed", "hyperparameters", "seeds", "files", "modules.monitor", "reader"],
+    [
+        "errors",
+        "speed",
+        "hyperparameters",
+        "seeds",
+        "files",
+        "modules.monitor",
+        "reader",
+    ],
     ["console", "lightning_cli.configs"],
     ["bag_of_words", "runs.folder", "evaluation.verdict", "lightning_cli.parse_errors"],
     ["modules", "datamodules", "lightning_cli.invocation"],
@@ -44,7 +52,9 @@ LIGHT_IMPORTS = {
 
 
 def name_of(path):
-    return ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
+    return ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(
+        ".__init__"
+    )
 
 
 FILES = {name_of(path): path.read_text("utf-8") for path in SOURCE.rglob("*.py")}
@@ -60,8 +70,12 @@ def imports(file, deferred=True):
         elif isinstance(node, ast.ImportFrom):
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
-                targets.add(inner if inner.removeprefix("dlp.") in FILES else node.module)
-    return {target.removeprefix("dlp.") for target in targets if target.startswith("dlp.")}
+                targets.add(
+                    inner if inner.removeprefix("dlp.") in FILES else node.module
+                )
+    return {
+        target.removeprefix("dlp.") for target in targets if target.startswith("dlp.")
+    }
 
 
 def _top_level(tree):
@@ -106,7 +120,9 @@ def test_datamodules_know_no_loss_and_modules_no_data():
     for file in FILES:
         other = others.get(file.partition(".")[0])
         if other is not None:
-            assert other not in {target.partition(".")[0] for target in imports(file)}, file
+            assert other not in {
+                target.partition(".")[0] for target in imports(file)
+            }, file
 
 
 @pytest.mark.slow
@@ -114,7 +130,9 @@ def test_an_import_brings_no_more_than_it_needs():
     code = "import sys\n"
     for imports_, absent in LIGHT_IMPORTS.items():
         code += f"{imports_}\nprint(sorted({{*{absent.split()}}} & {{*sys.modules}}))\n"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert run.stdout.splitlines().count("[]") == len(LIGHT_IMPORTS)
 
 
@@ -122,4 +140,7 @@ def test_the_code_is_plain_python():
     for file, text in FILES.items():
         for line in text.splitlines():
             code = line.partition("#")[0]
-            assert file.startswith("speed") or not re.search(FORBIDDEN, code), (file, line)
+            assert file.startswith("speed") or not re.search(FORBIDDEN, code), (
+                file,
+                line,
+            )

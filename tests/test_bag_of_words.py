@@ -8,7 +8,9 @@ from dlp.bag_of_words import BagLinear, BagOfWords
 
 WORDS = 12
 TEXTS = st.lists(
-    st.dictionaries(st.integers(0, WORDS - 1), st.floats(0.125, 9, width=32), max_size=WORDS),
+    st.dictionaries(
+        st.integers(0, WORDS - 1), st.floats(0.125, 9, width=32), max_size=WORDS
+    ),
     min_size=1,
     max_size=6,
 )
@@ -33,8 +35,12 @@ def layer(dtype=torch.float32, device="cpu"):
 
 def gradients(linear, batch):
     output = linear(batch)
-    weights = torch.linspace(-1, 1, output.numel(), dtype=output.dtype, device=output.device)
-    return torch.autograd.grad((output * weights.view_as(output)).sum(), [*linear.parameters()])
+    weights = torch.linspace(
+        -1, 1, output.numel(), dtype=output.dtype, device=output.device
+    )
+    return torch.autograd.grad(
+        (output * weights.view_as(output)).sum(), [*linear.parameters()]
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.int32, torch.int64])

@@ -17,16 +17,28 @@ def translated(text):
 
 
 def test_blocks_are_translated_without_their_wrapping_or_marked_and_code_stays():
-    text = SOURCE.replace(" is", "\nis") + "\n\n- one\n  item\n- two\n\n| a |\n| --- |\n\n## Why?\n"
+    text = (
+        SOURCE.replace(" is", "\nis")
+        + "\n\n- one\n  item\n- two\n\n| a |\n| --- |\n\n## Why?\n"
+    )
     _, result = translated(text + "```\nx\n\ny\n```\n\n<summary>Answer</summary>")
-    marked = "- （未译）one item\n- two\n\n（未译）\n\n| a |\n| --- |\n\n## （未译）Why?"
-    assert result == f"{CHINESE}\n\n{marked}\n\n```\nx\n\ny\n```\n\n<summary>答案</summary>"
+    marked = (
+        "- （未译）one item\n- two\n\n（未译）\n\n| a |\n| --- |\n\n## （未译）Why?"
+    )
+    assert (
+        result
+        == f"{CHINESE}\n\n{marked}\n\n```\nx\n\ny\n```\n\n<summary>答案</summary>"
+    )
 
 
 def test_labels_of_a_figure_are_translated():
-    figure = f'<style>font: 9px system-ui;</style><text x="1">{SOURCE}</text><text>3</text>'
+    figure = (
+        f'<style>font: 9px system-ui;</style><text x="1">{SOURCE}</text><text>3</text>'
+    )
     result = chinese.translated_figure(figure, translated(SOURCE)[0])
-    assert result.endswith(f'"Noto Sans SC";</style><text x="1">{CHINESE}</text><text>3</text>')
+    assert result.endswith(
+        f'"Noto Sans SC";</style><text x="1">{CHINESE}</text><text>3</text>'
+    )
 
 
 def test_a_changed_block_is_a_fault_becomes_fuzzy_and_stays_english(tmp_path):
@@ -42,5 +54,12 @@ def test_a_changed_block_is_a_fault_becomes_fuzzy_and_stays_english(tmp_path):
 def test_a_translation_keeps_numbers_code_links_and_terms():
     assert chinese.differences(SOURCE, CHINESE, chinese.glossary_terms()) == []
     found = "\n".join(chinese.differences(SOURCE, WRONG, chinese.glossary_terms()))
-    for fault in ("numbers", "code", "links", "marks of bold", "in Jupyter", "'loss' is 损失 in"):
+    for fault in (
+        "numbers",
+        "code",
+        "links",
+        "marks of bold",
+        "in Jupyter",
+        "'loss' is 损失 in",
+    ):
         assert fault in found

@@ -20,8 +20,6 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from helpers.sets import write_points
-from helpers.training import plain_loaders, quiet_trainer
 from jsonargparse import _loaders_dumpers
 from lightning import Callback, LightningDataModule
 from lightning.pytorch.demos.boring_classes import BoringModel
@@ -33,17 +31,31 @@ from dlp.cli import COMMANDS, main
 from dlp.commands import report, trainer
 from dlp.errors import InputError
 from dlp.lightning_cli.invocation import _scan
+from helpers.sets import write_points
+from helpers.training import plain_loaders, quiet_trainer
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("tset", "unknown command 'tset'. Did you mean 'test'? Accepted: fit, validate, test"),
-        ("visualize filer", "unknown command 'visualize filer'. Did you mean 'visualize filters'?"),
+        (
+            "tset",
+            "unknown command 'tset'. Did you mean 'test'? Accepted: fit, validate, test",
+        ),
+        (
+            "visualize filer",
+            "unknown command 'visualize filer'. Did you mean 'visualize filters'?",
+        ),
         ("--config imdb", "unknown command '--config'. Accepted: fit,"),
         ("fit --config", "--config: expected one argument\n"),
-        ("crossval --config imdb --ckpt_path x", "unrecognized arguments: --ckpt_path x"),
-        ("report", "arguments are required: run. Give the name or the folder of a run.\n"),
+        (
+            "crossval --config imdb --ckpt_path x",
+            "unrecognized arguments: --ckpt_path x",
+        ),
+        (
+            "report",
+            "arguments are required: run. Give the name or the folder of a run.\n",
+        ),
         ("tune --config quickstart", "arguments are required: space.\n"),
         ("compare nowhere", "found no run 'nowhere'"),
         ("calibrate a --coverage 90", "Give a share between 0 and 1, such as 0.9.\n"),
@@ -72,7 +84,9 @@ def test_a_text_may_hold_an_emoji():
     assert yaml.safe_load(rest[1]) == ['a "joy" 😀']
 
 
-@pytest.mark.parametrize(("command", "key"), [("predict", "--text"), ("compare", "runs")])
+@pytest.mark.parametrize(
+    ("command", "key"), [("predict", "--text"), ("compare", "runs")]
+)
 def test_help_of_a_command_names_its_keys(capsys, command, key):
     with pytest.raises(SystemExit) as exit_:
         main([command, "--help"])
@@ -86,7 +100,9 @@ def test_help_of_a_command_names_its_keys(capsys, command, key):
     "run", [partial(runpy.run_module, "dlp.cli"), partial(runpy.run_path, cli.__file__)]
 )
 @pytest.mark.filterwarnings("ignore:'dlp.cli' found in sys.modules")
-def test_cli_is_a_script_too_and_its_neighbours_hide_no_module(run, capsys, monkeypatch):
+def test_cli_is_a_script_too_and_its_neighbours_hide_no_module(
+    run, capsys, monkeypatch
+):
     monkeypatch.setattr(sys, "argv", ["cli.py", "--version"])
     monkeypatch.setattr(sys, "path", [str(Path(cli.__file__).parent), *sys.path])
     run(run_name="__main__")
@@ -120,7 +136,11 @@ def test_a_reader_who_has_seen_enough_gets_no_traceback():
 @pytest.mark.parametrize(
     ("error", "status", "message"),
     [
-        (OSError(errno.ENOENT, "No such file", "x.npy"), 2, "dlp: x.npy: No such file.\n"),
+        (
+            OSError(errno.ENOENT, "No such file", "x.npy"),
+            2,
+            "dlp: x.npy: No such file.\n",
+        ),
         (MemoryError("8 GiB"), 2, "dlp: out of memory: 8 GiB\n"),
         (RuntimeError("cannot allocate"), 2, "dlp: out of memory: cannot allocate\n"),
         (KeyboardInterrupt(), 130, ""),
@@ -136,7 +156,9 @@ def test_the_end_of_a_command_has_a_status(monkeypatch, capsys, error, status, m
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGTERM ends a process on Windows")
-def test_sigterm_ends_a_command_with_its_status_and_the_handler_is_put_back(monkeypatch):
+def test_sigterm_ends_a_command_with_its_status_and_the_handler_is_put_back(
+    monkeypatch,
+):
     handler = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(report, "report", lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(SystemExit) as exit_:
@@ -147,7 +169,9 @@ def test_sigterm_ends_a_command_with_its_status_and_the_handler_is_put_back(monk
 
 @pytest.mark.parametrize("file", [None, "runs/a/metrics.csv"])
 def test_a_full_disk_is_a_sentence(monkeypatch, capsys, file):
-    monkeypatch.setattr(cli, "_run", Mock(side_effect=OSError(errno.ENOSPC, "No space", file)))
+    monkeypatch.setattr(
+        cli, "_run", Mock(side_effect=OSError(errno.ENOSPC, "No space", file))
+    )
     with pytest.raises(SystemExit):
         main(["fit"])
     message = capsys.readouterr().err
@@ -157,7 +181,13 @@ def test_a_full_disk_is_a_sentence(monkeypatch, capsys, file):
 
 
 @pytest.mark.parametrize(
-    "error", [ZeroDivisionError(), OSError("closed"), OSError(22, "Invalid"), KeyError("allocate")]
+    "error",
+    [
+        ZeroDivisionError(),
+        OSError("closed"),
+        OSError(22, "Invalid"),
+        KeyError("allocate"),
+    ],
 )
 def test_a_bug_keeps_its_traceback(monkeypatch, error):
     monkeypatch.setattr(cli, "_run", Mock(side_effect=error))
@@ -217,7 +247,9 @@ def test_a_command_runs_in_a_thread(capsys):
 
 def test_a_recipe_takes_a_path_and_classes_by_name(tmp_path):
     write_points(tmp_path)
-    recipe = dlp.load(Path("points.yaml"), **{"model.optimizer": "Adam", "data.val_size": 30})
+    recipe = dlp.load(
+        Path("points.yaml"), **{"model.optimizer": "Adam", "data.val_size": 30}
+    )
     data = recipe.data()
     assert len(data.examples("val")) == 30
     assert type(recipe.model(data).configure_optimizers()) is torch.optim.Adam
@@ -291,7 +323,9 @@ def test_a_recipe_in_python_changes_the_process_only_while_its_trainer_runs(
 def test_a_command_restores_the_process(tmp_path, three_threads, monkeypatch):
     write_points(tmp_path)
     numbers = []
-    monkeypatch.setattr(trainer, "validate", lambda recipe: numbers.append(torch.get_num_threads()))
+    monkeypatch.setattr(
+        trainer, "validate", lambda recipe: numbers.append(torch.get_num_threads())
+    )
     before = process_state()
     main(["validate", "--config", "points.yaml", "--trainer.fast_dev_run", "true"])
     assert numbers == [1]
@@ -300,4 +334,7 @@ def test_a_command_restores_the_process(tmp_path, three_threads, monkeypatch):
 
 def test_a_question_mark_is_a_text(tmp_path):
     write_points(tmp_path)
-    assert dlp.load("points.yaml", **{"data.target": "?"}).config.data.init_args.target == "?"
+    assert (
+        dlp.load("points.yaml", **{"data.target": "?"}).config.data.init_args.target
+        == "?"
+    )

@@ -9,8 +9,6 @@ from functools import partial
 import pandas as pd
 import pytest
 import torch
-from helpers.backbones import fit, small_data, small_model
-from helpers.training import Curves, quiet_trainer
 from lightning.pytorch.strategies import DDPStrategy
 
 from dlp.callbacks import (
@@ -26,6 +24,8 @@ from dlp.callbacks import (
 from dlp.datamodules import ArrayDataModule
 from dlp.modules import DenseModule
 from dlp.speed.forks import run_at_once
+from helpers.backbones import fit, small_data, small_model
+from helpers.training import Curves, quiet_trainer
 
 EPOCHS, SEED = 2, 5
 draw = torch.Generator().manual_seed(0)
@@ -41,13 +41,21 @@ def data(batch_size):
 
 def build():
     torch.manual_seed(SEED)
-    return DenseModule((6,), 2, "sigmoid", hidden=(5,), l2=0.01, metrics=["acc", "auroc"])
+    return DenseModule(
+        (6,), 2, "sigmoid", hidden=(5,), l2=0.01, metrics=["acc", "auroc"]
+    )
 
 
 def run_process(folder, port, rank):
     """Fit, test and predict as one process of two; return the logged values and the weights."""
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "LOCAL_RANK": str(rank)}
-    os.environ.pop("PL_GLOBAL_SEED", None)  # of a command before: Lightning seeds each process
+    os.environ |= {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": port,
+        "LOCAL_RANK": str(rank),
+    }
+    os.environ.pop(
+        "PL_GLOBAL_SEED", None
+    )  # of a command before: Lightning seeds each process
     warnings.simplefilter("ignore")
     module, curves, report = build(), Curves(), MistakesReport(folder)
     writers = [History(folder), LastCheckpoint(folder, 0), report]
@@ -61,7 +69,9 @@ def run_process(folder, port, rank):
     return {
         "epochs": curves.epochs,
         "test": tested,
-        "weights": {name: v.flatten().tolist() for name, v in module.state_dict().items()},
+        "weights": {
+            name: v.flatten().tolist() for name, v in module.state_dict().items()
+        },
         "rows of mistakes": report.outputs and report.outputs["rows"].tolist(),
         "test of one row": evaluate_one_row(module, folder),
         "fine-tuned": fine_tune(),
@@ -89,7 +99,9 @@ def fine_tune():
     callbacks = [CacheFeatures(), Unfreeze(at_epoch=2, stages=2)]
     watch = fit(model, small_data(), *callbacks, devices=2, strategy=strategy)
     assert watch.trained == [0, 2]
-    return [[value.numpy().tobytes() for value in state.values()] for state in watch.states]
+    return [
+        [value.numpy().tobytes() for value in state.values()] for state in watch.states
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +141,9 @@ def test_two_processes_log_the_values_of_one_over_all_samples(ranks, single):
 def test_two_processes_end_with_the_weights_of_one(ranks, single):
     assert ranks[0]["weights"] == ranks[1]["weights"]
     for name, value in single[2].state_dict().items():
-        assert ranks[0]["weights"][name] == pytest.approx(value.flatten().tolist(), abs=1e-6)
+        assert ranks[0]["weights"][name] == pytest.approx(
+            value.flatten().tolist(), abs=1e-6
+        )
 
 
 @pytest.mark.usefixtures("ranks")
@@ -144,7 +158,9 @@ def test_two_processes_write_one_table_of_predictions_in_order(folder, single):
 
 def test_two_processes_write_one_history_one_checkpoint_and_one_report(folder, ranks):
     rows = pd.read_csv(folder / "metrics.csv")
-    assert rows["val_loss"].tolist() == [epoch["val_loss"] for epoch in ranks[0]["epochs"]]
+    assert rows["val_loss"].tolist() == [
+        epoch["val_loss"] for epoch in ranks[0]["epochs"]
+    ]
     content = torch.load(folder / "last.ckpt", weights_only=True)
     assert content["epoch"] == EPOCHS - 1
     report = json.loads((folder / "mistakes.json").read_text())
@@ -158,7 +174,9 @@ def test_two_processes_evaluate_a_single_row(folder, ranks, single):
     logits = module(X_TEST[:1])
     loss = module.head.loss(logits, module.head.prepare(Y_TEST[:1])) + module.penalty()
     for rank in ranks:
-        assert rank["test of one row"]["test_loss"] == pytest.approx(loss.item(), rel=1e-4)
+        assert rank["test of one row"]["test_loss"] == pytest.approx(
+            loss.item(), rel=1e-4
+        )
     table = pd.read_csv(folder / "one_row.csv")
     assert table["index"].tolist() == [0]
 

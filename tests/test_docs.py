@@ -8,15 +8,22 @@ from pathlib import Path
 from pydoc import locate
 
 import pytest
-from helpers.pages import SAMPLES
 
 import dlp
 from dlp.cli import COMMANDS, main
 from dlp.lightning_cli.configs import config_folder, named_configs
+from helpers.pages import SAMPLES
 
 ROOT = Path(__file__).parents[1]
-PAGES = [*ROOT.glob("*.md"), *ROOT.glob("notebooks/*.py"), *sorted((ROOT / "docs").rglob("*.md"))]
-TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in PAGES}
+PAGES = [
+    *ROOT.glob("*.md"),
+    *ROOT.glob("notebooks/*.py"),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+TEXTS = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in PAGES
+}
 TEXTS.pop("CHANGELOG.md")
 #: Snippets that need a run: those of the page of texts are run after its commands.
 NEEDS_RUN = r"load_from_checkpoint|Predictor|restore"
@@ -41,7 +48,10 @@ def blocks(text, *languages):
 def commands(text):
     """Return the ``dlp`` commands of a text in their order, without what is said beside them."""
     lines = re.findall(r"(?:^|`)(dlp [a-z][^`\n]*)", text, re.M)
-    lines = [re.split(r"(?<=\S)  +", re.sub(r"^(dlp \w+) +", r"\1 ", line))[0] for line in lines]
+    lines = [
+        re.split(r"(?<=\S)  +", re.sub(r"^(dlp \w+) +", r"\1 ", line))[0]
+        for line in lines
+    ]
     return [shlex.split(line)[1:] for line in lines if len(line.split()) > 2]
 
 
@@ -62,13 +72,19 @@ def test_links_lead_to_files_and_headings(name):
             assert locate(f"{module}.{anchor}".strip(".")) is not None, target
         elif anchor:
             headings = re.findall(r"^#+ (.+)$", TEXTS[page], re.M)
-            slugs = {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+            slugs = {
+                re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings
+            }
             assert anchor in slugs or f'<a id="{anchor}">' in TEXTS[page], target
 
 
 def test_the_public_address_and_the_version_are_those_of_the_project():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    site = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
+        "project"
+    ]
+    site = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))[
+        "project"
+    ]
     repository = project["urls"]["Repository"]
     owner, name = repository.split("/")[-2:]
     assert site["repo_url"] == repository
@@ -76,9 +92,13 @@ def test_the_public_address_and_the_version_are_those_of_the_project():
     assert site["site_url"] == f"https://{owner}.github.io/{name}/"
     assert site["copyright"] == f"Version {dlp.__version__}"
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
-    version, day = re.search(r"^version: (.*)\ndate-released: (.*)$", citation, re.M).groups()
+    version, day = re.search(
+        r"^version: (.*)\ndate-released: (.*)$", citation, re.M
+    ).groups()
     assert version == dlp.__version__
-    assert f"## [{version}] - {day}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"## [{version}] - {day}" in (ROOT / "CHANGELOG.md").read_text(
+        encoding="utf-8"
+    )
     cloned = re.findall(r"git clone (http\S+)", "\n".join(TEXTS.values()))
     assert {*cloned} == {repository}
     text = "".join((ROOT / name).read_text(encoding="utf-8") for name in WITH_ADDRESS)
@@ -95,11 +115,15 @@ def shorter(code):
 #: A page whose snippets are one program; those of others run by themselves.
 PROGRAM = "docs/course/keras.md"
 PAGES_OF_SNIPPETS = [text for name, text in TEXTS.items() if name != PROGRAM]
-SNIPPETS = [shorter(block) for text in PAGES_OF_SNIPPETS for block in blocks(text, "python")]
+SNIPPETS = [
+    shorter(block) for text in PAGES_OF_SNIPPETS for block in blocks(text, "python")
+]
 NEED_RUN = [block for block in dict.fromkeys(SNIPPETS) if re.search(NEEDS_RUN, block)]
 
 
-@pytest.mark.parametrize("snippet", [b for b in dict.fromkeys(SNIPPETS) if b not in NEED_RUN])
+@pytest.mark.parametrize(
+    "snippet", [b for b in dict.fromkeys(SNIPPETS) if b not in NEED_RUN]
+)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Lightning's own calls
 def test_snippets_run(snippet, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["script.py"])
@@ -113,10 +137,16 @@ def test_keras_beside_lightning_runs_from_top_to_bottom():
     for block in blocks(TEXTS[PROGRAM], "python"):
         exec(shorter(block), names)
     assert Path("best.ckpt").exists() or names["best"].best_model_path
-    assert [name for name, weight in names["model"].named_parameters() if weight.requires_grad]
+    assert [
+        name
+        for name, weight in names["model"].named_parameters()
+        if weight.requires_grad
+    ]
 
 
-@pytest.mark.parametrize("example", sorted(ROOT.glob("examples/*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "example", sorted(ROOT.glob("examples/*.py")), ids=lambda path: path.stem
+)
 def test_examples_print_what_they_found(example, capsys):
     exec(shorter(example.read_text(encoding="utf-8")), {"__name__": "__main__"})
     assert capsys.readouterr().out.strip()
@@ -129,18 +159,27 @@ def test_commands_are_parsed(name, tmp_path, capsys):
     for words in commands(re.sub(r"\b(N|S)\b", "5", TEXTS[name])):
         command = name_of(words)
         module = import_module(f"dlp.commands.{COMMANDS[command].module}")
-        function, args = getattr(module, command.split()[-1]), words[len(command.split()) :]
+        function, args = (
+            getattr(module, command.split()[-1]),
+            words[len(command.split()) :],
+        )
         if "recipe" in inspect.signature(function).parameters:
             for config in re.findall(r"--config (\S+\.yaml)", " ".join(words)):
-                kind = {"reviews.yaml": "texts", "flowers.yaml": "images"}.get(config, "table")
-                text = (config_folder() / f"own/{kind}.yaml").read_text(encoding="utf-8")
+                kind = {"reviews.yaml": "texts", "flowers.yaml": "images"}.get(
+                    config, "table"
+                )
+                text = (config_folder() / f"own/{kind}.yaml").read_text(
+                    encoding="utf-8"
+                )
                 (tmp_path / config).write_text(text, encoding="utf-8")
             is_help = any(word.endswith("help") for word in words)
             with pytest.raises(SystemExit) as exit_:
                 main(words if is_help else [*words, "--print_config"])
             assert exit_.value.code == 0, words
         else:
-            split = next((i for i, word in enumerate(args) if word.startswith("--")), len(args))
+            split = next(
+                (i for i, word in enumerate(args) if word.startswith("--")), len(args)
+            )
             options = {word.removeprefix("--"): None for word in args[split::2]}
             positional = [args[:split]] if command == "compare" else args[:split]
             inspect.signature(function).bind(*positional, **options)
@@ -162,8 +201,12 @@ def test_a_page_runs_from_its_first_command_to_its_last(name, tmp_path):
                     words += ["--trainer.max_epochs", "1"]
                 if words[0] == "tune":
                     words += ["--trials", "2"]
-                is_recipe = set(words) & {*named_configs()}  # run by the tests of configs
-                if not is_recipe and words[0] != "serve":  # it does not end; it has its own tests
+                is_recipe = set(words) & {
+                    *named_configs()
+                }  # run by the tests of configs
+                if (
+                    not is_recipe and words[0] != "serve"
+                ):  # it does not end; it has its own tests
                     main(words)
     if name == "docs/data/texts.md":
         for snippet in NEED_RUN:

@@ -15,7 +15,9 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_a_missing_package_is_a_sentence_with_the_command_that_installs_it():
-    command = re.escape('no_such_package is not installed: pip install "dlp-lightning[serve]".')
+    command = re.escape(
+        'no_such_package is not installed: pip install "dlp-lightning[serve]".'
+    )
     with pytest.raises(InputError, match=command), extra("serve"):
         import no_such_package  # noqa: F401  # its absence is the test
 
@@ -23,12 +25,27 @@ def test_a_missing_package_is_a_sentence_with_the_command_that_installs_it():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: DenseModule((3,), 1, "regression", hidden=(8, -3)), "hidden takes 1 to 1000000"),
-        (lambda: DenseModule((3,), 1, "regression", l2=-1), "l2 takes 0 or more; got -1"),
-        (lambda: ArrayDataModule([[1.0]], [1], batch_size=0), "^batch_size takes 1 or more"),
-        (lambda: ArrayDataModule([[1.0]], [1], eval_batch_size=0), "eval_batch_size takes 1"),
+        (
+            lambda: DenseModule((3,), 1, "regression", hidden=(8, -3)),
+            "hidden takes 1 to 1000000",
+        ),
+        (
+            lambda: DenseModule((3,), 1, "regression", l2=-1),
+            "l2 takes 0 or more; got -1",
+        ),
+        (
+            lambda: ArrayDataModule([[1.0]], [1], batch_size=0),
+            "^batch_size takes 1 or more",
+        ),
+        (
+            lambda: ArrayDataModule([[1.0]], [1], eval_batch_size=0),
+            "eval_batch_size takes 1",
+        ),
         (partial(TableEncoder, bins=-1), "bins takes 0 or more"),
-        (lambda: DenseModule((3,), 1, "regression", target_mean=np.ones(2)), "is a NumPy array"),
+        (
+            lambda: DenseModule((3,), 1, "regression", target_mean=np.ones(2)),
+            "is a NumPy array",
+        ),
     ],
 )
 def test_an_argument_out_of_its_range_is_a_sentence(build, message):

@@ -23,14 +23,21 @@ def test_a_write_that_fails_leaves_the_old_file_alone(tmp_path):
 
 
 def test_numbers_that_json_lacks_become_null(tmp_path):
-    files.write_json(tmp_path / "a.json", {"loss": float("nan"), "all": [1.5, float("inf")]})
+    files.write_json(
+        tmp_path / "a.json", {"loss": float("nan"), "all": [1.5, float("inf")]}
+    )
     text = (tmp_path / "a.json").read_text()
     assert text == '{\n  "loss": null,\n  "all": [\n    1.5,\n    null\n  ]\n}\n'
 
 
-def test_folders_come_from_the_argument_then_the_environment_then_the_user(monkeypatch, tmp_path):
+def test_folders_come_from_the_argument_then_the_environment_then_the_user(
+    monkeypatch, tmp_path
+):
     monkeypatch.setenv("DLP_DATA_DIR", "sets")
-    assert (str(files.find_data_dir("own")), str(files.find_data_dir())) == ("own", "sets")
+    assert (str(files.find_data_dir("own")), str(files.find_data_dir())) == (
+        "own",
+        "sets",
+    )
     monkeypatch.delenv("DLP_DATA_DIR")
     assert files.find_data_dir() == files.cache_dir() / "data"
     monkeypatch.delenv("DLP_CACHE_DIR")
@@ -46,7 +53,9 @@ def test_another_file_than_the_published_one_is_refused(tmp_path):
     assert not [*(tmp_path / "sets").iterdir()]
     (tmp_path / "file").write_text("publi")
     with pytest.raises(InputError, match="file is not the published file; delete it"):
-        files.download(origin.as_uri(), tmp_path / "file", hashlib.sha256(b"published").hexdigest())
+        files.download(
+            origin.as_uri(), tmp_path / "file", hashlib.sha256(b"published").hexdigest()
+        )
 
 
 @pytest.fixture
@@ -78,7 +87,10 @@ def test_of_two_that_need_a_file_at_once_one_builds_it(cached):
     "damage",
     [
         lambda path, checksum: path.write_text("contend"),
-        lambda path, checksum: (path.write_text("other"), checksum.write_text(files.crc32(path))),
+        lambda path, checksum: (
+            path.write_text("other"),
+            checksum.write_text(files.crc32(path)),
+        ),
     ],
 )
 def test_a_damaged_cached_file_is_built_again(damage, cached, capsys):
@@ -96,7 +108,9 @@ def test_what_lies_in_the_way_of_a_cached_file_is_named(folder, cached):
     (files.cache_dir() / folder).mkdir(parents=True)
     if folder == "other":
         (files.cache_dir() / "texts").touch()
-    with pytest.raises(InputError, match=r"cannot write .*key\.arrow .* set DLP_CACHE_DIR to"):
+    with pytest.raises(
+        InputError, match=r"cannot write .*key\.arrow .* set DLP_CACHE_DIR to"
+    ):
         cached[0]()
 
 
@@ -110,14 +124,18 @@ def test_a_full_disk_while_a_file_is_built_leaves_nothing():
     assert not [*(files.cache_dir() / "images").iterdir()]
 
 
-def test_a_file_is_on_the_disk_before_it_is_moved_and_its_name_after(tmp_path, monkeypatch):
+def test_a_file_is_on_the_disk_before_it_is_moved_and_its_name_after(
+    tmp_path, monkeypatch
+):
     path = tmp_path / "a.txt"
     moved = []
 
     def sync(descriptor):
         moved.append(path.exists())
         if stat.S_ISDIR(os.fstat(descriptor).st_mode):
-            raise OSError(22, "Invalid argument")  # of a file system that syncs no folders
+            raise OSError(
+                22, "Invalid argument"
+            )  # of a file system that syncs no folders
 
     monkeypatch.setattr("os.fsync", sync)
     files.write_text(path, "new")

@@ -5,10 +5,10 @@ import subprocess
 import sys
 
 import pytest
-from helpers.reference_sets import SMALLER, write_all, write_parquet
-from helpers.sets import image_folder, points_table
 
 from dlp.lightning_cli.recipe import Recipe
+from helpers.reference_sets import SMALLER, write_all, write_parquet
+from helpers.sets import image_folder, points_table
 
 #: Modules that take long to import.
 SLOW_IMPORTS = ["pandas", "sklearn", "scipy.stats", "matplotlib.pyplot", "datasets"]
@@ -16,7 +16,13 @@ TABLE = {"pandas": "the rows are a data frame"}
 TEST = {"pandas": "the worst rows of the test are written as a data frame"}
 #: Recipe -> the slow imports that its fit brings, and why. One process fits the recipes in this
 #: order, and an import stays: a recipe brings at least what those before it bring.
-QUICK = {"imdb": {}, "pictures.yaml": {}, "arrays.yaml": {}, "reuters": TEST, "points.yaml": TABLE}
+QUICK = {
+    "imdb": {},
+    "pictures.yaml": {},
+    "arrays.yaml": {},
+    "reuters": TEST,
+    "points.yaml": TABLE,
+}
 SLOW = {
     "texts.yaml": {},
     "cats_dogs": {},
@@ -67,7 +73,9 @@ def write_recipes(folder):
     for name, data in RECIPES.items():
         model = "{class_path: DenseModule, init_args: {head: sigmoid, hidden: [4]}}"
         if name == "pictures":
-            model = "{class_path: ConvNetModule, init_args: {head: softmax, channels: [2]}}"
+            model = (
+                "{class_path: ConvNetModule, init_args: {head: softmax, channels: [2]}}"
+            )
         (folder / f"{name}.yaml").write_text(f"data: {data}\nmodel: {model}\n")
 
 
@@ -81,7 +89,9 @@ def fit_in_one_process(steps):
 
 
 @pytest.mark.parametrize(
-    "recipes", [QUICK, pytest.param(SLOW, marks=pytest.mark.slow)], ids=["quick", "slow"]
+    "recipes",
+    [QUICK, pytest.param(SLOW, marks=pytest.mark.slow)],
+    ids=["quick", "slow"],
 )
 def test_a_fit_imports_what_it_needs(recipes, tmp_path, monkeypatch):
     monkeypatch.setenv("DLP_DATA_DIR", str(tmp_path))
@@ -102,7 +112,9 @@ def test_a_fit_imports_what_it_needs(recipes, tmp_path, monkeypatch):
         step = {"words": words, "patches": patches.get(recipe, {})}
         for name, value in step["patches"].items():
             monkeypatch.setattr(name, value)
-        Recipe("load", words).data().fit()  # fills the cache: to read the files needs more
+        Recipe(
+            "load", words
+        ).data().fit()  # fills the cache: to read the files needs more
         steps.append(step)
     imported = fit_in_one_process(steps)
     for (recipe, allowed), modules in zip(recipes.items(), imported, strict=True):

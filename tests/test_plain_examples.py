@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from helpers.backbones import drawn_network
 from helpers.reference_sets import write_imdb, write_mnist, write_parquet, write_reuters
 
@@ -13,7 +14,12 @@ SMALLER = {
     "cats_dogs": {"TRAIN": slice(0, 6), "VAL": slice(6, 9)},
     "imdb": {"NUM_WORDS": 60, "VAL_SIZE": 8},
     "reuters": {"NUM_WORDS": 200, "TRAIN": slice(60, 552), "TEST": slice(552, None)},
-    "vgg16": {"SIZE": 32, "TRAIN": slice(0, 6), "VAL": slice(6, 9), "TEST": slice(9, 12)},
+    "vgg16": {
+        "SIZE": 32,
+        "TRAIN": slice(0, 6),
+        "VAL": slice(6, 9),
+        "TEST": slice(9, 12),
+    },
 }
 WRITERS = {
     "cats_dogs": write_parquet,
@@ -33,7 +39,9 @@ def test_there_are_six_of_at_most_80_lines_without_the_library():
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
-@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*LeafSpec.*")
+@pytest.mark.filterwarnings(
+    "ignore:.*does not have many workers", "ignore:.*LeafSpec.*"
+)
 def test_a_script_prints_its_number_last(script, tmp_path, monkeypatch, capsys):
     spec = spec_from_file_location(f"plain_{script.stem}", script)
     module = module_from_spec(spec)
@@ -46,10 +54,16 @@ def test_a_script_prints_its_number_last(script, tmp_path, monkeypatch, capsys):
         WRITERS[script.stem](tmp_path)
         folders = [str(tmp_path)]
     if script.stem == "vgg16":
-        for name in ("kaiming_uniform_", "kaiming_normal_", "normal_"):  # of what is loaded
+        for name in (
+            "kaiming_uniform_",
+            "kaiming_normal_",
+            "normal_",
+        ):  # of what is loaded
             monkeypatch.setattr(torch.nn.init, name, lambda tensor, *_, **__: tensor)
         torch.save(drawn_network("vgg16").state_dict(), tmp_path / "vgg16.pth")
         monkeypatch.setenv("DLP_WEIGHTS", str(tmp_path / "vgg16.pth"))
     module.main(*folders)
     last = capsys.readouterr().out.splitlines()[-1]
-    assert re.fullmatch(r"(lowest val_loss|val_acc|test_acc|test_mae)\b.* \d+(\.\d+)?", last)
+    assert re.fullmatch(
+        r"(lowest val_loss|val_acc|test_acc|test_mae)\b.* \d+(\.\d+)?", last
+    )

@@ -5,6 +5,7 @@ import subprocess
 
 import griffe
 import pytest
+
 from helpers.public_api import (
     ROOT,
     api_pages,
@@ -21,7 +22,9 @@ VERSION, COMMIT = (ROOT / ".ci/last_release").read_text(encoding="utf-8").split(
 
 def git(*words):
     """Return what git prints; None if it fails, as outside of a clone."""
-    run = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True)
+    run = subprocess.run(
+        ["git", "-C", str(ROOT), *words], capture_output=True, text=True
+    )
     return run.stdout if run.returncode == 0 else None
 
 
@@ -44,7 +47,9 @@ def test_a_release_is_one_of_the_last_two_of_the_changelog():
 @pytest.mark.slow
 def test_a_breaking_change_is_under_breaking_in_the_changelog():
     if git("cat-file", "-e", f"{COMMIT}:src/dlp/__init__.py") is None:
-        pytest.skip(f"this clone lacks {COMMIT}, the commit of {VERSION}: git fetch --unshallow")
+        pytest.skip(
+            f"this clone lacks {COMMIT}, the commit of {VERSION}: git fetch --unshallow"
+        )
     pages = git("grep", "-h", "^:::", COMMIT, "--", "docs/api")
     old = griffe.load_git("dlp", ref=COMMIT, repo=ROOT, search_paths=["src"])
     changes = breaking_changes(old, load_source(), pages)
@@ -54,14 +59,19 @@ def test_a_breaking_change_is_under_breaking_in_the_changelog():
         name = path.rpartition(".")[2]
         if not re.search(rf"\b{name}\b", announced):
             silent.append(sentence)
-    assert not silent, "under Breaking in CHANGELOG.md is no line of:\n" + "\n".join(silent)
+    assert not silent, "under Breaking in CHANGELOG.md is no line of:\n" + "\n".join(
+        silent
+    )
 
 
 @pytest.mark.parametrize(
     ("code", "broken"),
     [
         ("def scale(x, by=1, to=None): ...\nclass Head:\n    def loss(self): ...", []),
-        ("def scale(x, factor=1): ...\nclass Head:\n    def loss(self): ...", ["dlp.heads.scale"]),
+        (
+            "def scale(x, factor=1): ...\nclass Head:\n    def loss(self): ...",
+            ["dlp.heads.scale"],
+        ),
         ("def scale(x, by=1): ...\nclass Head: ...", ["dlp.heads.Head.loss"]),
         ("def scale(x, by=1): ...", ["dlp.heads.Head"]),
     ],

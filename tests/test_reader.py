@@ -23,7 +23,10 @@ from dlp.reader.text import TextReader
 
 def test_cells_that_stand_for_holes_are_missing_and_dates_can_be_categories():
     scale = {"fill": 0.0, "quantiles": ()}
-    inputs = {"scales": {"size": scale}, "categories": {"sold": ["2021-03-01 00:00:00", ""]}}
+    inputs = {
+        "scales": {"size": scale},
+        "categories": {"sold": ["2021-03-01 00:00:00", ""]},
+    }
     inputs |= {"indicators": [], "dates": ["sold"], "missing": "mean"}
     inputs["read_csv"] = {"na_values": {"size": [-999, "?"]}}
     rows = [{"size": size, "sold": "2021-03-01"} for size in ("-999.0", "?", "", "3")]
@@ -57,9 +60,13 @@ def test_an_image_that_cannot_be_read_is_named_with_the_reason(tmp_path):
     reader = ImageReader(asdict(ImageFormat(5, 6)))
     for dtype in (np.uint16, np.int32, np.float32):
         Image.fromarray(np.zeros((9, 9), dtype)).save(deep)
-        with pytest.raises(ValueError, match=r"deep.tiff cannot be read \(16 or .* with 8 bits"):
+        with pytest.raises(
+            ValueError, match=r"deep.tiff cannot be read \(16 or .* with 8 bits"
+        ):
             reader([deep])
-    with pytest.raises(ValueError, match=r"image 0 cannot be read \(cannot identify image file\)"):
+    with pytest.raises(
+        ValueError, match=r"image 0 cannot be read \(cannot identify image file\)"
+    ):
         reader([b"no image"])
 
 
@@ -67,7 +74,9 @@ def test_an_image_that_cannot_be_read_is_named_with_the_reason(tmp_path):
 def test_a_cell_that_holds_several_is_no_category(cell):
     inputs = {"scales": {}, "categories": {"kind": ["blue", "red"]}, "indicators": []}
     reader = TableReader({**inputs, "dates": [], "missing": "mean"})
-    with pytest.raises(ValueError, match="'kind' of row 0 takes one text or number, not"):
+    with pytest.raises(
+        ValueError, match="'kind' of row 0 takes one text or number, not"
+    ):
         reader([{"kind": cell}])
 
 
@@ -111,7 +120,9 @@ def test_a_csv_is_read_as_in_training(text, options, tmp_path):
     path.write_text(text, "utf-8")
     frame = read_table(path, {**options, "dtype": str, "na_filter": False})
     rows = typed_rows([str(path)], {"kind": "table", "read_csv": options})
-    assert [{name: row[name] for name in frame} for row in rows] == frame.to_dict("records")
+    assert [{name: row[name] for name in frame} for row in rows] == frame.to_dict(
+        "records"
+    )
 
 
 def csv_file(path, content, options):
@@ -126,17 +137,24 @@ def test_a_csv_is_read_in_the_encoding_of_the_training_table(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("encoding", "content"), [("utf-8", b"a\n\xfc\n"), ("utf-16", b"a\nb\n"), ("ascii", b"\xfc")]
+    ("encoding", "content"),
+    [("utf-8", b"a\n\xfc\n"), ("utf-16", b"a\nb\n"), ("ascii", b"\xfc")],
 )
-def test_a_csv_in_another_encoding_is_refused_by_one_sentence(encoding, content, tmp_path):
-    with pytest.raises(ReaderError, match="the encoding of the training table") as error:
+def test_a_csv_in_another_encoding_is_refused_by_one_sentence(
+    encoding, content, tmp_path
+):
+    with pytest.raises(
+        ReaderError, match="the encoding of the training table"
+    ) as error:
         csv_file(tmp_path / "rows.csv", content, {"encoding": encoding})
     assert "codec" not in str(error.value)
 
 
 def test_a_csv_that_seems_to_be_in_utf_8_is_read_as_in_training_with_a_note(tmp_path):
     content = "a\nsüß\n".encode()
-    with pytest.warns(UserWarning, match=r"rows.csv seems to be in UTF-8, but is read as cp1252"):
+    with pytest.warns(
+        UserWarning, match=r"rows.csv seems to be in UTF-8, but is read as cp1252"
+    ):
         rows = csv_file(tmp_path / "rows.csv", content, {"encoding": "cp1252"})
     assert rows == [{"a": "sÃ¼ÃŸ"}]
 
@@ -148,14 +166,18 @@ def test_arguments_that_only_pandas_knows_are_named(options, tmp_path):
         csv_file(tmp_path / "rows.csv", b"a b\n1 2\n", options)
 
 
-@pytest.mark.parametrize(("name", "content"), [("a.json", b'{"a": '), ("a.npy", b"1 2 3")])
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.json", b'{"a": '), ("a.npy", b"1 2 3")]
+)
 def test_a_damaged_file_of_rows_is_named(name, content, tmp_path):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ReaderError, match=name):
         typed_rows([name], {"kind": "array"})
 
 
-def test_the_program_of_an_export_prints_a_note_and_an_error_as_one_line(monkeypatch, capsys):
+def test_the_program_of_an_export_prints_a_note_and_an_error_as_one_line(
+    monkeypatch, capsys
+):
     def main(words):
         warnings.warn("column 'kind': unseen in training: ['mauve']", stacklevel=1)
         raise ReaderError("rows.csv has no rows.")
@@ -166,7 +188,10 @@ def test_the_program_of_an_export_prints_a_note_and_an_error_as_one_line(monkeyp
         warnings.simplefilter("default")
         with pytest.raises(SystemExit) as exit_:
             program.run()
-    assert capsys.readouterr().err == "note: column 'kind': unseen in training: ['mauve']\n"
+    assert (
+        capsys.readouterr().err
+        == "note: column 'kind': unseen in training: ['mauve']\n"
+    )
     assert exit_.value.code == "rows.csv has no rows."
 
 
@@ -190,7 +215,9 @@ def test_rows_are_typed_or_stand_in_files(tmp_path):
     assert rows[:3] == [{"a": "1", "b": "x"}, [1, 2], [3]]
     assert [list(row) for row in rows[3:5]] == [[0, 1], [2, 3]]
     assert rows[5:] == ["a film"]
-    assert typed_rows([words[0]], {"kind": "image"}) == [words[0]]  # refused as an image
+    assert typed_rows([words[0]], {"kind": "image"}) == [
+        words[0]
+    ]  # refused as an image
     with pytest.raises(ValueError, match="is not a file of rows"):
         typed_rows([str(tmp_path)], spec)
     (tmp_path / "rows.json").write_text('{"rows": [1]}', "utf-8")

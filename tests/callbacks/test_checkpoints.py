@@ -5,14 +5,16 @@ import shutil
 
 import pytest
 import torch
-from helpers.training import small_fit
 from lightning import Callback
 from lightning.pytorch.callbacks import LambdaCallback
 
 from dlp.callbacks import AtomicCheckpointIO, BestCheckpoint, History, LastCheckpoint
 from dlp.callbacks.checkpoints import time as clock
+from helpers.training import small_fit
 
-pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Checkpoint directory .* exists and is not empty"
+)
 EPOCHS = 6
 
 
@@ -36,7 +38,10 @@ def epoch_of(path):
 
 def fit(folder, *callbacks, path=None, **trainer):
     """Fit with both checkpoints; ``best.ckpt`` follows the largest ``val_score``."""
-    checkpoints = [BestCheckpoint(folder, "val_score", "max"), LastCheckpoint(folder, 0)]
+    checkpoints = [
+        BestCheckpoint(folder, "val_score", "max"),
+        LastCheckpoint(folder, 0),
+    ]
     plugins = [AtomicCheckpointIO()]
     arguments = {"max_epochs": EPOCHS, "plugins": plugins, "path": path, **trainer}
     return small_fit(*callbacks, *checkpoints, **arguments)
@@ -46,7 +51,10 @@ def test_best_is_the_first_best_epoch_and_last_the_last(tmp_path):
     fit(tmp_path, Metric(1.0, 3.0, 2.0, float("nan"), 3.0, 0.0))
     assert epoch_of(tmp_path / "best.ckpt") == 2
     assert epoch_of(tmp_path / "last.ckpt") == EPOCHS
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.ckpt", "last.ckpt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "best.ckpt",
+        "last.ckpt",
+    ]
 
 
 def test_a_resumed_fit_remembers_the_best_value_also_in_a_moved_folder(tmp_path):
@@ -66,7 +74,9 @@ def test_a_resumed_fit_remembers_the_best_value_also_in_a_moved_folder(tmp_path)
         ({"max_epochs": -1, "max_steps": 14}, [1, 4, 5]),
     ],
 )
-def test_last_is_saved_seldom_but_always_in_the_final_epoch(limits, epochs, tmp_path, monkeypatch):
+def test_last_is_saved_seldom_but_always_in_the_final_epoch(
+    limits, epochs, tmp_path, monkeypatch
+):
     saved, now = [], [0.0]
     monkeypatch.setattr(clock, "monotonic", lambda: now[-1])
 
@@ -108,7 +118,11 @@ def test_memory_and_file_have_each_metric_by_epoch(tmp_path):
 def test_a_metric_that_an_epoch_does_not_log_is_a_gap(tmp_path):
     history = History(tmp_path)
     small_fit(history, check_val_every_n_epoch=2)
-    assert [math.isnan(value) for value in history.metrics["val_loss"]] == [True, False, True]
+    assert [math.isnan(value) for value in history.metrics["val_loss"]] == [
+        True,
+        False,
+        True,
+    ]
     assert (tmp_path / "metrics.csv").read_text().splitlines()[1].endswith(",,")
 
 

@@ -8,7 +8,6 @@ from itertools import pairwise
 
 import pytest
 import torch
-from helpers.backbones import CLASSES, IMAGES, TinyBackbone, changed, fit, small_data, small_model
 from lightning import Callback, Trainer
 
 from dlp.callbacks import CacheFeatures, Unfreeze
@@ -20,8 +19,19 @@ from dlp.files import cache_dir
 from dlp.modules import Backbone, DenseModule
 from dlp.modules.pretrained import StoredFeatures
 from dlp.visualization import GradCAM
+from helpers.backbones import (
+    CLASSES,
+    IMAGES,
+    TinyBackbone,
+    changed,
+    fit,
+    small_data,
+    small_model,
+)
 
-pytestmark = pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Found .* in eval mode at the start of training"
+)
 tiny = partial(small_model, backbone=TinyBackbone)
 #: Names of the parameters of the last stage.
 LAST = re.compile("stage4|conv5")
@@ -61,7 +71,10 @@ def test_results_equal_those_without_the_cache(arguments, steps, cut):
     assert_same_fit(cached, plain)
     for ours, theirs in zip(cached.states, plain.states, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
-    assert (cached.runs, plain.runs) == (3, 6)  # 14 images by 6; 3 batches in each of 2 epochs
+    assert (cached.runs, plain.runs) == (
+        3,
+        6,
+    )  # 14 images by 6; 3 batches in each of 2 epochs
     assert {inputs.depth for inputs in cached.inputs} == {cut}
 
 
@@ -109,7 +122,10 @@ def test_whatever_changes_the_features_has_its_own_file():
 def test_a_data_set_without_hashes_trains_on_images():
     class Images(ArrayDataModule):
         def load(self):
-            return {name: replace(part, hashes=None) for name, part in super().load().items()}
+            return {
+                name: replace(part, hashes=None)
+                for name, part in super().load().items()
+            }
 
     cached_fit(tiny(), Images(IMAGES, CLASSES, val_size=4), epochs=0)
     assert files() == []
@@ -122,7 +138,9 @@ def test_a_trial_computes_and_writes_nothing():
 
 
 def has_images(data):
-    return not any(isinstance(data.inputs(part), FeatureRows) for part in ("train", "val"))
+    return not any(
+        isinstance(data.inputs(part), FeatureRows) for part in ("train", "val")
+    )
 
 
 def test_data_and_backbone_are_restored_after_a_fit_and_after_an_error():
@@ -157,21 +175,30 @@ def test_the_trained_stages_are_a_function_of_the_epoch(steps, own, expected):
     backbone = Backbone("shufflenet_v2_x0_5", trainable_stages=own)
     callbacks = [Unfreeze(*step) for step in steps]
     trainer = Trainer(accelerator="cpu", logger=False, callbacks=callbacks)
-    assert [trained_stages(epoch, backbone, trainer) for epoch in range(1, 5)] == expected
+    assert [
+        trained_stages(epoch, backbone, trainer) for epoch in range(1, 5)
+    ] == expected
 
 
 @pytest.mark.parametrize("train_batch_norm", [False, True])
-def test_a_stage_changes_from_its_epoch_on_and_no_bit_of_another(train_batch_norm, capsys):
+def test_a_stage_changes_from_its_epoch_on_and_no_bit_of_another(
+    train_batch_norm, capsys
+):
     model = small_model(optimizer=partial(torch.optim.SGD, lr=0.001))
     before = deepcopy(model.state_dict())
     watch = fit(model, small_data(), Unfreeze(2, 1, train_batch_norm), epochs=3)
-    assert "epoch 2: block4 of shufflenet_v2_x0_5 trained from now on" in capsys.readouterr().out
+    assert (
+        "epoch 2: block4 of shufflenet_v2_x0_5 trained from now on"
+        in capsys.readouterr().out
+    )
     states = [before, *watch.states]
     moves = [changed(*pair) for pair in pairwise(states)]
     inside = [{name for name in names if ".backbone." in name} for names in moves]
     last = {name for name in before if LAST.search(name)}
     if not train_batch_norm:
-        last = {name for name in last if "running" not in name and "num_batches" not in name}
+        last = {
+            name for name in last if "running" not in name and "num_batches" not in name
+        }
     assert inside == [set(), last, last]
     assert model.network.backbone.frozen_stages == 4  # as before the fit
 
@@ -181,7 +208,9 @@ def test_batch_norm_of_the_stages_of_the_backbone_itself_is_trained():
     before = deepcopy(model.state_dict())
     moves = changed(before, fit(model, small_data(), Unfreeze(1, 2)).states[-1])
     statistics = {name for name in moves if "running" in name}
-    assert statistics == {name for name in before if LAST.search(name) and "running" in name}
+    assert statistics == {
+        name for name in before if LAST.search(name) and "running" in name
+    }
     assert any("stage3" in name for name in moves)
 
 

@@ -6,8 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers.rounding import assert_rounded_alike
-from helpers.training import loader, plain_loaders, quiet_trainer
 
 from dlp.callbacks import History, PredictionWriter
 from dlp.callbacks.mistakes import MistakesReport, write_mistakes
@@ -17,6 +15,8 @@ from dlp.datamodules.base import Examples
 from dlp.errors import InputError
 from dlp.evaluation.baselines import guess_scores
 from dlp.modules import DenseModule, EnsembleModule
+from helpers.rounding import assert_rounded_alike
+from helpers.training import loader, plain_loaders, quiet_trainer
 
 DRAW = np.random.default_rng(0)
 X = DRAW.normal(size=(20, 3)).astype(np.float32)
@@ -50,8 +50,12 @@ def predict(path, y, head, model=DenseModule, **arguments):
         return table, torch.cat(predictions).numpy()
 
 
-@pytest.mark.parametrize(("y", "head"), [(np.arange(20) % 3, "softmax"), (LABELS, "multilabel")])
-def test_classes_have_their_names_and_nine_digits_of_each_probability(y, head, tmp_path):
+@pytest.mark.parametrize(
+    ("y", "head"), [(np.arange(20) % 3, "softmax"), (LABELS, "multilabel")]
+)
+def test_classes_have_their_names_and_nine_digits_of_each_probability(
+    y, head, tmp_path
+):
     table, expected = predict(tmp_path / "a" / "b.csv", y, head, x_predict=X)
     assert list(table) == ["index", "class", "prob_0", "prob_1", "prob_2"]
     assert table["index"].tolist() == list(range(20))
@@ -74,7 +78,9 @@ def test_classes_have_their_names_and_nine_digits_of_each_probability(y, head, t
         (VALUES, "regression", {"target_0": VALUES[:, 0], "target_1": VALUES[:, 1]}),
     ],
 )
-def test_a_shuffled_test_part_is_written_by_rows_with_its_targets(y, head, targets, tmp_path):
+def test_a_shuffled_test_part_is_written_by_rows_with_its_targets(
+    y, head, targets, tmp_path
+):
     table, expected = predict(tmp_path / "p.csv", y, head, test_size=8)
     rows = table["index"].to_numpy()
     assert len(rows) == 8
@@ -86,7 +92,9 @@ def test_a_shuffled_test_part_is_written_by_rows_with_its_targets(y, head, targe
     np.testing.assert_allclose(numbers, expected[rows], rtol=1e-6)
 
 
-def test_the_summary_compares_with_the_median_of_the_training_as_the_baseline_does(tmp_path):
+def test_the_summary_compares_with_the_median_of_the_training_as_the_baseline_does(
+    tmp_path,
+):
     data = ArrayDataModule(X, DRAW.exponential(size=20), val_size=None, test_size=9)
     module = DenseModule(data.input_shape, 1, head="regression")
     targets = data.examples("test").targets.reshape(-1, 1)
@@ -111,7 +119,9 @@ def test_rows_of_a_table_carry_the_id_that_they_have(ids, tmp_path):
 
 
 def test_inputs_of_a_table_are_written_beside_the_predictions_also_as_parquet(tmp_path):
-    frame = pd.DataFrame({"class": list("xy") * 10, "x": X[:, 0], "label": ["a", "b"] * 10})
+    frame = pd.DataFrame(
+        {"class": list("xy") * 10, "x": X[:, 0], "label": ["a", "b"] * 10}
+    )
     data = TableDataModule(frame, "label", predict_path=frame.tail(3))
     module = DenseModule(data.input_shape, 2, head="sigmoid")
     writer = PredictionWriter(tmp_path / "p.parquet", with_inputs=True)
@@ -133,7 +143,9 @@ def test_a_module_of_ones_own_must_return_an_index(tmp_path):
         def predict_step(self, batch, batch_idx=0):
             return self(batch[0])
 
-    with pytest.raises(InputError, match="predict_step of Own must return a dictionary of index"):
+    with pytest.raises(
+        InputError, match="predict_step of Own must return a dictionary of index"
+    ):
         predict(tmp_path / "p.csv", np.arange(20) % 2, "sigmoid", Own, x_predict=X)
 
 
@@ -201,7 +213,9 @@ def test_rows_of_a_loader_of_ones_own_are_numbered(y, head, tmp_path):
     data = OwnLoaders(X, y, val_size=None, test_size=15)
     module = DenseModule((3,), data.num_outputs, head)
     module.network.requires_grad_(False)
-    trainer = quiet_trainer(callbacks=[PredictionWriter("p.csv"), MistakesReport(tmp_path)])
+    trainer = quiet_trainer(
+        callbacks=[PredictionWriter("p.csv"), MistakesReport(tmp_path)]
+    )
     trainer.test(module, data, verbose=False)
     trainer.predict(module, data)
     report = json.loads((tmp_path / "mistakes.json").read_text())
@@ -219,7 +233,9 @@ def test_paths_may_be_texts():
     data = ArrayDataModule(X, np.arange(20) % 2, test_size=4)
     model = DenseModule((3,), 2, head="sigmoid", hidden=())
     quiet_trainer(callbacks=[History("history")]).fit(model, data)
-    quiet_trainer(callbacks=[MistakesReport("mistakes")]).test(model, data, verbose=False)
+    quiet_trainer(callbacks=[MistakesReport("mistakes")]).test(
+        model, data, verbose=False
+    )
     written("p.csv", model, data)
     for name in ("history/metrics.csv", "mistakes/mistakes.json", "p.csv"):
         assert Path(name).is_file()
@@ -252,7 +268,9 @@ def test_the_true_values_of_the_worst_rows_are_those_of_the_data(tmp_path):
     assert set(worst["true"]) <= {0.0, 1.0}
 
 
-@pytest.mark.parametrize("y", [np.arange(20) // 17, np.arange(20) // 9, np.eye(20, 4, dtype=int)])
+@pytest.mark.parametrize(
+    "y", [np.arange(20) // 17, np.arange(20) // 9, np.eye(20, 4, dtype=int)]
+)
 def test_a_rare_class_or_label_that_is_missed_has_a_remedy(y, tmp_path, capsys):
     data = ArrayDataModule(X, y, test_size=10)
     probabilities = np.eye(4)[[0] * 10, : data.num_outputs] * (y.ndim == 1)
@@ -264,7 +282,11 @@ def test_a_rare_class_or_label_that_is_missed_has_a_remedy(y, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("head", "names"),
-    [("softmax", ["0", "1", "2"]), ("multilabel", ["0", "1"]), ("regression", ["value"])],
+    [
+        ("softmax", ["0", "1", "2"]),
+        ("multilabel", ["0", "1"]),
+        ("regression", ["value"]),
+    ],
 )
 def test_a_test_writes_numbers_figures_and_the_worst_rows(head, names, tmp_path):
     shape = (1, 3, 3) if head == "softmax" else (2,)  # images, and columns
@@ -279,7 +301,9 @@ def test_a_test_writes_numbers_figures_and_the_worst_rows(head, names, tmp_path)
     run_test(tmp_path, DenseModule(data.input_shape, len(names), head), data)
     report = json.loads((tmp_path / "mistakes.json").read_text())
     assert report["rows"] == 20
-    assert [entry["name"] for entry in report.get("classes") or report["targets"]] == names
+    assert [
+        entry["name"] for entry in report.get("classes") or report["targets"]
+    ] == names
     assert {path.name for path in tmp_path.glob("*.png")} == FIGURES[head]
     worst = pd.read_csv(tmp_path / "worst.csv")
     assert worst["index"].isin(data.examples("test").index).all()

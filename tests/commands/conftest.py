@@ -5,12 +5,12 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from helpers.sets import write_points
 from matplotlib.figure import Figure
 
 from dlp import visualization
 from dlp.cli import main
 from dlp.files import save_figure
+from helpers.sets import write_points
 
 
 @pytest.fixture(autouse=True, scope="package")

@@ -8,14 +8,14 @@ import io
 from pathlib import Path
 
 import pytest
-from helpers import options, run_files
-from helpers.approval import html_text, script_texts, without_numbers
-from helpers.sets import write_points
 from starlette.testclient import TestClient
 
 from dlp.cli import main
 from dlp.commands import export, serve
 from dlp.inference import Predictor
+from helpers import options, run_files
+from helpers.approval import html_text, script_texts, without_numbers
+from helpers.sets import write_points
 
 RUN = Path("runs/points/version_0")
 #: Commands of a user with a new table, in their order.
@@ -78,7 +78,9 @@ def test_readme_of_an_export(copied, monkeypatch, approved):
     copied(go)
     monkeypatch.setattr(export, "_write_model", write_empty)  # it takes ten seconds
     folder = main(["export", str(RUN)])
-    approved("export_readme.txt", without_numbers((folder / "README.md").read_text("utf-8")))
+    approved(
+        "export_readme.txt", without_numbers((folder / "README.md").read_text("utf-8"))
+    )
 
 
 def test_served_page(journey, approved):

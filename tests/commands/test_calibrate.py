@@ -12,8 +12,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers.sets import write_points
-from helpers.training import quiet_trainer
 
 from dlp.cli import main
 from dlp.evaluation.intervals import conformal_quantile, half_widths
@@ -22,6 +20,8 @@ from dlp.inference import Predictor
 from dlp.inference.card import card
 from dlp.lightning_cli.recipe import load
 from dlp.runs.folder import Run
+from helpers.sets import write_points
+from helpers.training import quiet_trainer
 
 RUN = Path("runs/points/version_0")
 VALUES = "--config points.yaml --trainer.max_epochs 1 --data.target x --model.head regression"
@@ -94,12 +94,17 @@ def test_the_set_has_each_class_with_the_quantile_of_its_rows(calibrated):
         likely[name] = column >= -conformal_quantile(-own, 0.9) - 1e-6
         likely[name] |= column > 0.5
     written = calibrated.written
-    sets = [";".join(name for name in likely if likely[name][row]) for row in written["index"]]
+    sets = [
+        ";".join(name for name in likely if likely[name][row])
+        for row in written["index"]
+    ]
     assert written["set"].tolist() == sets
     assert "no;yes" in sets
 
 
-def test_a_second_calibration_begins_anew_and_the_diagram_of_a_test_shows_it(calibrated):
+def test_a_second_calibration_begins_anew_and_the_diagram_of_a_test_shows_it(
+    calibrated,
+):
     pd.testing.assert_frame_equal(calibrated.first, calibrated.second)
     error = calibrated.report["calibration"]["error"]
     assert error == pytest.approx(calibrated.first["ece"].iloc[-1])
@@ -139,7 +144,9 @@ def test_a_checkpoint_that_is_saved_after_a_test_keeps_the_calibration(fitted):
 
 
 def test_without_a_threshold_it_is_that_of_the_training(fitted):
-    edit_checkpoint(lambda content: content["spec"]["head"]["arguments"].update(threshold=0.45))
+    edit_checkpoint(
+        lambda content: content["spec"]["head"]["arguments"].update(threshold=0.45)
+    )
     main(["calibrate", "points", "--threshold", "0.3"])
     main(["calibrate", "points"])
     assert json.loads((RUN / "results.json").read_text())["threshold"] == 0.45
@@ -181,7 +188,9 @@ def test_all_scores_of_a_test_are_at_the_threshold_that_was_set(decided):
 
 
 def test_the_scores_at_a_half_are_named_so(decided):
-    assert decided.results["test"]["at_0.5"]["acc"] == pytest.approx(decided.accuracy_at_half)
+    assert decided.results["test"]["at_0.5"]["acc"] == pytest.approx(
+        decided.accuracy_at_half
+    )
     lines = [line.partition(":")[0] for line in decided.tested]
     assert "test, threshold 0.3" in lines
     assert "test, threshold 0.5" in lines
@@ -193,11 +202,17 @@ def test_the_card_has_the_scores_at_both_thresholds(decided):
     assert "Classes are predicted at the threshold 0.3." in decided.card
     rows = [line for line in decided.card.splitlines() if line.startswith("this model")]
     accuracies = [float(row.split()[-1]) for row in rows]
-    assert accuracies == pytest.approx([decided.accuracy, decided.accuracy_at_half], rel=1e-4)
+    assert accuracies == pytest.approx(
+        [decided.accuracy, decided.accuracy_at_half], rel=1e-4
+    )
 
 
 def test_a_threshold_that_is_set_has_one_line_and_the_next_commands(decided):
-    lines = [line for line in decided.calibrated if line.startswith(("val: threshold", "next:"))]
+    lines = [
+        line
+        for line in decided.calibrated
+        if line.startswith(("val: threshold", "next:"))
+    ]
     assert lines[0].startswith("val: threshold 0.3 finds")
     checkpoint = RUN / "checkpoints/best.ckpt"
     assert lines[1:] == [
@@ -208,12 +223,26 @@ def test_a_threshold_that_is_set_has_one_line_and_the_next_commands(decided):
 
 
 def test_a_run_that_was_trained_on_all_rows_is_refused(points, fails):
-    main(["fit", "--config", "points.yaml", "--config", "retrain", "--trainer.max_epochs", "1"])
-    assert "has no validation part to calibrate by" in fails("calibrate", "points+retrain")
+    main(
+        [
+            "fit",
+            "--config",
+            "points.yaml",
+            "--config",
+            "retrain",
+            "--trainer.max_epochs",
+            "1",
+        ]
+    )
+    assert "has no validation part to calibrate by" in fails(
+        "calibrate", "points+retrain"
+    )
 
 
 def test_a_model_that_diverged_is_refused(fitted, fails):
-    edit_checkpoint(lambda content: [w.fill_(np.nan) for w in content["state_dict"].values()])
+    edit_checkpoint(
+        lambda content: [w.fill_(np.nan) for w in content["state_dict"].values()]
+    )
     for command in (["calibrate", "points"], ["predict", "--config", "points.yaml"]):
         assert "predicts NaN or infinity" in fails(*command)
     assert not (RUN / "predictions.csv").exists()
@@ -233,7 +262,9 @@ def test_the_half_width_is_the_quantile_of_the_residuals_of_the_validation_part(
     pairs = pd.DataFrame({"value": answers["x"], "truth": rows["x"]})[validates(rows)]
     curve = half_widths(*pairs.to_numpy().T, 0.8)
     assert len(curve[0]) == 2
-    np.testing.assert_allclose([table["x"], table["high"] - table["x"]], curve, rtol=1e-5)
+    np.testing.assert_allclose(
+        [table["x"], table["high"] - table["x"]], curve, rtol=1e-5
+    )
     widths = np.interp(answers["x"], *curve)
     np.testing.assert_allclose(answers["high"] - answers["x"], widths, rtol=1e-5)
     assert json.loads((RUN / "results.json").read_text())["coverage"] == 0.8
@@ -259,12 +290,16 @@ def test_a_resumed_fit_forgets_the_intervals(copied):
 
 
 def test_folds_share_the_half_width_of_the_rows_out_of_fold(points, fails):
-    main(f"crossval {VALUES} --num_folds 2 --data.drop_columns [label] --keep true".split())
+    main(
+        f"crossval {VALUES} --num_folds 2 --data.drop_columns [label] --keep true".split()
+    )
     table = main(["calibrate", str(RUN)])
     rows = pd.read_csv(RUN / "out_of_fold.csv")
     expected = half_widths(*rows[["value", "target"]].to_numpy().T, 0.9)
     half_width = (table["high"] - table["low"]) / 2
     np.testing.assert_allclose([table["x"], half_width], expected, rtol=1e-6)
     checkpoint = f"{RUN}/checkpoints/fold_0_0.ckpt"
-    assert "checkpoint contains only the model" in fails("fit", "--ckpt_path", checkpoint)
+    assert "checkpoint contains only the model" in fails(
+        "fit", "--ckpt_path", checkpoint
+    )
     assert "low" in Predictor.load(RUN).predict(SOME_ROWS)

@@ -10,8 +10,13 @@ from dlp.cli import main
 def write_run(folder, losses, **settings):
     """Write the files of a run that compare reads."""
     folder.mkdir(parents=True)
-    config = {"data": {"class_path": "A", "init_args": {}}, "model": {"init_args": settings}}
-    (folder / "config.yaml").write_text(yaml.safe_dump({**config, "seed_everything": len(losses)}))
+    config = {
+        "data": {"class_path": "A", "init_args": {}},
+        "model": {"init_args": settings},
+    }
+    (folder / "config.yaml").write_text(
+        yaml.safe_dump({**config, "seed_everything": len(losses)})
+    )
     frame = pd.DataFrame({"epoch": range(1, len(losses) + 1), "val_loss": losses})
     frame.to_csv(folder / "metrics.csv", index=False)
     best = min(losses)
@@ -30,7 +35,11 @@ def test_runs_that_differ_in_the_seed_alone_share_a_row(tmp_path):
     assert table.loc["a", "runs"] == 2
     assert table.loc["a", "val_loss"] == pytest.approx(2.0)
     assert table.loc["a", "val_loss std"] == pytest.approx(2**0.5)
-    assert table.loc["b", ["best epoch", "val_loss", "test_loss"]].tolist() == [2, 4.0, 5.0]
+    assert table.loc["b", ["best epoch", "val_loss", "test_loss"]].tolist() == [
+        2,
+        4.0,
+        5.0,
+    ]
     assert "rows" not in table
     assert (tmp_path / "figure.png").stat().st_size > 1000
 

@@ -8,7 +8,15 @@ import yaml
 from dlp.cli import main
 
 RUN = Path("runs/points/version_0")
-ARGS = ("crossval", "--config", "points.yaml", "--num_folds", "3", "--trainer.accelerator", "cpu")
+ARGS = (
+    "crossval",
+    "--config",
+    "points.yaml",
+    "--num_folds",
+    "3",
+    "--trainer.accelerator",
+    "cpu",
+)
 
 
 def summary(run=RUN):
@@ -41,7 +49,9 @@ def test_more_repetitions_go_on(validated, capsys):
     assert len(summary()["folds"]) == 6
 
 
-def test_calls_share_the_folds_and_the_last_one_writes_the_summary(points, fails, capsys):
+def test_calls_share_the_folds_and_the_last_one_writes_the_summary(
+    points, fails, capsys
+):
     assert "folds takes 0 to 2; got 3." in fails(*ARGS, "--folds", "[0, 3]")
     assert (RUN / "config.yaml").exists()
     main([*ARGS, "--folds", "[0, 2]"])
@@ -56,7 +66,9 @@ def test_the_saved_config_validates_the_same_folds_and_fits_one(validated):
     assert config["data"]["init_args"]["num_folds"] == 3
     main(["crossval", "--config", str(RUN / "config.yaml"), "--run_dir", "again"])
     assert summary(Path("again")) == summary()
-    main(["fit", "--config", str(RUN / "config.yaml"), "--trainer.fast_dev_run", "true"])
+    main(
+        ["fit", "--config", str(RUN / "config.yaml"), "--trainer.fast_dev_run", "true"]
+    )
 
 
 @pytest.mark.parametrize(

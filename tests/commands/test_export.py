@@ -27,7 +27,9 @@ NOTES = [*map(" ".join, KINDS[:, 1:])]
 NUMBERS = pd.DataFrame(DRAW.normal(size=(60, 2)), columns=["a", "b"])
 ROWS = {
     "table": NUMBERS.assign(kind=KINDS[:, 0], note=NOTES, answer=NUMBERS["a"] * 100),
-    "text": pd.DataFrame({"text": map(" ".join, KINDS), "answer": KINDS[:, 0] == "red"}),
+    "text": pd.DataFrame(
+        {"text": map(" ".join, KINDS), "answer": KINDS[:, 0] == "red"}
+    ),
 }
 FITS = {
     "table": ("TableDataModule", "text_columns: [note], target", "regression"),
@@ -44,7 +46,9 @@ def fit_and_export(kind):
     main(["export", "mine"])
 
 
-@pytest.fixture(scope="module", params=[pytest.param(key, marks=pytest.mark.slow) for key in ROWS])
+@pytest.fixture(
+    scope="module", params=[pytest.param(key, marks=pytest.mark.slow) for key in ROWS]
+)
 def run(request, made):
     """Return the folder of a run that is tested and exported, and its rows."""
     folder = made(partial(fit_and_export, request.param))
@@ -59,20 +63,32 @@ def test_checkpoint_and_export_predict_as_the_trainer_does(run):
         assert [*result.index] == [*range(100, 160)]
         numbers = expected.filter(regex="value|prob_|low|high")
         assert len(numbers.columns) + ("class" in result) * 2 == len(result.columns)
-        np.testing.assert_allclose(result.select_dtypes("number"), numbers, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            result.select_dtypes("number"), numbers, rtol=1e-5, atol=1e-6
+        )
         words = result.filter(["class", "set"]).astype(str).to_dict("list")
         assert words == expected.filter(words).astype(str).to_dict("list")
         for row in range(9):  # of other numbers of words
-            alone = Predictor.load(path).predict(rows[row : row + 1]).select_dtypes("number")
-            np.testing.assert_allclose(alone, numbers[row : row + 1], rtol=1e-5, atol=1e-6)
-    assert b".py" not in (folder / "exported/model.onnx").read_bytes()  # a path of this machine
+            alone = (
+                Predictor.load(path)
+                .predict(rows[row : row + 1])
+                .select_dtypes("number")
+            )
+            np.testing.assert_allclose(
+                alone, numbers[row : row + 1], rtol=1e-5, atol=1e-6
+            )
+    assert (
+        b".py" not in (folder / "exported/model.onnx").read_bytes()
+    )  # a path of this machine
 
 
 def test_the_numbers_of_the_card_are_those_of_the_results(run):
     card = (run[0] / "exported/README.md").read_text("utf-8")
     test = json.loads((run[0] / "results.json").read_text("utf-8"))["test"]
     for name in ("loss", "mae" if "test_mae" in test else "acc"):
-        row = next(line.split() for line in card.splitlines() if line.startswith(f"{name} "))
+        row = next(
+            line.split() for line in card.splitlines() if line.startswith(f"{name} ")
+        )
         assert float(row[1]) == pytest.approx(test[f"test_{name}"], rel=1e-5)
     assert "12 test rows" in card
     assert "coverage: 0.6" in card
@@ -104,6 +120,8 @@ def test_features_of_ones_own_run_are_imported_and_no_export_brings_them(fails):
     expected = pd.read_csv("runs/mine/version_0/predictions_rows.csv")["value"]
     answers = load_predictor("mine").predict(ROWS["table"])["answer"]
     np.testing.assert_allclose(answers, expected, rtol=1e-5)
-    assert "features: doubled, whose code a file cannot bring" in fails("export", "mine")
+    assert "features: doubled, whose code a file cannot bring" in fails(
+        "export", "mine"
+    )
     with pytest.raises(InputError, match=r"Predictor.load\(features="):
         Predictor.load("mine")

@@ -61,13 +61,17 @@ def test_a_fit_writes_the_files_of_a_run(fitted):
     assert results()["last"]["train_loss"] == metrics.train_loss.iloc[-1]
     assert results()["seed"] == 0
     assert results()["seconds"]["fit"] > 0
-    assert torch.__version__.startswith(results()["versions"]["torch"].partition("+")[0])
+    assert torch.__version__.startswith(
+        results()["versions"]["torch"].partition("+")[0]
+    )
     assert results()["verdict"].startswith("val_loss was best at epoch")
 
 
 def test_a_logger_of_lightning_has_the_numbers_of_each_epoch(points):
     page = (Path(__file__).parents[2] / "docs/how_to/trackers.md").read_text("utf-8")
-    line = next(line for line in page.splitlines() if "--trainer.logger CSVLogger" in line)
+    line = next(
+        line for line in page.splitlines() if "--trainer.logger CSVLogger" in line
+    )
     main([word.replace("imdb", "points.yaml") for word in line.split()[1:]])
     expected = pd.read_csv(RUN / "metrics.csv").val_loss
     values = pd.read_csv("logs/lightning_logs/version_0/metrics.csv").val_loss.dropna()
@@ -77,7 +81,10 @@ def test_a_logger_of_lightning_has_the_numbers_of_each_epoch(points):
 def test_a_saved_config_is_a_complete_recipe_and_keeps_the_name(fitted):
     config = yaml.safe_load((RUN / "config.yaml").read_text("utf-8"))
     assert config["model"]["class_path"] == "dlp.modules.DenseModule"
-    assert config["model"]["init_args"]["optimizer"]["class_path"] == "dlp.modules.KerasRMSprop"
+    assert (
+        config["model"]["init_args"]["optimizer"]["class_path"]
+        == "dlp.modules.KerasRMSprop"
+    )
     changes = ("--trainer.max_epochs", "1", "--test_after_fit", "null")
     main(["fit", "--config", str(RUN / "config.yaml"), *changes])
     again = pd.read_csv("runs/points/version_1/metrics.csv")
@@ -103,21 +110,44 @@ def test_an_epoch_that_ends_before_its_validation_has_not_diverged(points):
 
 
 def test_retraining_takes_all_rows_but_the_test_part(points, capsys):
-    main([*FIT, "--config", "retrain", "--config", "early_stopping", "--trainer.max_epochs", "2"])
+    main(
+        [
+            *FIT,
+            "--config",
+            "retrain",
+            "--config",
+            "early_stopping",
+            "--trainer.max_epochs",
+            "2",
+        ]
+    )
     run = Path("runs/points+retrain+early_stopping/version_0")
     assert results(run)["best_epoch"] is None
     assert results(run)["test"]["checkpoint"] == "last.ckpt"
     printed = capsys.readouterr().out
     assert "trained up to epoch 2, without validation" in printed
-    assert "refit validates nothing and leaves out EarlyStopping (monitor: val_loss)" in printed
-    state = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["TableDataModule"]
+    assert (
+        "refit validates nothing and leaves out EarlyStopping (monitor: val_loss)"
+        in printed
+    )
+    state = torch.load(run / "checkpoints/last.ckpt", weights_only=True)[
+        "TableDataModule"
+    ]
     assert "val_loss" not in pd.read_csv(run / "metrics.csv")
     assert state["rows"]
 
 
 def test_a_fit_starts_from_the_weights_of_another_run(fitted, fails):
     before = weights(RUN / "checkpoints/best.ckpt")
-    main([*FIT, "--init_from", "points", "--model.optimizer.lr=0.0", "--trainer.max_epochs=1"])
+    main(
+        [
+            *FIT,
+            "--init_from",
+            "points",
+            "--model.optimizer.lr=0.0",
+            "--trainer.max_epochs=1",
+        ]
+    )
     after = weights("runs/points/version_1/checkpoints/last.ckpt")
     assert all(torch.equal(before[name], after[name]) for name in before)
     message = fails(*FIT, "--init_from", "points", "--ensemble", "2")
@@ -135,7 +165,9 @@ def test_a_fit_that_never_began_leaves_no_folder(points, fails):
     assert "num_outputs comes from the data" in fails(*FIT, "--model.num_outputs", "3")
 
 
-@pytest.mark.filterwarnings("ignore:.*configured with multiple `ModelCheckpoint` callbacks")
+@pytest.mark.filterwarnings(
+    "ignore:.*configured with multiple `ModelCheckpoint` callbacks"
+)
 def test_python_writes_the_folder_that_the_command_line_writes(fitted):
     recipe = load("points.yaml", test_after_fit="best")
     data = recipe.data()
@@ -154,7 +186,9 @@ def test_python_writes_the_folder_that_the_command_line_writes(fitted):
     other = RUN.with_name("version_1")
     files = sorted(path.relative_to(RUN) for path in RUN.rglob("*.*"))
     assert files == sorted(path.relative_to(other) for path in other.rglob("*.*"))
-    assert [file for file in files if content(RUN / file) != content(other / file)] == []
+    assert [
+        file for file in files if content(RUN / file) != content(other / file)
+    ] == []
 
 
 def test_a_trainer_of_a_recipe_records_nothing_if_asked(points):
@@ -167,7 +201,9 @@ def test_a_trainer_of_a_recipe_records_nothing_if_asked(points):
 def test_no_command_uses_random_weights(points, fails):
     for command in ("test", "predict", "validate"):
         no_trial = "--trainer.fast_dev_run=false"
-        assert "no checkpoint of 'points'" in fails(command, "--config", "points.yaml", no_trial)
+        assert "no checkpoint of 'points'" in fails(
+            command, "--config", "points.yaml", no_trial
+        )
         assert "needs --config" in fails(command)
     assert "no checkpoint of 'points'" in fails(*RESUME)
     assert "found no checkpoint of 'x.ckpt'" in fails("test", "--ckpt_path", "x.ckpt")
@@ -183,7 +219,10 @@ def test_no_command_uses_random_weights(points, fails):
         ((*RESUME, "--model.hidden", "[9]"), "--model.hidden has no place"),
         ((*RESUME, "--ensemble", "3"), "--ensemble has no place"),
         ((*RESUME, "--config", "smaller"), "no checkpoint of 'points+smaller'"),
-        (("test", "--ckpt_path", RUN, *FIT[1:], "--config", "smaller"), "not of 'points+smaller'"),
+        (
+            ("test", "--ckpt_path", RUN, *FIT[1:], "--config", "smaller"),
+            "not of 'points+smaller'",
+        ),
     ],
 )
 def test_a_checkpoint_goes_with_its_own_config(fitted, fails, words, message):
@@ -192,13 +231,18 @@ def test_a_checkpoint_goes_with_its_own_config(fitted, fails, words, message):
     assert contents(RUN) == before
 
 
-@pytest.mark.parametrize("command", ["test", "predict", "validate", "fit --ckpt_path last"])
+@pytest.mark.parametrize(
+    "command", ["test", "predict", "validate", "fit --ckpt_path last"]
+)
 def test_another_config_of_that_name_does_not_take_the_run(fitted, fails, command):
     Path("other").mkdir()
     Path("other/points.yaml").write_bytes(Path("points.yaml").read_bytes())
     before = contents(RUN)
     message = fails(*command.split(), "--config", "other/points.yaml")
-    assert f"other/points.yaml has no run in ./runs: {RUN} comes from points.yaml" in message
+    assert (
+        f"other/points.yaml has no run in ./runs: {RUN} comes from points.yaml"
+        in message
+    )
     message = fails("test", "--config", "other/points.yaml", "--ckpt_path", str(RUN))
     assert "belongs to a run of points.yaml, not of other/points.yaml" in message
     assert contents(RUN) == before
@@ -220,13 +264,25 @@ def test_each_run_says_what_it_comes_from_and_a_resumed_one_keeps_it(fitted):
 
 
 def test_a_run_of_folds_is_not_taken_for_a_fit(validated, fails):
-    for command in ("test --config points.yaml", f"test --ckpt_path {RUN}", "export points"):
-        assert "expected a run with one model, got one model per fold" in fails(*command.split())
+    for command in (
+        "test --config points.yaml",
+        f"test --ckpt_path {RUN}",
+        "export points",
+    ):
+        assert "expected a run with one model, got one model per fold" in fails(
+            *command.split()
+        )
 
 
 def test_printed_commands_take_names_with_blanks(fitted, capsys):
     Path("runs/points").rename("runs/my points")
-    resume = ["fit", "--ckpt_path", "runs/my points/version_0", "--test_after_fit", "null"]
+    resume = [
+        "fit",
+        "--ckpt_path",
+        "runs/my points/version_0",
+        "--test_after_fit",
+        "null",
+    ]
     main([*resume, "--trainer.max_epochs", "4"])
     main(["calibrate", "my points"])
     commands = re.findall(r"next: dlp (.*)", capsys.readouterr().out)
@@ -249,7 +305,11 @@ def test_a_checkpoint_is_for_its_own_rows(fitted, fails):
     text = Path("points.csv").read_text("utf-8")
     Path("points.csv").write_text(text + "1.0,1.0,red,yes\n", encoding="utf-8")
     resume = (*RESUME, "--trainer.max_epochs", "4")
-    for command in (resume, ("predict", "--config", "points.yaml"), ("export", "points")):
+    for command in (
+        resume,
+        ("predict", "--config", "points.yaml"),
+        ("export", "points"),
+    ):
         assert "was trained on other rows" in fails(*command)
     with pytest.raises(InputError, match="was trained on other rows"):
         restore("points")
@@ -288,7 +348,10 @@ def test_a_resume_with_nothing_to_train_writes_what_a_kill_left_out(fitted, caps
     before = contents(RUN)
     expected = results()
     main([*RESUME])
-    assert "has its 3 epochs; go on by a larger --trainer.max_epochs" in capsys.readouterr().out
+    assert (
+        "has its 3 epochs; go on by a larger --trainer.max_epochs"
+        in capsys.readouterr().out
+    )
     assert contents(RUN) == before
     for name in ("results.json", "metrics.csv"):
         (RUN / name).unlink()
@@ -312,7 +375,9 @@ def test_a_stopped_fit_goes_on_where_it_was(points, monkeypatch, capfd, name, st
             os.kill(os.getpid(), getattr(signal, name))
 
     if (child := os.fork()) == 0:
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs
+        signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        )  # ignored in background jobs
         monkeypatch.setattr(History, "on_train_epoch_start", stop)
         try:
             main([*FIT, "--trainer.max_epochs", "4"])

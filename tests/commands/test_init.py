@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from helpers.sets import image_folder, points_table
 
 from dlp.cli import main
 from dlp.modules.pretrained import Backbone
+from helpers.sets import image_folder, points_table
 
 
 def write_csv(header, rows):
@@ -55,7 +55,9 @@ def test_a_target_of_unread_numbers_is_told_and_read_by_arguments(fails):
     rows = [f'{n * 37 % 11}.5,"1{n:02},000"' for n in range(60)]
     write_csv("x,price", rows)
     message = fails("init", "t.csv", "--target", "price")
-    assert "'100,000'. Convert it, for a CSV by read_csv (decimal, thousands," in message
+    assert (
+        "'100,000'. Convert it, for a CSV by read_csv (decimal, thousands," in message
+    )
     main(["init", "t.csv", "--target", "price", "--read_csv", "{thousands: ','}"])
     assert content("t")["data"]["init_args"]["read_csv"] == {"thousands": ","}
     assert content("t")["model"]["init_args"]["head"] == "regression"
@@ -75,7 +77,9 @@ def test_where_no_fix_leads_on_the_first_refusal_and_its_end_are_told(fails):
     write_csv("x,y", rows)
     message = fails("init", "t.csv", "--target", "y")
     assert "1 rows have no target, the first is row 39" in message
-    assert "Then: stratify needs two rows of each class; rare has fewer. Remove" in message
+    assert (
+        "Then: stratify needs two rows of each class; rare has fewer. Remove" in message
+    )
 
 
 def test_a_table_without_target_is_described_as_it_will_be_settled(houses, capsys):
@@ -96,7 +100,10 @@ def test_a_config_is_not_overwritten(houses, fails):
 
 @pytest.mark.parametrize(("num_rows", "bins"), [(180, 0), (5400, 8)])
 def test_a_rare_class_is_the_one_to_find_and_seen_by_a_metric(num_rows, bins):
-    write_csv("x,y", [f"{n * 37 % 11}.5,{'yes' if n % 9 == 0 else 'no'}" for n in range(num_rows)])
+    write_csv(
+        "x,y",
+        [f"{n * 37 % 11}.5,{'yes' if n % 9 == 0 else 'no'}" for n in range(num_rows)],
+    )
     main(["init", "t.csv", "--target", "y"])
     assert content("t")["data"]["init_args"]["positive_class"] == "yes"
     assert content("t")["model"]["init_args"]["metrics"] == ["acc", "auroc"]
@@ -110,7 +117,9 @@ def test_a_wide_target_is_learned_by_its_logarithm():
 
 
 @pytest.mark.parametrize(("repeats", "char_ngrams"), [(1, 4), (20, None)])
-def test_a_folder_of_texts_is_read_and_short_ones_by_characters_too(repeats, char_ngrams, tmp_path):
+def test_a_folder_of_texts_is_read_and_short_ones_by_characters_too(
+    repeats, char_ngrams, tmp_path
+):
     for number in range(24):
         file = tmp_path / "notes" / ("pos" if number % 2 else "neg") / f"{number}.txt"
         file.parent.mkdir(parents=True, exist_ok=True)

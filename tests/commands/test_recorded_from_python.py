@@ -5,11 +5,11 @@ import shlex
 
 import pandas as pd
 import pytest
-from helpers.training import small_fit
 
 from dlp.cli import main
 from dlp.inference import Predictor
 from dlp.runs import RunRecorder
+from helpers.training import small_fit
 
 RUN = "runs/mine/version_0"
 REFUSED = [
@@ -57,5 +57,7 @@ def test_its_model_predicts(recorded):
 @pytest.mark.parametrize("words", REFUSED)
 def test_a_command_that_needs_a_config_says_so(recorded, fails, words):
     message = fails(*words.split())
-    assert message.startswith(f"dlp: {RUN} was recorded from Python and has no config.yaml")
+    assert message.startswith(
+        f"dlp: {RUN} was recorded from Python and has no config.yaml"
+    )
     assert "use dlp.Predictor.load" in message

@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from helpers.backbones import TinyBackbone
-from helpers.sets import image_folder
 from onnx import TensorProto, helper
 
 from dlp.cli import main
@@ -16,6 +14,8 @@ from dlp.errors import InputError
 from dlp.inference import Predictor
 from dlp.modules import PretrainedModule
 from dlp.runs import restore
+from helpers.backbones import TinyBackbone
+from helpers.sets import image_folder
 
 RUN = Path("runs/points/version_0")
 PAGE = Path(__file__).parents[2] / "docs/project/index.md"
@@ -27,7 +27,9 @@ def test_the_lines_of_the_page_restore_a_run(fitted):
     names = {}
     exec(snippet.replace("reviews", "points"), names)
     checkpoint = torch.load(RUN / "checkpoints/best.ckpt", weights_only=True)
-    torch.testing.assert_close(dict(names["module"].state_dict()), dict(checkpoint["state_dict"]))
+    torch.testing.assert_close(
+        dict(names["module"].state_dict()), dict(checkpoint["state_dict"])
+    )
     assert names["run"].folder == RUN
     assert not names["module"].training
 
@@ -96,9 +98,15 @@ def test_a_damaged_description_in_a_checkpoint_is_a_sentence(fitted):
 
 
 def test_a_damaged_export_is_a_sentence(tmp_path):
-    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy")
-    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "copy", [x], [y])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    x, y = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"
+    )
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["y"])], "copy", [x], [y]
+    )
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    )
     helper.set_model_props(model, {"dlp": json.dumps({"format": 1})})
     content = model.SerializeToString()
     path = tmp_path / "model.onnx"

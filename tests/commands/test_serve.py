@@ -3,14 +3,14 @@ from dataclasses import replace
 
 import pytest
 import uvicorn
-from helpers.models import predictor_of
-from helpers.sets import image_data
 from starlette.testclient import TestClient
 
 from dlp.commands import serve
 from dlp.inference import Predictor
 from dlp.modules.heads import SigmoidHead
 from dlp.modules.networks import ConvNet
+from helpers.models import predictor_of
+from helpers.sets import image_data
 
 ROW = {"x": 0.5, "y": -0.5, "kind": "red"}
 
@@ -60,7 +60,11 @@ def test_an_unseen_category_is_named_in_the_answer(client):
 def test_the_typical_cells_of_the_schema_are_a_row(client):
     schema = client.get("/schema").json()
     assert schema["classes"] == ["no", "yes"]
-    assert [column["kind"] for column in schema["columns"]] == ["number", "number", "category"]
+    assert [column["kind"] for column in schema["columns"]] == [
+        "number",
+        "number",
+        "category",
+    ]
     assert schema["columns"][2]["categories"] == ["blue", "green", "red"]
     low, high = schema["columns"][0]["range"]
     assert low < schema["columns"][0]["typical"] < high
@@ -89,13 +93,23 @@ def test_images_are_files(tmp_path):
         (422, "at least 1 item", b'{"rows": []}'),
         (422, "at most 1000 items", b'{"rows": [%s"a"]}' % (b'"a",' * 1000)),
         (422, "'y' is absent", b'{"rows": [{"x": 1}]}'),
-        (422, "finite numbers, not 'inf'", b'{"rows": [{"x": 1e999, "y": 1, "kind": "red"}]}'),
-        (422, "finite numbers, not 'a'", b'{"rows": [{"x": "a", "y": 1, "kind": "red"}]}'),
+        (
+            422,
+            "finite numbers, not 'inf'",
+            b'{"rows": [{"x": 1e999, "y": 1, "kind": "red"}]}',
+        ),
+        (
+            422,
+            "finite numbers, not 'a'",
+            b'{"rows": [{"x": "a", "y": 1, "kind": "red"}]}',
+        ),
         (422, "dictionary by column, not 7", b'{"rows": [7]}'),
     ],
 )
 def test_a_wrong_body_is_refused_by_one_sentence(client, status, message, body):
-    answer = client.post("/predict", content=body, headers={"content-type": "application/json"})
+    answer = client.post(
+        "/predict", content=body, headers={"content-type": "application/json"}
+    )
     assert answer.status_code == status
     assert message in answer.json()["error"]
     assert client.post("/predict", json={"rows": [ROW]}).status_code == 200
@@ -111,7 +125,9 @@ def test_a_page_that_rebinds_its_name_is_refused(client):
     assert client.get("/", headers={"host": "evil.com"}).status_code == 400
 
 
-def test_a_server_listens_at_an_ipv6_address_and_knows_the_run(run_of_points, monkeypatch):
+def test_a_server_listens_at_an_ipv6_address_and_knows_the_run(
+    run_of_points, monkeypatch
+):
     def run(server):
         assert server.config.host == "::1"
         client = TestClient(server.config.app, "http://[::1]:8000")

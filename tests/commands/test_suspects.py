@@ -29,9 +29,14 @@ def test_flipped_labels_and_contradictions_are_among_the_first(table, capsys):
     assert suspects["probability"].is_monotonic_increasing
     assert set(FLIPPED) <= set(suspects["index"])
     assert suspects["true"].tolist() == table["label"][suspects["index"]].tolist()
-    pd.testing.assert_frame_equal(pd.read_csv(RUN / "suspects.csv"), suspects, check_dtype=False)
+    pd.testing.assert_frame_equal(
+        pd.read_csv(RUN / "suspects.csv"), suspects, check_dtype=False
+    )
     assert pd.read_csv(RUN / "contradictions.csv")["index"].tolist() == [0, 120]
-    assert "2 rows have the input of another row and another label" in capsys.readouterr().out
+    assert (
+        "2 rows have the input of another row and another label"
+        in capsys.readouterr().out
+    )
 
 
 def test_a_run_without_folds_is_refused(points, fails):
@@ -53,6 +58,13 @@ def test_folds_that_all_diverged_are_counted_and_refused(points, fails, capsys):
 def test_the_largest_error_of_a_value_comes_first(table):
     table.loc[17, "x"] = 1000
     table.to_csv("points.csv", index=False)
-    settings = ("--data.target", "x", "--model.head", "regression", "--trainer.max_epochs", "1")
+    settings = (
+        "--data.target",
+        "x",
+        "--model.head",
+        "regression",
+        "--trainer.max_epochs",
+        "1",
+    )
     main([*ARGS, *settings])
     assert main(["suspects", "points"])["index"][0] == 17

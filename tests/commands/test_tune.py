@@ -6,15 +6,23 @@ import optuna
 import pandas as pd
 import pytest
 import yaml
-from helpers.sets import write_points
 
 from dlp.cli import main
 from dlp.commands.tune import open_storage, read_space, suggest
 from dlp.errors import InputError
 from dlp.speed.forks import run_at_once
+from helpers.sets import write_points
 
 STUDY = Path("runs/points/study_0")
-ARGS = ("tune", "--config", "points.yaml", "--trainer.accelerator", "cpu", "--space", "space.yaml")
+ARGS = (
+    "tune",
+    "--config",
+    "points.yaml",
+    "--trainer.accelerator",
+    "cpu",
+    "--space",
+    "space.yaml",
+)
 DRY = ("--trainer.fast_dev_run", "true")
 SPACE = """
 model:
@@ -63,7 +71,9 @@ def test_the_best_config_is_laid_over_the_recipe_and_reproduces_the_best_trial(c
 
 
 @pytest.mark.slow
-def test_a_study_that_went_on_in_a_journal_file_is_as_one_that_never_stopped(copied, capsys):
+def test_a_study_that_went_on_in_a_journal_file_is_as_one_that_never_stopped(
+    copied, capsys
+):
     copied(search)
     for count in ("1", "2"):
         main([*ARGS, "--trials", count, "--storage", "study.log", "--run_dir", "parts"])
@@ -115,7 +125,11 @@ def test_a_hopeless_trial_is_stopped_before_its_last_epoch(space, monkeypatch):
     [
         ("model.dropout: [0.1]", ("--data.val_size", "null"), "val_loss"),
         ("model.dropout: [0.1]", ("--init_from", "runs"), "init_from"),
-        ("data.val_size: [0.1]", (), "data.val_size=0.1 changes the rows that judge a trial"),
+        (
+            "data.val_size: [0.1]",
+            (),
+            "data.val_size=0.1 changes the rows that judge a trial",
+        ),
         ("model.dropuot: [0.1, 0.2]", (), "Did you mean model.dropout?"),
     ],
 )
@@ -139,7 +153,9 @@ def test_a_space_from_which_nothing_can_be_drawn_is_refused(text, message):
 
 
 def test_a_place_that_cannot_be_opened_or_found_is_a_sentence():
-    with pytest.raises(InputError, match=r"nosql://host/study cannot be read as a database"):
+    with pytest.raises(
+        InputError, match=r"nosql://host/study cannot be read as a database"
+    ):
         open_storage("nosql://host/study")
     with pytest.raises(InputError, match="Did you mean 'imdb'"):
         read_space("imbd", "val_loss")

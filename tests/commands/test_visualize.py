@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers.sets import image_folder
 from torchvision.models import SqueezeNet1_1_Weights, squeezenet1_1
 
 from dlp.cli import main
+from helpers.sets import image_folder
 
 RECIPE = """\
 data:
@@ -38,7 +38,18 @@ def files(folder):
 
 
 def test_a_batch_is_drawn_without_training(pets):
-    main(["visualize", "batch", "--config", "pets.yaml", "--num_images", "4", "--copies", "2"])
+    main(
+        [
+            "visualize",
+            "batch",
+            "--config",
+            "pets.yaml",
+            "--num_images",
+            "4",
+            "--copies",
+            "2",
+        ]
+    )
     assert (pets / "runs/pets/batch.png").read_bytes()[1:4] == b"PNG"
 
 
@@ -52,25 +63,44 @@ def test_heat_maps_of_a_run_show_each_class_in_turn(pets, capsys):
 
 def test_activations_of_files_are_drawn_by_layer(pets):
     checkpoint = "runs/pets/version_0/checkpoints/last.ckpt"
-    words = ["--images", "pets/cats/0.png", "--layers", "[features.conv1, features.relu2]"]
+    words = [
+        "--images",
+        "pets/cats/0.png",
+        "--layers",
+        "[features.conv1, features.relu2]",
+    ]
     main(["visualize", "activations", checkpoint, *words])
     drawn = files(pets / "runs/pets/version_0/visualize/activations")
     assert drawn == ["0_features.conv1.png", "0_features.relu2.png"]
 
 
 def test_filters_of_a_run_are_drawn(pets):
-    main(["visualize", "filters", "runs/pets/version_0", "--steps", "1", "--num_filters", "2"])
+    main(
+        [
+            "visualize",
+            "filters",
+            "runs/pets/version_0",
+            "--steps",
+            "1",
+            "--num_filters",
+            "2",
+        ]
+    )
     drawn = files(pets / "runs/pets/version_0/visualize/filters")
     assert drawn == ["features.conv2.png", "features.relu1.png"]
 
 
-def test_a_network_of_torchvision_names_the_classes_of_weights(pets, capsys, fails, monkeypatch):
+def test_a_network_of_torchvision_names_the_classes_of_weights(
+    pets, capsys, fails, monkeypatch
+):
     monkeypatch.setenv("TORCH_HOME", str(pets))
     file = pets / "hub/checkpoints" / Path(SqueezeNet1_1_Weights.DEFAULT.url).name
     file.parent.mkdir(parents=True)
     torch.save(squeezenet1_1().state_dict(), file)
     words = ["visualize", "heatmap", "squeezenet1_1"]
-    main([*words, "--images", "pets/cats", "--num_images", "1", "--class_name", "tabby"])
+    main(
+        [*words, "--images", "pets/cats", "--num_images", "1", "--class_name", "tabby"]
+    )
     assert files(pets / "runs/squeezenet1_1/visualize/heatmap") == ["0.png"]
     assert "0 -> " in capsys.readouterr().out
     assert "squeezenet1_1 has no data" in fails(*words)
@@ -79,8 +109,14 @@ def test_a_network_of_torchvision_names_the_classes_of_weights(pets, capsys, fai
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["heatmap", "petz"], "unknown run or network of torchvision 'petz'. Did you mean 'pets'"),
-        (["heatmap", "pets", "--class_name", "dog"], "unknown class 'dog'. Did you mean 'dogs'"),
+        (
+            ["heatmap", "petz"],
+            "unknown run or network of torchvision 'petz'. Did you mean 'pets'",
+        ),
+        (
+            ["heatmap", "pets", "--class_name", "dog"],
+            "unknown class 'dog'. Did you mean 'dogs'",
+        ),
     ],
 )
 def test_a_mistake_ends_in_one_sentence(words, message, pets, fails):
@@ -90,9 +126,24 @@ def test_a_mistake_ends_in_one_sentence(words, message, pets, fails):
 def test_a_useless_column_adds_nothing_and_a_copied_one_shares(points):
     cause, other, noise = np.random.default_rng(0).normal(size=(3, 250))
     label = np.where(cause + other > 0, "yes", "no")
-    columns = {"cause": cause, "copy": cause, "other": other, "noise": noise, "label": label}
+    columns = {
+        "cause": cause,
+        "copy": cause,
+        "other": other,
+        "noise": noise,
+        "label": label,
+    }
     pd.DataFrame(columns).to_csv("points.csv", index=False)
-    main(["fit", "--config", "points.yaml", *SETTINGS.split(), "--model.optimizer.lr", "0.02"])
+    main(
+        [
+            "fit",
+            "--config",
+            "points.yaml",
+            *SETTINGS.split(),
+            "--model.optimizer.lr",
+            "0.02",
+        ]
+    )
     table = main(["visualize", "importance", "points"]).set_index("column")
     assert table.index[table["note"] == "adds nothing"].tolist() == ["noise"]
     assert table["importance"][["cause", "copy"]].max() < table["importance"]["other"]

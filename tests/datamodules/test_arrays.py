@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from helpers.training import OneWeight, quiet_trainer
 from scipy.sparse import eye_array
 
 from dlp.datamodules import (
@@ -15,6 +14,7 @@ from dlp.datamodules import (
     TargetEncoder,
 )
 from dlp.errors import InputError
+from helpers.training import OneWeight, quiet_trainer
 
 BAD = [np.nan, np.inf, 1e300]
 
@@ -26,7 +26,9 @@ def rows():
     return generator.normal(3, 2, (40, 3)), generator.normal(size=40)
 
 
-@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor, list, lambda x: x.astype(object)])
+@pytest.mark.parametrize(
+    "kind", [np.asarray, torch.as_tensor, list, lambda x: x.astype(object)]
+)
 def test_arrays_tensors_lists_and_objects_are_alike(rows, kind):
     x, y = rows
     data = ArrayDataModule(kind(x), kind(y), split_seed=None, val_size=None)
@@ -43,7 +45,10 @@ def test_rows_are_computed_in_float64_and_stored_in_float32(rows, dtype, scaling
     numbers = x.astype(np.float64)
     if scaling == "standard":
         numbers = (numbers - numbers.mean(axis=0)) / numbers.std(axis=0)
-    assert encoder.transform(ArrayRows(x)).numpy().tobytes() == numbers.astype("f4").tobytes()
+    assert (
+        encoder.transform(ArrayRows(x)).numpy().tobytes()
+        == numbers.astype("f4").tobytes()
+    )
 
 
 def test_a_column_that_is_constant_in_training_is_zero_everywhere(rows):
@@ -68,17 +73,29 @@ def test_inputs_are_duplicates_whatever_their_type(rows, capsys):
     [
         ({"y": [0, 1]}, "x has 40 rows"),
         ({"x_test": np.zeros((2, 3))}, "x_test has 2 rows"),
-        ({"x_test": np.zeros((2, 3)), "y_test": [0.5, 1], "test_size": 2}, "its own test part"),
+        (
+            {"x_test": np.zeros((2, 3)), "y_test": [0.5, 1], "test_size": 2},
+            "its own test part",
+        ),
         ({"groups": [None, *"a" * 39]}, "row 0 has no group"),
         ({"x": None}, "needs x and y"),
         ({"x": np.zeros((0, 3))}, "x has no rows"),
         ({"x": eye_array(40)}, r"x has no rows.*of a sparse matrix its toarray\(\)"),
         ({"x": [["a", "b"]] * 40}, "x must hold numbers"),
         ({"y": np.zeros((40, 2, 2))}, r"those of x are \(40, 2, 2\)"),
-        ({"x": np.ma.masked_less(np.arange(40.0), 3)}, r"x has masked cells; .*\.filled"),
-        ({"y": np.ma.masked_less(np.arange(40.0), 3)}, "the target of x has masked cells"),
+        (
+            {"x": np.ma.masked_less(np.arange(40.0), 3)},
+            r"x has masked cells; .*\.filled",
+        ),
+        (
+            {"y": np.ma.masked_less(np.arange(40.0), 3)},
+            "the target of x has masked cells",
+        ),
         ({"x": np.ones((40, 2)) + 1j}, r"x holds complex128; give real numbers"),
-        *(({"x": np.where(np.arange(40) == 33, value, 0)}, "row 33 of x") for value in BAD),
+        *(
+            ({"x": np.where(np.arange(40) == 33, value, 0)}, "row 33 of x")
+            for value in BAD
+        ),
         ({"x": np.full((40, 2), "NaT", "datetime64[s]")}, r"x holds datetime64\[s\]"),
     ],
 )
@@ -95,16 +112,24 @@ class Own(SupervisedDataModule):
         super().__init__(encoder=ArrayEncoder(), targets=TargetEncoder(), **arguments)
 
     def load(self):
-        x, y, groups = np.arange(24.0).reshape(12, 2), np.arange(12) % 2, np.arange(12) // 2
+        x, y, groups = (
+            np.arange(24.0).reshape(12, 2),
+            np.arange(12) % 2,
+            np.arange(12) // 2,
+        )
         part = [slice(0, 6), slice(6, 9), slice(9, 12)]
-        parts = [Examples(ArrayRows(x[rows]), y[rows], groups=groups[rows]) for rows in part]
+        parts = [
+            Examples(ArrayRows(x[rows]), y[rows], groups=groups[rows]) for rows in part
+        ]
         return dict(zip(("train", "val", "test"), parts, strict=True))
 
 
 def test_parts_of_the_set_are_used_as_they_are():
     data = Own()
     assert [len(data.examples(part)) for part in ("train", "val", "test")] == [6, 3, 3]
-    with pytest.raises(InputError, match="its own validation part; leave num_folds out"):
+    with pytest.raises(
+        InputError, match="its own validation part; leave num_folds out"
+    ):
         Own(num_folds=3).fit()
 
 
@@ -113,11 +138,21 @@ def test_parts_of_the_set_are_used_as_they_are():
     [
         (["c", "b", "c", *"ab" * 6], {}, "give stratify: true"),
         (["c", "b", "a", *"ab" * 6], {}, "Add rows of such classes"),
-        (["c", "b", "a", *"ab" * 6], {"stratify": True}, "Remove such classes, or add rows"),
-        (["a", "b", "a", *"ab" * 6], {"y_test": ["a", "c"]}, "Add rows of such classes"),
+        (
+            ["c", "b", "a", *"ab" * 6],
+            {"stratify": True},
+            "Remove such classes, or add rows",
+        ),
+        (
+            ["a", "b", "a", *"ab" * 6],
+            {"y_test": ["a", "c"]},
+            "Add rows of such classes",
+        ),
     ],
 )
-def test_a_class_that_training_lacks_is_refused_with_what_helps(labels, arguments, next_step):
+def test_a_class_that_training_lacks_is_refused_with_what_helps(
+    labels, arguments, next_step
+):
     x = np.arange(30.0).reshape(15, 2)
     if "y_test" in arguments:
         arguments = {"x_test": x[:2] + 0.5, **arguments}
@@ -127,7 +162,9 @@ def test_a_class_that_training_lacks_is_refused_with_what_helps(labels, argument
 
 
 def test_a_class_that_another_part_lacks_is_a_line(capsys):
-    ArrayDataModule(np.arange(9.0), [*"aab", *"abcabc"], val_size=3, split_seed=None).fit()
+    ArrayDataModule(
+        np.arange(9.0), [*"aab", *"abcabc"], val_size=3, split_seed=None
+    ).fit()
     assert "the val part has no row of 1 classes: c\n" in capsys.readouterr().out
 
 

@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from helpers.sets import DATA_MODULES
-from helpers.training import OneWeight, quiet_trainer
 from hypothesis import given
 from hypothesis import strategies as st
 from lightning.pytorch.callbacks import LambdaCallback
@@ -13,6 +11,8 @@ from torch.utils._pytree import tree_leaves
 
 from dlp.datamodules import ArrayDataModule
 from dlp.datamodules.batches import BatchLoader, BatchOrder
+from helpers.sets import DATA_MODULES
+from helpers.training import OneWeight, quiet_trainer
 
 
 def rows_of(order):
@@ -27,7 +27,9 @@ def test_processes_share_all_rows_in_equally_many_batches(shuffle, rows, size, r
     assert {len(each) for each in batches} == {len(orders[0])}
     assert all(len(batch) for each in batches for batch in each)
     served = rows_of([batch for each in batches for batch in each])
-    if ranks > 1 and (shuffle or rows < ranks):  # the last batches, or few rows, wrap around
+    if ranks > 1 and (
+        shuffle or rows < ranks
+    ):  # the last batches, or few rows, wrap around
         served = {*served}
     assert sorted(served) == [*range(rows)]
     if ranks == 1:
@@ -43,7 +45,9 @@ def test_a_process_without_a_row_of_its_own_serves_one_of_another():
 
 
 def test_batches_of_one_row_are_not_split_into_empty_ones():
-    shares = [list(BatchOrder(3, 1, False, 0, num_replicas=2, rank=rank)) for rank in range(2)]
+    shares = [
+        list(BatchOrder(3, 1, False, 0, num_replicas=2, rank=rank)) for rank in range(2)
+    ]
     assert [rows_of(share) for share in shares] == [[0, 2], [1]]
     assert [len(share) for share in shares] == [1, 1]
 
@@ -109,7 +113,9 @@ def test_batches_that_are_selected_together_are_the_same():
 @pytest.fixture
 def gpu(monkeypatch):
     """Return a GPU to the eye of the loader; what goes there stays on the CPU."""
-    monkeypatch.setattr("dlp.datamodules.batches.move_data_to_device", lambda batch, device: batch)
+    monkeypatch.setattr(
+        "dlp.datamodules.batches.move_data_to_device", lambda batch, device: batch
+    )
     monkeypatch.setattr(torch.Tensor, "pin_memory", torch.Tensor.clone)
     return torch.device("cuda")
 
@@ -141,7 +147,9 @@ def test_images_travel_as_bytes(tmp_path, gpu, monkeypatch):
 
 
 def test_an_error_while_a_batch_is_prepared_is_raised(gpu):
-    loader = BatchLoader(torch.zeros(4, 1), None, BatchOrder(9, 4, False, 0), device=gpu)
+    loader = BatchLoader(
+        torch.zeros(4, 1), None, BatchOrder(9, 4, False, 0), device=gpu
+    )
     batches = iter(loader)
     next(batches)
     with pytest.raises(IndexError):
@@ -150,7 +158,11 @@ def test_an_error_while_a_batch_is_prepared_is_raised(gpu):
 
 def values():
     x = torch.arange(20.0)[:, None]
-    sizes = {"batch_size": np.int64(2), "eval_batch_size": np.int64(3), "val_size": np.int64(4)}
+    sizes = {
+        "batch_size": np.int64(2),
+        "eval_batch_size": np.int64(3),
+        "val_size": np.int64(4),
+    }
     return ArrayDataModule(x, torch.arange(20) % 2, **sizes)
 
 
@@ -182,7 +194,9 @@ def test_each_epoch_of_a_fit_has_another_order():
 def test_a_loader_after_the_fit_gives_batches_on_the_cpu(monkeypatch):
     data = values()
     data.trainer = quiet_trainer()
-    monkeypatch.setattr(type(data.trainer.strategy), "root_device", torch.device("meta"))
+    monkeypatch.setattr(
+        type(data.trainer.strategy), "root_device", torch.device("meta")
+    )
     assert data.loader("val").device.type == "meta"
     data.trainer.state.status = TrainerStatus.FINISHED
     assert data.loader("val").device.type == "cpu"

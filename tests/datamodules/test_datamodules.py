@@ -10,19 +10,21 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from helpers.rounding import assert_rounded_alike
-from helpers.sets import DATA_MODULES, GROUPS, TIMES, array_data, numbers
-from helpers.training import OneWeight, quiet_trainer
 from sklearn.model_selection import KFold
 from torch.utils._pytree import tree_leaves
 
 from dlp.datamodules import ArrayDataModule, Split
 from dlp.errors import InputError
 from dlp.speed.forks import run_at_once
+from helpers.rounding import assert_rounded_alike
+from helpers.sets import DATA_MODULES, GROUPS, TIMES, array_data, numbers
+from helpers.training import OneWeight, quiet_trainer
 
 PARTS = ("train", "val", "test")
 everyone = pytest.mark.parametrize("name", DATA_MODULES)
-with_columns = pytest.mark.parametrize("name", [name for name in DATA_MODULES if name != "arrays"])
+with_columns = pytest.mark.parametrize(
+    "name", [name for name in DATA_MODULES if name != "arrays"]
+)
 SPLITS = [
     Split(test_size=8, val_size=9, seed=1),
     Split(num_folds=3, fold=2, repeat=1),
@@ -31,7 +33,11 @@ SPLITS = [
 
 
 def dense(data, inputs):
-    return inputs if isinstance(inputs, torch.Tensor) else inputs.to_dense(data.input_shape[0])
+    return (
+        inputs
+        if isinstance(inputs, torch.Tensor)
+        else inputs.to_dense(data.input_shape[0])
+    )
 
 
 def batches(data, part):
@@ -48,7 +54,9 @@ def everything(data, seed):
     result = [data.state_dict(), data.input_shape, data.num_outputs, data.class_names]
     for part in filter(data.has, PARTS):
         rows = data.examples(part).index.tolist()
-        result.append((rows, [(x.tolist(), y.tolist()) for x, y in batches(data, part)]))
+        result.append(
+            (rows, [(x.tolist(), y.tolist()) for x, y in batches(data, part)])
+        )
     return result
 
 
@@ -58,7 +66,9 @@ def fitted(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DLP_CACHE_DIR", str(folder / "cache"))
-        data = DATA_MODULES[request.param](folder, predict=True, test_size=8, batch_size=6)
+        data = DATA_MODULES[request.param](
+            folder, predict=True, test_size=8, batch_size=6
+        )
         run = quiet_trainer()
         run.fit(OneWeight(), data)
         run.save_checkpoint(folder / "last.ckpt")
@@ -117,7 +127,10 @@ def test_a_checkpoint_predicts_without_the_training_rows(fitted):
     data, path = fitted
     arguments = {"x_predict": numbers()[:5]} if "Array" in type(data).__name__ else {}
     restored = type(data).load_from_checkpoint(path, weights_only=True, **arguments)
-    assert (restored.input_shape, restored.class_names) == (data.input_shape, data.class_names)
+    assert (restored.input_shape, restored.class_names) == (
+        data.input_shape,
+        data.class_names,
+    )
     assert torch.equal(stacked(restored, "predict"), stacked(data, "predict"))
     assert restored.state_dict() == data.state_dict()
 
@@ -136,10 +149,16 @@ def test_rows_to_predict_keep_their_numbers_and_are_encoded_as_in_training(fitte
 
 @everyone
 @pytest.mark.parametrize("drop", [False, True])
-def test_duplicates_of_parts_are_counted_and_dropped_from_the_earlier(name, drop, tmp_path, capsys):
-    data = DATA_MODULES[name](tmp_path, val_size=10, split_seed=None, drop_duplicates=drop)
+def test_duplicates_of_parts_are_counted_and_dropped_from_the_earlier(
+    name, drop, tmp_path, capsys
+):
+    data = DATA_MODULES[name](
+        tmp_path, val_size=10, split_seed=None, drop_duplicates=drop
+    )
     data.setup("fit")
-    lines = [line for line in capsys.readouterr().out.splitlines() if "duplicates" in line]
+    lines = [
+        line for line in capsys.readouterr().out.splitlines() if "duplicates" in line
+    ]
     assert len(lines) == 1
     assert "2 in val and train" in lines[0]
     assert len(data.examples("train")) == (28 if drop else 30)
@@ -148,7 +167,10 @@ def test_duplicates_of_parts_are_counted_and_dropped_from_the_earlier(name, drop
 @everyone
 def test_groups_stay_together(name, tmp_path):
     data = DATA_MODULES[name](tmp_path, grouped=True, test_size=8, val_size=8)
-    splits = [data.split, *(Split(test_size=8, num_folds=4, fold=n, repeat=1) for n in range(4))]
+    splits = [
+        data.split,
+        *(Split(test_size=8, num_folds=4, fold=n, repeat=1) for n in range(4)),
+    ]
     tests = set()
     for split in splits:
         data.resplit(split)
@@ -175,7 +197,9 @@ def test_a_column_names_the_rows(name, tmp_path):
 
 @with_columns
 def test_rows_without_a_label_are_left_out_if_asked(name, tmp_path, capsys):
-    data, strict = (DATA_MODULES[name](tmp_path, drop_unlabelled=drop) for drop in (True, False))
+    data, strict = (
+        DATA_MODULES[name](tmp_path, drop_unlabelled=drop) for drop in (True, False)
+    )
     frame = pd.read_csv(tmp_path / "rows.csv")
     frame.loc[3::10, "label"] = None
     frame.to_csv(tmp_path / "rows.csv", index=False)

@@ -3,7 +3,6 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.sets import DATA_MODULES
 from lightning import LightningDataModule
 
 from dlp.commands.data import data as data_command
@@ -11,13 +10,17 @@ from dlp.datamodules import ArrayDataModule, TargetEncoder
 from dlp.datamodules.base import supervised_data
 from dlp.datamodules.tables.rows import TableRows
 from dlp.errors import InputError
+from helpers.sets import DATA_MODULES
 
 
 def test_a_table_has_a_line_per_column():
     frame = pd.DataFrame({"area": [50.5, None, 120.0], "city": ["NA", "Oslo", "Oslo"]})
     frame["sold"] = pd.to_datetime(["2020-01-30", "2021-05-01", "2021-05-01"])
     lines = [line.split() for line in TableRows(frame).describe().splitlines()]
-    assert lines[:2] == [["3", "rows"], ["column", "kind", "missing", "distinct", "values"]]
+    assert lines[:2] == [
+        ["3", "rows"],
+        ["column", "kind", "missing", "distinct", "values"],
+    ]
     assert lines[2] == ["area", "number", "1", "2", "50.5", "to", "120"]
     assert lines[3] == ["city", "category", "0", "2", "NA,", "Oslo"]
     assert lines[4][:4] == ["sold", "date", "0", "2"]
@@ -30,7 +33,9 @@ def test_a_column_of_lists_has_its_line():
     assert lines[3] == ["labels", "list", "0", "2", "['x'],", "[]"]
 
 
-@pytest.mark.parametrize(("names", "count"), [(["5.1", "b"], 1), (["a", "b"], 0), (["0", "1"], 0)])
+@pytest.mark.parametrize(
+    ("names", "count"), [(["5.1", "b"], 1), (["a", "b"], 0), (["0", "1"], 0)]
+)
 def test_names_that_look_like_cells_are_told(names, count):
     frame = pd.DataFrame({names[0]: [3.5, 4.5, 5.5], names[1]: ["b", "b", "c"]})
     assert TableRows(frame).describe().count("{header: null}") == count
@@ -40,8 +45,16 @@ def test_names_that_look_like_cells_are_told(names, count):
     ("targets", "arguments", "words"),
     [
         (["no", "yes", "no"], {}, [["no", "2"], ["yes", "1"]]),
-        ([[1, 1], [0, 1], [1, 1]], {"columns": ["wet", "hot"]}, [["wet", "2"], ["hot", "3"]]),
-        ([1.5, 2, 4], {"columns": ["price"]}, [["price", "1.5", "to", "4,", "mean", "2.5"]]),
+        (
+            [[1, 1], [0, 1], [1, 1]],
+            {"columns": ["wet", "hot"]},
+            [["wet", "2"], ["hot", "3"]],
+        ),
+        (
+            [1.5, 2, 4],
+            {"columns": ["price"]},
+            [["price", "1.5", "to", "4,", "mean", "2.5"]],
+        ),
     ],
 )
 def test_targets_have_counts_or_a_range(targets, arguments, words):
@@ -61,7 +74,9 @@ def test_targets_have_counts_or_a_range(targets, arguments, words):
         ("images", "40 images of 8 x 8 pixels, channels: 3", ["1.png"]),
     ],
 )
-def test_inputs_are_counted_and_a_row_is_cells_text_or_path(name, sentence, cells, tmp_path):
+def test_inputs_are_counted_and_a_row_is_cells_text_or_path(
+    name, sentence, cells, tmp_path
+):
     data = DATA_MODULES[name](tmp_path, split_seed=None)
     assert data.labelled.describe().startswith(sentence)
     examples = data.examples("val").take(np.array([1]))

@@ -14,7 +14,11 @@ from dlp.errors import InputError
 
 SEEDS = st.one_of(st.none(), st.integers(0, 99))
 SIZES = st.one_of(st.none(), st.integers(3, 5), st.floats(0.15, 0.35))
-SPLITTERS = [sk.KFold(4, shuffle=True, random_state=1), sk.StratifiedKFold(3), sk.LeaveOneOut()]
+SPLITTERS = [
+    sk.KFold(4, shuffle=True, random_state=1),
+    sk.StratifiedKFold(3),
+    sk.LeaveOneOut(),
+]
 
 
 def keyed(y, groups=None, times=None):
@@ -40,7 +44,9 @@ def num_groups_over_parts(groups, parts):
 
 
 @given(
-    way=st.sampled_from(["contiguous", "shuffled", "stratified", "grouped", "grouped, stratified"]),
+    way=st.sampled_from(
+        ["contiguous", "shuffled", "stratified", "grouped", "grouped, stratified"]
+    ),
     count=st.integers(24, 90),
     num_folds=st.integers(2, 4),
     test_size=st.sampled_from([None, 3, 0.15]),
@@ -186,7 +192,11 @@ def test_train_size_takes_rows_from_anywhere_in_the_file():
 def test_the_latest_rows_are_tested_and_those_before_them_validate():
     times = np.array([5, 3, 9, 1, 7, 8, 2, 6, 4, 0])
     parts = Split(3, 2, seed=7).parts(keyed(times, times=times))
-    assert [times[rows].tolist() for rows in parts] == [[0, 1, 2, 3, 4], [5, 6, 7], [8, 9]]
+    assert [times[rows].tolist() for rows in parts] == [
+        [0, 1, 2, 3, 4],
+        [5, 6, 7],
+        [8, 9],
+    ]
     few = Split(3, 2, train_size=2).parts(keyed(times, times=times))
     assert times[few.train].tolist() == [3, 4]
 
@@ -223,7 +233,10 @@ def test_folds_in_time_are_those_of_scikit_learn_for_the_distinct_times():
         ([2**53 + 1, 2**53, 0], [2, 1, 0]),  # float64 would take the first two as one
         ([0.5, -1.5, 0.25], [1, 2, 0]),
         (["2020-10-01", "2020-09-30T23:59", "2020-09-30"], [2, 1, 0]),
-        (["2020-01-01T00:00+02:00", "2020-01-01T00:00", "2020-01-01T00:00+01:00"], [0, 2, 1]),
+        (
+            ["2020-01-01T00:00+02:00", "2020-01-01T00:00", "2020-01-01T00:00+01:00"],
+            [0, 2, 1],
+        ),
         (np.array(["2020-10", "2020-09", "2020-11"], "datetime64[M]"), [1, 0, 2]),
     ],
 )
@@ -255,8 +268,16 @@ TIMED = replace(ROWS, times=np.arange(30))
 @pytest.mark.parametrize(
     ("rows", "arguments", "message"),
     [
-        (ROWS, {"val_size": 0.01}, "val_size=0.01 selects 0 of 30 rows; it must select 1 to 29"),
-        (ROWS, {"train_size": 25}, "train_size=25 selects 25 of 30 rows; it must select 1 to 24"),
+        (
+            ROWS,
+            {"val_size": 0.01},
+            "val_size=0.01 selects 0 of 30 rows; it must select 1 to 29",
+        ),
+        (
+            ROWS,
+            {"train_size": 25},
+            "train_size=25 selects 25 of 30 rows; it must select 1 to 24",
+        ),
         (ROWS, {"num_folds": 4, "fold": 4}, "num_folds=4 with fold=4"),
         (ROWS, {"seed": -1}, "split_seed takes 0 or more; got -1"),
         (ROWS, {"num_folds": 31}, "num_folds=31 cannot divide 30 rows"),
@@ -265,7 +286,11 @@ TIMED = replace(ROWS, times=np.arange(30))
         (GROUPED, {"stratify": True}, "stratify with group_column"),
         (TIMED, {"stratify": True}, "time_column excludes"),
         (TIMED, {"num_folds": 3, "repeat": 1}, "time_column excludes"),
-        (replace(TIMED, times=np.zeros(30)), {"num_folds": 3}, "TimeSeriesSplit cannot divide"),
+        (
+            replace(TIMED, times=np.zeros(30)),
+            {"num_folds": 3},
+            "TimeSeriesSplit cannot divide",
+        ),
         (ROWS, {"splitter": sk.KFold(3, shuffle=True)}, "set its random_state"),
         (GROUPED, {"splitter": sk.KFold(4)}, "rows of one group into both parts"),
         (replace(GROUPED, groups=np.zeros(30, int)), {}, "no row is left to train on"),

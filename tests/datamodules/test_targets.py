@@ -33,7 +33,9 @@ def test_auto_infers_classes_labels_and_values(values, task, num_outputs, class_
 
 
 @pytest.mark.parametrize("values", [[-1, 1, 1], [1, 2, 2], [0.0, 1.0, 0.0]])
-def test_two_numbers_that_are_taken_as_values_are_named_with_the_way_to_classes(values, capsys):
+def test_two_numbers_that_are_taken_as_values_are_named_with_the_way_to_classes(
+    values, capsys
+):
     assert fitted(values).task == "regression"
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1
@@ -57,7 +59,9 @@ def test_probabilities_stay_as_they_are():
     assert encoder.encode(probabilities).tolist() == probabilities.tolist()
 
 
-@pytest.mark.parametrize("values", [[1, 0, 1], ["1", "0", "1"], [1.0, 0, 1], ["dog", "cat", "dog"]])
+@pytest.mark.parametrize(
+    "values", [[1, 0, 1], ["1", "0", "1"], [1.0, 0, 1], ["dog", "cat", "dog"]]
+)
 def test_class_names_are_numbered_from_0(values):
     encoder = fitted(values, class_names=["cat", "dog"])
     assert encoder.class_names == ["cat", "dog"]
@@ -98,7 +102,10 @@ def test_statistics_are_of_the_transformed_targets_and_1_for_a_constant():
         (np.eye(2)[[0, 0, 1, 0]], {"frequencies": [0.75, 0.25]}),
         ([[1, 1], [0, 1], [0, 1], [1, 1]], {"frequencies": [0.5, 1.0]}),
         ([1.5, 2, 3, 9.5], {"mean": [4.0], "median": [2.5]}),
-        ([[1.5, 0], [2, 0], [3, 0], [9.5, 8]], {"mean": [4.0, 2.0], "median": [2.5, 0.0]}),
+        (
+            [[1.5, 0], [2, 0], [3, 0], [9.5, 8]],
+            {"mean": [4.0, 2.0], "median": [2.5, 0.0]},
+        ),
     ],
 )
 def test_the_summary_has_frequencies_or_mean_and_median(values, summary):
@@ -111,12 +118,24 @@ def test_the_summary_has_frequencies_or_mean_and_median(values, summary):
         (["a", "a"], {}, "one class"),
         ([2.5, 2.5], {}, "the same in all rows"),
         (["no", "yes", "yes "], {}, "differ by spaces alone"),
-        ([0, 1, 2], {"positive_class": "1"}, "positive_class '1' must be one of two classes"),
+        (
+            [0, 1, 2],
+            {"positive_class": "1"},
+            "positive_class '1' must be one of two classes",
+        ),
         (["1", "x"], {"task": "regression"}, "targets must be numbers"),
         ([1.0, 2.0, np.inf], {}, "target of row 2 is infinite"),
         ([[1.0, 2.0], [3.0, 1e39]], {}, "target of row 1 is infinite or above 1e38"),
-        ([[1.0, 2.0], [3.0, np.nan], [4.0, 2.0]], {}, "1 rows have no target, the first is row 1"),
-        (np.array(["a", None, "b"], object), {}, "1 rows have no target, the first is row 1"),
+        (
+            [[1.0, 2.0], [3.0, np.nan], [4.0, 2.0]],
+            {},
+            "1 rows have no target, the first is row 1",
+        ),
+        (
+            np.array(["a", None, "b"], object),
+            {},
+            "1 rows have no target, the first is row 1",
+        ),
         ([[0, 2], [1, 1]], {"task": "multilabel"}, "takes 0 or 1"),
         ([0, 2], {"class_names": ["cat", "dog"]}, "unknown class '2'"),
         ([-1.0, 2.0, 3.0], {"transform": "log"}, "takes targets above 0, not -1"),

@@ -5,9 +5,6 @@ from functools import partial
 
 import pytest
 import torch
-from helpers.backbones import small_data, small_model
-from helpers.sets import DATA_MODULES
-from helpers.training import Curves, quiet_trainer
 from lightning.fabric.utilities import move_data_to_device
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -16,6 +13,9 @@ from dlp.bag_of_words import BagOfWords
 from dlp.inference import Predictor
 from dlp.modules import ConvNetModule, DenseModule, EnsembleModule, PretrainedModule
 from dlp.modules.pretrained import StoredFeatures
+from helpers.backbones import small_data, small_model
+from helpers.sets import DATA_MODULES
+from helpers.training import Curves, quiet_trainer
 
 small_convnet = partial(ConvNetModule, channels=(8,), dense=(8,))
 MODULES = {"table": DenseModule, "text": DenseModule, "images": small_convnet}
@@ -50,7 +50,9 @@ def predictions(trainer, module, data):
     return torch.cat([batch["probabilities"] for batch in batches]).cpu()
 
 
-@pytest.mark.filterwarnings("ignore:Found .* in eval mode", "ignore:.*available but not used")
+@pytest.mark.filterwarnings(
+    "ignore:Found .* in eval mode", "ignore:.*available but not used"
+)
 @pytest.mark.parametrize("name", [*MODULES, "pretrained"])
 def test_an_accelerator_learns_and_predicts_as_the_cpu(name, tmp_path):
     if not (torch.cuda.is_available() or torch.backends.mps.is_available()):
@@ -115,7 +117,11 @@ def steps(monkeypatch):
             module.train().training_step(batch, batch_idx=1).backward()
             with torch.no_grad():
                 module.eval().validation_step(batch, batch_idx=1)
-        return [each for each in tensors.seen if each[1] != "meta" or each[2] == torch.float64]
+        return [
+            each
+            for each in tensors.seen
+            if each[1] != "meta" or each[2] == torch.float64
+        ]
 
     return run
 
@@ -125,7 +131,9 @@ def test_heads_stay_on_the_device_in_single_precision(name, steps):
     num_outputs, targets, arguments = HEADS[name]
     head = name.partition(",")[0]
     options = {"hidden": (4,), "dropout": 0.5, "l2": 0.1, **arguments}
-    module = EnsembleModule(partial(DenseModule, (3,), num_outputs, head, **options), size=2)
+    module = EnsembleModule(
+        partial(DenseModule, (3,), num_outputs, head, **options), size=2
+    )
     assert steps(module, (VALUES, targets)) == []
 
 
@@ -136,7 +144,10 @@ def test_batches_of_each_data_module_stay_on_the_device(name, steps, tmp_path):
     sizes = {"channels": (2,), "dense": (4,)} if name == "images" else {}
     batch = next(iter(data.train_dataloader()))
     assert isinstance(batch[0], BagOfWords) == (name == "text")
-    assert steps(module(data.input_shape, data.num_outputs, "sigmoid", **sizes), batch) == []
+    assert (
+        steps(module(data.input_shape, data.num_outputs, "sigmoid", **sizes), batch)
+        == []
+    )
 
 
 @pytest.mark.parametrize("inputs", ["images", "features"])

@@ -20,12 +20,18 @@ TARGETS = {
     "multilabel": np.stack([VALUES > 0, VALUES > 1], axis=1).astype(int),
     "regression": VALUES,
 }
-TASKS = {"softmax": "classification", "multilabel": "multilabel", "regression": "regression"}
+TASKS = {
+    "softmax": "classification",
+    "multilabel": "multilabel",
+    "regression": "regression",
+}
 
 
 def case(head, **arguments):
     """Return data for a head and an untrained model."""
-    data = ArrayDataModule(X, TARGETS[head], task=TASKS[head], test_size=0.25, val_size=0.2)
+    data = ArrayDataModule(
+        X, TARGETS[head], task=TASKS[head], test_size=0.25, val_size=0.2
+    )
     model = DenseModule(data.input_shape, data.num_outputs, head, **arguments)
     return data, model
 
@@ -144,7 +150,11 @@ def test_a_better_model_is_named_beyond_chance_by_accuracy_alone(metric):
     data, model = case("softmax", metrics=[metric])
     targets = data.examples("test").targets
     wrong = (targets + 1) % 3
-    outputs = {"rows": np.arange(60), "targets": targets, "probabilities": np.eye(3)[wrong]}
+    outputs = {
+        "rows": np.arange(60),
+        "targets": targets,
+        "probabilities": np.eye(3)[wrong],
+    }
     lines = baseline_lines(fitted_scores(model, data, "test", outputs))
     advice = [line for line in lines if line.startswith("linear model is better by")]
     assert len(advice) == (metric == "acc")

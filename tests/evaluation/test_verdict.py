@@ -43,7 +43,9 @@ def test_overfitting_is_seen_through_noise_and_rarely_around_a_level(mode):
     kinds = [reading.kind for reading in level]
     assert kinds.count("flat") >= 85
     assert kinds.count("overfitting") <= 5
-    assert np.median([reading.noise for reading in level]) == pytest.approx(0.02, rel=0.2)
+    assert np.median([reading.noise for reading in level]) == pytest.approx(
+        0.02, rel=0.2
+    )
     kinds = [reading.kind for reading in readings(U_SHAPED, 0.01)]
     assert kinds.count("overfitting") >= 95
 
@@ -51,7 +53,10 @@ def test_overfitting_is_seen_through_noise_and_rarely_around_a_level(mode):
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ([0.5, 0.4, np.nan, np.nan], "val_loss is NaN or infinite from epoch 3 on: training diver"),
+        (
+            [0.5, 0.4, np.nan, np.nan],
+            "val_loss is NaN or infinite from epoch 3 on: training diver",
+        ),
         ([0.5, np.inf], "val_loss is NaN or infinite from epoch 2 on"),
         ([], ""),
         ([0.5, np.nan, 0.4], ""),  # it ends with a value
@@ -83,7 +88,10 @@ def test_every_curve_has_a_sentence(values, mode):
     [
         (U_SHAPED, "val_loss was best at epoch 5 (0.3) and got worse by 1.1"),
         (FALLING, "train longer, for 40 epochs"),
-        (BEST_AT_ITS_END, "was best at epoch 22 (0.2999) and is flat (the noise of an epoch"),
+        (
+            BEST_AT_ITS_END,
+            "was best at epoch 22 (0.2999) and is flat (the noise of an epoch",
+        ),
     ],
 )
 def test_a_sentence_tells_the_course_and_what_follows(course, words):

@@ -5,8 +5,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers.fold_problems import TRAINER, VALUES, X, classes, dense, maker, numbers
-from helpers.training import loader, plain_loaders
 from lightning import Callback
 from lightning.pytorch.callbacks import EarlyStopping
 from torch import nn
@@ -16,6 +14,8 @@ from dlp.errors import InputError
 from dlp.folds.cross_validation import cross_validate
 from dlp.folds.training import silent_trainer
 from dlp.modules import DenseModule, DenseNet, SupervisedModule
+from helpers.fold_problems import TRAINER, VALUES, X, classes, dense, maker, numbers
+from helpers.training import loader, plain_loaders
 
 
 def test_the_split_and_the_random_state_are_restored():
@@ -45,10 +45,14 @@ def test_finished_folds_are_not_trained_again_and_a_killed_one_starts_anew(tmp_p
         run(numbers(), make, path=path, trainer={**TRAINER, "callbacks": [Kill()]})
     path.write_bytes(path.read_bytes() + b'{"repeat": 0, "fol')
     for _ in range(2):
-        result = run(numbers(), dense, path=path, trainer=TRAINER, on_fold=trained.append)
+        result = run(
+            numbers(), dense, path=path, trainer=TRAINER, on_fold=trained.append
+        )
         assert [fold.fold for fold in trained] == [1, 2]
     whole = run(numbers(), dense, trainer=TRAINER)
-    assert [fold.history for fold in result.folds] == [fold.history for fold in whole.folds]
+    assert [fold.history for fold in result.folds] == [
+        fold.history for fold in whole.folds
+    ]
     pd.testing.assert_frame_equal(result.out_of_fold, whole.out_of_fold)
 
 
@@ -92,7 +96,9 @@ def test_a_module_without_predictions_and_a_diverged_fold_have_no_rows():
             super().validation_step(batch, batch_idx)
 
     def diverge(data):
-        return dense(data, optimizer=partial(torch.optim.SGD, lr=1e30 * data.split.fold))
+        return dense(
+            data, optimizer=partial(torch.optim.SGD, lr=1e30 * data.split.fold)
+        )
 
     def without_predictions(data):
         return Own((3,), 1, "regression")
@@ -128,7 +134,9 @@ def test_paths_may_be_text():
 
 @pytest.mark.parametrize("engine", ["serial", "stacked"])
 def test_an_unknown_argument_of_the_trainer_is_refused_by_its_name(engine):
-    with pytest.raises(InputError, match=r"argument of trainer 'max_epoch'. Did you mean 'max_ep"):
+    with pytest.raises(
+        InputError, match=r"argument of trainer 'max_epoch'. Did you mean 'max_ep"
+    ):
         cross_validate(numbers(), dense, 1, 2, engine=engine, trainer={"max_epoch": 1})
 
 
@@ -143,7 +151,10 @@ class OwnLoader(ArrayDataModule):
 def test_folds_of_data_with_a_loader_of_its_own_use_it(capsys):
     data = OwnLoader(X, VALUES, val_size=None)
     result = cross_validate(data, dense, 1, 2, trainer=TRAINER)
-    assert "engine: serial, since OwnLoader has its own val_dataloader" in capsys.readouterr().out
+    assert (
+        "engine: serial, since OwnLoader has its own val_dataloader"
+        in capsys.readouterr().out
+    )
     assert result.out_of_fold.empty
 
 
@@ -180,7 +191,9 @@ def test_folds_share_a_frozen_body_alone():
 
     cross_validate(numbers(), make, 1, num_folds=2, trainer=TRAINER)
     with pytest.raises(InputError, match="another fold"):
-        cross_validate(numbers(), partial(make, last=head), 1, num_folds=2, trainer=TRAINER)
+        cross_validate(
+            numbers(), partial(make, last=head), 1, num_folds=2, trainer=TRAINER
+        )
 
 
 def test_a_fold_that_cannot_be_stacked_is_trained_alone(capsys):

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.fold_problems import numbers
 from sklearn.model_selection import ShuffleSplit
 
 from dlp.errors import InputError
 from dlp.files import write_json
 from dlp.folds.plan import Fold, append_fold, plan_folds, read_folds
 from dlp.folds.results import CrossValidation
+from helpers.fold_problems import numbers
 
 PATH = Path("folds.jsonl")
 
@@ -140,7 +140,9 @@ def test_the_best_epoch_is_that_of_the_mean_curve():
 
 def test_smoothing_leaves_out_the_first_ten_epochs():
     curve = [0.0] * 10 + [5.0, 4.0, 3.0, 4.0, 5.0]
-    assert result(curve, smoothing=0.5).verdict().best_epoch == 13  # 5, 4.5, 3.75, 3.875, ...
+    assert (
+        result(curve, smoothing=0.5).verdict().best_epoch == 13
+    )  # 5, 4.5, 3.75, 3.875, ...
 
 
 def test_baselines_are_means_over_folds():

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers.fold_problems import TRAINER, VALUES, X, classes, dense, maker, numbers
 from hypothesis import given
 from hypothesis import strategies as st
 from lightning.pytorch.callbacks import EarlyStopping
@@ -20,6 +19,7 @@ from dlp.folds.plan import Fold
 from dlp.folds.stacked import StackedFold, reason_against, train_stack
 from dlp.folds.stacked_net import StackedNet
 from dlp.modules import DenseModule, KerasRMSprop
+from helpers.fold_problems import TRAINER, VALUES, X, classes, dense, maker, numbers
 
 PLAIN = {"val_size": None, "split_seed": None}
 binary = partial(ArrayDataModule, X, (VALUES > 0).astype(int), **PLAIN)
@@ -27,13 +27,37 @@ pairs = partial(ArrayDataModule, X, np.stack([VALUES, VALUES**2], 1), **PLAIN)
 SGD = partial(torch.optim.SGD, lr=0.05, momentum=0.9, weight_decay=0.01)
 ADAM_W = partial(torch.optim.AdamW, lr=0.02, weight_decay=0.1)
 PROBLEMS = {
-    "batches of one": (numbers, {"hidden": (8, 8)}, {"batch_size": 1, "train_size": 10}),
+    "batches of one": (
+        numbers,
+        {"hidden": (8, 8)},
+        {"batch_size": 1, "train_size": 10},
+    ),
     "two targets, mae, L1": (pairs, {"loss": "mae", "l1": 0.01, "optimizer": SGD}, {}),
-    "scaled target": (partial(numbers, scaling=True), {"optimizer": torch.optim.RMSprop}, {}),
-    "sigmoid, tanh, L2": (binary, {"head": "sigmoid", "activation": "tanh", "l2": 0.02}, {}),
-    "mse of values, AdamW": (numbers, {"activation": "linear", "optimizer": ADAM_W}, {}),
-    "softmax": (classes, {"head": "softmax", "hidden": (7, 6, 5), "activation": "sigmoid"}, {}),
-    "no hidden layer": (classes, {"head": "softmax", "hidden": (), "l2": 0.1}, {"batch_size": 7}),
+    "scaled target": (
+        partial(numbers, scaling=True),
+        {"optimizer": torch.optim.RMSprop},
+        {},
+    ),
+    "sigmoid, tanh, L2": (
+        binary,
+        {"head": "sigmoid", "activation": "tanh", "l2": 0.02},
+        {},
+    ),
+    "mse of values, AdamW": (
+        numbers,
+        {"activation": "linear", "optimizer": ADAM_W},
+        {},
+    ),
+    "softmax": (
+        classes,
+        {"head": "softmax", "hidden": (7, 6, 5), "activation": "sigmoid"},
+        {},
+    ),
+    "no hidden layer": (
+        classes,
+        {"head": "softmax", "hidden": (), "l2": 0.1},
+        {"batch_size": 7},
+    ),
 }
 
 
@@ -41,7 +65,9 @@ def assert_equal(stacked, serial, tolerance=2e-4):
     for ours, theirs in zip(stacked, serial, strict=True):
         assert ours.keys() == theirs.keys()
         for name, curve in theirs.items():
-            assert ours[name] == pytest.approx(curve, rel=tolerance, abs=tolerance), name
+            assert ours[name] == pytest.approx(curve, rel=tolerance, abs=tolerance), (
+                name
+            )
 
 
 @pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
@@ -53,7 +79,9 @@ def test_each_head_loss_activation_and_optimizer_is_the_serial_one(problem):
     stacked_histories = [fold.history for fold in stacked.folds]
     serial_histories = [fold.history for fold in serial.folds]
     assert_equal(stacked_histories, serial_histories)
-    pd.testing.assert_frame_equal(stacked.out_of_fold, serial.out_of_fold, rtol=1e-5, atol=1e-5)
+    pd.testing.assert_frame_equal(
+        stacked.out_of_fold, serial.out_of_fold, rtol=1e-5, atol=1e-5
+    )
 
 
 def stack(count, **model):
@@ -160,7 +188,9 @@ def test_models_of_another_key_are_stacked_apart():
 
 def test_stacked_is_refused_where_it_cannot_be():
     with pytest.raises(InputError, match="another loss"):
-        cross_validate(numbers(), maker(loss="huber"), 1, engine="stacked", trainer=TRAINER)
+        cross_validate(
+            numbers(), maker(loss="huber"), 1, engine="stacked", trainer=TRAINER
+        )
 
 
 def test_a_class_without_a_logit_is_a_sentence():
@@ -176,7 +206,9 @@ def test_a_class_without_a_logit_is_a_sentence():
     columns=st.integers(1, 3),
     penalty=st.sampled_from([0.0, 0.1]),
 )
-def test_gradients_written_out_are_autograds(rows, hidden, activation, loss, columns, penalty):
+def test_gradients_written_out_are_autograds(
+    rows, hidden, activation, loss, columns, penalty
+):
     build = partial(DenseModule, (4,), columns, "regression", hidden=hidden)
     build = partial(build, activation=activation, loss=loss, l1=penalty, l2=penalty)
     models = [build(), build()]

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[1] / "approved"
-ADVICE = "If the change is meant, run `pytest --approve` and commit tests/approved with it."
+ADVICE = (
+    "If the change is meant, run `pytest --approve` and commit tests/approved with it."
+)
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(,\d{3})*(\.\d+)*(e[-+]?\d+)?")
 
 
@@ -30,7 +32,9 @@ def compare(name, text, renew=False):
     if path.exists():
         expected = path.read_text(encoding="utf-8").splitlines()
     if lines != expected:
-        diff = unified_diff(expected, lines, f"tests/approved/{name}", "now", lineterm="", n=2)
+        diff = unified_diff(
+            expected, lines, f"tests/approved/{name}", "now", lineterm="", n=2
+        )
         pytest.fail("\n".join([*diff, "", ADVICE]), pytrace=False)
 
 

@@ -5,12 +5,12 @@ from functools import partial
 
 import torch
 import torchvision
-from helpers.training import quiet_trainer
 from lightning.pytorch.callbacks import Callback
 from torch import nn
 
 from dlp.datamodules import ArrayDataModule
 from dlp.modules import Backbone, PretrainedModule, StagedNetwork
+from helpers.training import quiet_trainer
 
 DRAW = torch.Generator().manual_seed(0)
 IMAGES = torch.rand(14, 3, 32, 32, generator=DRAW)
@@ -45,7 +45,9 @@ def small_model(seed=0, **arguments):
     model = PretrainedModule((3, 32, 32), 2, "sigmoid", **arguments)
     for layer in model.network.backbone.model.modules():
         if isinstance(layer, nn.BatchNorm2d):
-            layer.momentum = None  # averages over all batches: those of the first are taken
+            layer.momentum = (
+                None  # averages over all batches: those of the first are taken
+            )
     with torch.no_grad():
         model.network.backbone.model.train()((IMAGES - 0.5) / 0.3)
     model.network.backbone.train()
@@ -56,10 +58,18 @@ class Watch(Callback):
     """Record of each epoch, and the number of runs of the first convolution."""
 
     def __init__(self):
-        self.metrics, self.states, self.trained, self.inputs, self.runs = [], [], [], [], 0
+        self.metrics, self.states, self.trained, self.inputs, self.runs = (
+            [],
+            [],
+            [],
+            [],
+            0,
+        )
 
     def setup(self, trainer, pl_module, stage):
-        layers = (layer for layer in pl_module.modules() if isinstance(layer, nn.Conv2d))
+        layers = (
+            layer for layer in pl_module.modules() if isinstance(layer, nn.Conv2d)
+        )
         self.hook = next(layers, pl_module).register_forward_hook(self.count)
 
     def count(self, *_):
@@ -83,7 +93,9 @@ class Watch(Callback):
 def fit(model, data, *callbacks, epochs=2, **arguments):
     """Fit a model quietly; return the `Watch`."""
     watch = Watch()
-    trainer = quiet_trainer(epochs, [*callbacks, watch], num_sanity_val_steps=0, **arguments)
+    trainer = quiet_trainer(
+        epochs, [*callbacks, watch], num_sanity_val_steps=0, **arguments
+    )
     trainer.fit(model, data)
     return watch
 
@@ -108,7 +120,9 @@ def drawn_network(name):
         else:
             rows, columns = value.shape[0], math.prod(value.shape[1:])
             noise = torch.rand(rows + columns, generator=draw) * 2 - 1
-            matrix = (noise * math.sqrt(6 / columns)).as_strided((rows, columns), (1, 1))
+            matrix = (noise * math.sqrt(6 / columns)).as_strided(
+                (rows, columns), (1, 1)
+            )
             state[name] = matrix.view(value.shape)
     network.load_state_dict(state, assign=True)
     return network

@@ -15,18 +15,24 @@ VALUES = (X @ [1.0, -2.0, 0.5] + 0.1 * _GENERATOR.normal(size=60)).astype("float
 
 def numbers(**arguments):
     """Return data of one value; the folds are contiguous."""
-    return ArrayDataModule(X, VALUES, **{"val_size": None, "split_seed": None, **arguments})
+    return ArrayDataModule(
+        X, VALUES, **{"val_size": None, "split_seed": None, **arguments}
+    )
 
 
 def classes(**arguments):
     """Return data of three classes."""
     labels = np.digitize(VALUES, [-1.0, 1.0])
-    return ArrayDataModule(X, labels, **{"val_size": None, "split_seed": None, **arguments})
+    return ArrayDataModule(
+        X, labels, **{"val_size": None, "split_seed": None, **arguments}
+    )
 
 
 def dense(data, head="regression", hidden=(8,), **arguments):
     """Build a small dense model."""
-    return DenseModule(data.input_shape, data.num_outputs, head=head, hidden=hidden, **arguments)
+    return DenseModule(
+        data.input_shape, data.num_outputs, head=head, hidden=hidden, **arguments
+    )
 
 
 def maker(**arguments):

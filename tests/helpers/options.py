@@ -7,10 +7,10 @@ of Python shows a type in another way. What Lightning's Trainer takes is left ou
 from contextlib import suppress
 from unittest.mock import patch
 
-from helpers.public_api import load_source, parameter_text
 from jsonargparse import ArgumentParser
 
 from dlp.cli import COMMANDS, main
+from helpers.public_api import load_source, parameter_text
 
 #: Options of LightningCLI.
 LIGHTNING = ("--config", "--data", "--model", "--print_config", "--seed_everything")

@@ -13,8 +13,13 @@ ROOT = Path(__file__).parents[2]
 #: Methods between double underscores that callers use by their syntax.
 SYNTAX = ("__call__", "__getitem__", "__iter__", "__len__")
 #: Methods that Lightning calls: without one, that of the base class is called.
-HOOKS = re.compile(r"on_\w+|setup|teardown|(load_)?state_dict|configure_\w+|\w+_(step|dataloader)")
-STARS = {griffe.ParameterKind.var_positional: "*", griffe.ParameterKind.var_keyword: "**"}
+HOOKS = re.compile(
+    r"on_\w+|setup|teardown|(load_)?state_dict|configure_\w+|\w+_(step|dataloader)"
+)
+STARS = {
+    griffe.ParameterKind.var_positional: "*",
+    griffe.ParameterKind.var_keyword: "**",
+}
 WIDTH = 100
 
 
@@ -78,7 +83,9 @@ def describe(package, pages):
     """Return the names that packages export, then each public object with its signature."""
     lines = []
     for module in packages(package):
-        lines += [f"from {module.path} import {name}" for name in sorted(module.exports or [])]
+        lines += [
+            f"from {module.path} import {name}" for name in sorted(module.exports or [])
+        ]
     lines.sort()
     module = ""
     for member in public_objects(package, pages).values():
@@ -163,7 +170,11 @@ def breaking_changes(old, new, pages):
     for change in griffe.find_breaking_changes(old, new):
         path = change.obj.path.removesuffix(".__init__")
         parents = [parent for parent in public if f"{path}.".startswith(f"{parent}.")]
-        if parents and is_public(path.rpartition(".")[2]) and not is_harmless(change, new):
+        if (
+            parents
+            and is_public(path.rpartition(".")[2])
+            and not is_harmless(change, new)
+        ):
             changes[path] = f"{path}: {change.kind.value}"
     return changes
 

@@ -37,7 +37,10 @@ def write_all(folder):
 
 def write_imdb(folder):
     for part in ("train", "test"):
-        texts = [f"a {'good' if row % 2 else 'bad'} film of {part} {row}" for row in range(40)]
+        texts = [
+            f"a {'good' if row % 2 else 'bad'} film of {part} {row}"
+            for row in range(40)
+        ]
         write_reviews(folder, part, texts, [row % 2 for row in range(40)])
 
 
@@ -46,7 +49,10 @@ def write_reviews(folder, part, texts, labels):
     import datasets
 
     folder.mkdir(parents=True, exist_ok=True)
-    kinds = {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])}
+    kinds = {
+        "text": datasets.Value("string"),
+        "label": datasets.ClassLabel(names=["neg", "pos"]),
+    }
     table = {"text": texts, "label": labels}
     rows = datasets.Dataset.from_dict(table, features=datasets.Features(kinds))
     rows.to_parquet(folder / f"{part}-00000-of-00001.parquet")
@@ -55,7 +61,9 @@ def write_reviews(folder, part, texts, labels):
 def write_mnist(folder, num_train=60):
     folder.mkdir(parents=True)
     for part, count in (("train", num_train), ("t10k", 20)):
-        images = np.random.default_rng(count).integers(0, 256, (count, 28, 28), np.uint8)
+        images = np.random.default_rng(count).integers(
+            0, 256, (count, 28, 28), np.uint8
+        )
         labels = np.arange(count, dtype=np.uint8) % 10
         for name, array in (("images-idx3", images), ("labels-idx1", labels)):
             head = np.array([0x800 + array.ndim, *array.shape], ">i4").tobytes()
@@ -66,8 +74,13 @@ def write_cats_dogs(folder):
     folder.mkdir(parents=True)
     for label, name in enumerate(("cat", "dog")):
         for number in range(12):
-            pixels = np.random.default_rng(number).integers(0, 128, (32, 32, 3)) + 120 * label
-            Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{name}.{number}.jpg")
+            pixels = (
+                np.random.default_rng(number).integers(0, 128, (32, 32, 3))
+                + 120 * label
+            )
+            Image.fromarray(pixels.astype(np.uint8)).save(
+                folder / f"{name}.{number}.jpg"
+            )
 
 
 def write_parquet(root, shards=1, named=True):
@@ -75,8 +88,14 @@ def write_parquet(root, shards=1, named=True):
     import datasets
 
     write_cats_dogs(root / "images")
-    files = [root / f"images/{n}.{number}.jpg" for n in ("cat", "dog") for number in range(12)]
-    images = [{"bytes": f.read_bytes(), "path": f.name if named else None} for f in files]
+    files = [
+        root / f"images/{n}.{number}.jpg"
+        for n in ("cat", "dog")
+        for number in range(12)
+    ]
+    images = [
+        {"bytes": f.read_bytes(), "path": f.name if named else None} for f in files
+    ]
     labels = datasets.ClassLabel(names=["cat", "dog"])
     features = {"image": datasets.Image(decode=False), "labels": labels}
     (root / "cats_vs_dogs/data").mkdir(parents=True)

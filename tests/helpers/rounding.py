@@ -20,4 +20,6 @@ def assert_rounded_alike(actual, expected, units=16):
     expected = torch.as_tensor(expected)
     largest = float(expected.abs().max())
     tolerance = units * _UNIT * largest
-    torch.testing.assert_close(torch.as_tensor(actual), expected, rtol=0, atol=tolerance)
+    torch.testing.assert_close(
+        torch.as_tensor(actual), expected, rtol=0, atol=tolerance
+    )

@@ -20,7 +20,13 @@ LIGHTNING = {
     "pytorch-lightning_version",
     "state_dict",
 }
-KINDS = {str: "text", bool: "true or false", int: "number", float: "number", type(None): "null"}
+KINDS = {
+    str: "text",
+    bool: "true or false",
+    int: "number",
+    float: "number",
+    type(None): "null",
+}
 
 
 def describe(folder):

@@ -27,7 +27,9 @@ def points_table(path, rows=120, seed=0):
     x, y = generator.normal(size=(2, rows))
     kind = generator.choice(["red", "green", "blue"], rows)
     label = np.where(x + y + (kind == "red") > 0.3, "yes", "no")
-    lines = [f"{a:.4f},{b:.4f},{k},{c}" for a, b, k, c in zip(x, y, kind, label, strict=True)]
+    lines = [
+        f"{a:.4f},{b:.4f},{k},{c}" for a, b, k, c in zip(x, y, kind, label, strict=True)
+    ]
     path.write_text("\n".join(["x,y,kind,label", *lines]) + "\n", encoding="utf-8")
     return path
 
@@ -76,7 +78,9 @@ def _options(folder, grouped, timed, predict):
     }
 
 
-def array_data(folder, changed=False, grouped=False, timed=False, predict=False, **arguments):
+def array_data(
+    folder, changed=False, grouped=False, timed=False, predict=False, **arguments
+):
     """Return the set as arrays."""
     arguments.setdefault("scaling", "standard")
     arguments["x_predict"] = numbers()[:5] if predict else None
@@ -84,7 +88,9 @@ def array_data(folder, changed=False, grouped=False, timed=False, predict=False,
     return datamodules.ArrayDataModule(numbers(changed), LABELS, **arguments)
 
 
-def table_data(folder, changed=False, grouped=False, timed=False, predict=False, **arguments):
+def table_data(
+    folder, changed=False, grouped=False, timed=False, predict=False, **arguments
+):
     """Return the set as a table."""
     write_rows(folder, ["a", "b", "c"], changed)
     arguments = _options(folder, grouped, timed, predict) | arguments
@@ -92,7 +98,9 @@ def table_data(folder, changed=False, grouped=False, timed=False, predict=False,
     return datamodules.TableDataModule(folder / "rows.csv", "label", **arguments)
 
 
-def text_data(folder, changed=False, grouped=False, timed=False, predict=False, **arguments):
+def text_data(
+    folder, changed=False, grouped=False, timed=False, predict=False, **arguments
+):
     """Return the set as texts."""
     write_rows(folder, ["text"], changed)
     options = {"num_words": 30, "encoding": "tfidf", "label_column": "label"}
@@ -100,7 +108,9 @@ def text_data(folder, changed=False, grouped=False, timed=False, predict=False, 
     return datamodules.TextDataModule(str(folder / "rows.csv"), **options)
 
 
-def image_data(folder, changed=False, grouped=False, timed=False, predict=False, **arguments):
+def image_data(
+    folder, changed=False, grouped=False, timed=False, predict=False, **arguments
+):
     """Return the set as images of one colour."""
     write_rows(folder, ["image"], changed)
     for number, row in enumerate(numbers(changed)):
@@ -113,4 +123,9 @@ def image_data(folder, changed=False, grouped=False, timed=False, predict=False,
 
 #: Factories ``(folder, changed, grouped, timed, predict, **arguments)`` of the set above. `changed`
 #: changes the inputs of the first ten rows; `predict` gives the first five rows without labels.
-DATA_MODULES = {"arrays": array_data, "table": table_data, "text": text_data, "images": image_data}
+DATA_MODULES = {
+    "arrays": array_data,
+    "table": table_data,
+    "text": text_data,
+    "images": image_data,
+}

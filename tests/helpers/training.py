@@ -11,7 +11,10 @@ from dlp.modules import DenseModule
 
 DRAW = torch.Generator().manual_seed(0)
 X, Y = torch.randn(10, 3, generator=DRAW), torch.randint(0, 4, (10,), generator=DRAW)
-X_VAL, Y_VAL = torch.randn(7, 3, generator=DRAW), torch.randint(0, 4, (7,), generator=DRAW)
+X_VAL, Y_VAL = (
+    torch.randn(7, 3, generator=DRAW),
+    torch.randint(0, 4, (7,), generator=DRAW),
+)
 
 #: Lightning's advice on a DataLoader that is not of the project.
 plain_loaders = pytest.mark.filterwarnings(
@@ -46,7 +49,9 @@ class Curves(Callback):
         self.epochs.append({k: v.item() for k, v in trainer.callback_metrics.items()})
 
 
-def quiet_trainer(max_epochs=1, callbacks=(), logger=False, accelerator="cpu", **arguments):
+def quiet_trainer(
+    max_epochs=1, callbacks=(), logger=False, accelerator="cpu", **arguments
+):
     """Return a Trainer without bar and summary."""
     return Trainer(
         accelerator=accelerator,
@@ -75,7 +80,14 @@ def small_fit(*callbacks, path=None, **trainer):
     x = torch.randn(60, 4, generator=torch.Generator().manual_seed(0)).numpy()
     data = ArrayDataModule(x, (x[:, 0] > 0).astype(int), batch_size=16)
     torch.manual_seed(0)
-    module = DenseModule(data.input_shape, data.num_outputs, head="sigmoid", hidden=(4,))
+    module = DenseModule(
+        data.input_shape, data.num_outputs, head="sigmoid", hidden=(4,)
+    )
     result = quiet_trainer(**{"max_epochs": 3, "callbacks": callbacks, **trainer})
-    result.fit(module, datamodule=data, ckpt_path=path, weights_only=None if path is None else True)
+    result.fit(
+        module,
+        datamodule=data,
+        ckpt_path=path,
+        weights_only=None if path is None else True,
+    )
     return result

@@ -5,8 +5,6 @@ import pandas as pd
 import pytest
 import torch
 from captum.attr import IntegratedGradients
-from helpers.models import predictor_of
-from helpers.sets import image_data, points_table, text_data
 from PIL import Image
 
 from dlp.datamodules import TableDataModule
@@ -17,6 +15,8 @@ from dlp.modules.heads import RegressionHead, SigmoidHead, SoftmaxHead
 from dlp.modules.networks import ConvNet, DenseNet
 from dlp.reader.table import TableReader
 from dlp.visualization import word_weights
+from helpers.models import predictor_of
+from helpers.sets import image_data, points_table, text_data
 
 
 @pytest.fixture
@@ -53,7 +53,9 @@ def test_the_typical_row_of_the_card_is_predicted_in_the_formats_of_the_file(sal
     assert row["sold"].endswith(".02.2019")
     assert row["built"].startswith("2020-03-")
     assert len(sales.predict([row])) == 1
-    assert sales.explain(row)["difference"].tolist() == pytest.approx([0, 0, 0], abs=1e-5)
+    assert sales.explain(row)["difference"].tolist() == pytest.approx(
+        [0, 0, 0], abs=1e-5
+    )
     with pytest.raises(ValueError, match=r"takes dates %d.%m.%Y, not '2019-02-19'"):
         sales.predict([row | {"sold": "2019-02-19"}])
 
@@ -68,7 +70,11 @@ def test_a_column_has_its_range_in_training_which_a_model_of_1_1_does_not_know(s
 
 
 def test_a_row_of_a_frame_is_explained_as_its_dictionary(sales):
-    row = {"sold": pd.Timestamp("2019-02-03"), "built": pd.Timestamp("2020-03-04"), "size": 5.5}
+    row = {
+        "sold": pd.Timestamp("2019-02-03"),
+        "built": pd.Timestamp("2020-03-04"),
+        "size": 5.5,
+    }
     row_of_frame = pd.DataFrame([row, row]).iloc[0]
     explained = sales.explain(row_of_frame)
     pd.testing.assert_frame_equal(explained, sales.explain(row), check_dtype=False)
@@ -83,7 +89,9 @@ def test_dates_of_a_database_are_dates(sales):
 def hour(frame):
     """Return the hour of a date, the size, and the first letter of a code."""
     code = frame["code"].str[:1] + frame["count"].astype(str)
-    return pd.DataFrame({"hour": frame["t"].dt.hour, "size": frame["size"], "code": code})
+    return pd.DataFrame(
+        {"hour": frame["t"].dt.hour, "size": frame["size"], "code": code}
+    )
 
 
 def test_features_get_dictionaries_with_the_types_of_the_training(tmp_path):
@@ -95,7 +103,9 @@ def test_features_get_dictionaries_with_the_types_of_the_training(tmp_path):
     table["load"] = np.arange(48) % 24 + 0.5
     table.to_csv(tmp_path / "load.csv", sep=";", decimal=",", index=False)
     options = {"sep": ";", "decimal": ",", "parse_dates": ["t"]}
-    data = TableDataModule(tmp_path / "load.csv", "load", features=hour, read_csv=options)
+    data = TableDataModule(
+        tmp_path / "load.csv", "load", features=hour, read_csv=options
+    )
     predictor = predictor_of(data, RegressionHead(1))
     model = predictor.models[0]
     model.read = with_features(model.read, hour, model.spec.inputs)
@@ -104,16 +114,21 @@ def test_features_get_dictionaries_with_the_types_of_the_training(tmp_path):
     numbers = table.drop(columns="load").iloc[data.examples("train").index]
     rows_of_json = numbers.to_dict("records")
     rows_of_csv = numbers.assign(
-        size=numbers["size"].map(str).str.replace(".", ","), count=numbers["count"].map(str)
+        size=numbers["size"].map(str).str.replace(".", ","),
+        count=numbers["count"].map(str),
     ).to_dict("records")
     pd.testing.assert_frame_equal(predictor.predict(rows_of_json), expected)
     pd.testing.assert_frame_equal(predictor.predict(rows_of_csv), expected)
     [typical] = [field for field in predictor.reader.fields() if field["name"] == "t"]
     assert typical["kind"] == "date"
-    with pytest.raises(ValueError, match="'t' of row 0 takes dates by ISO 8601, not 'noon'"):
+    with pytest.raises(
+        ValueError, match="'t' of row 0 takes dates by ISO 8601, not 'noon'"
+    ):
         predictor.predict([rows_of_json[0] | {"t": "noon"}])
     with pytest.raises(ValueError, match="column 'size' of row 1 is absent"):
-        predictor.predict([rows_of_json[0], {"t": "2024-01-01", "count": 1, "code": "a1"}])
+        predictor.predict(
+            [rows_of_json[0], {"t": "2024-01-01", "count": 1, "code": "a1"}]
+        )
 
 
 def test_columns_of_a_frame_may_be_numbers():
@@ -129,7 +144,9 @@ def test_columns_of_a_frame_may_be_numbers():
 
 @pytest.mark.parametrize("kind", ["datetime64[ns]", "timedelta64[ns]"])
 def test_times_are_no_numbers(kind):
-    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(20, 3)), columns=list("xyz"))
+    frame = pd.DataFrame(
+        np.random.default_rng(0).normal(size=(20, 3)), columns=list("xyz")
+    )
     predictor = predictor_of(TableDataModule(frame, "z"), RegressionHead(1))
     with pytest.raises(ValueError, match="'x' of row 0 takes finite numbers"):
         predictor.predict(frame.assign(x=np.zeros(20, kind)))
@@ -139,7 +156,9 @@ def test_texts_are_a_list_a_series_or_a_column_of_a_frame(reviews):
     texts = ["word6 word3", "word7"]
     expected = reviews.predict(texts)
     pd.testing.assert_frame_equal(reviews.predict(pd.Series(texts)), expected)
-    pd.testing.assert_frame_equal(reviews.predict(pd.DataFrame({"text": texts})), expected)
+    pd.testing.assert_frame_equal(
+        reviews.predict(pd.DataFrame({"text": texts})), expected
+    )
 
 
 @pytest.mark.parametrize("rows", [None, "a text", {"review": "a text"}])
@@ -156,9 +175,12 @@ def test_a_row_of_another_kind_is_refused(reviews, sales):
 
 
 @pytest.mark.parametrize(
-    ("outputs", "hidden", "activation"), [(1, [], "relu"), (1, [8, 8], "relu"), (3, [8], "tanh")]
+    ("outputs", "hidden", "activation"),
+    [(1, [], "relu"), (1, [8, 8], "relu"), (3, [8], "tanh")],
 )
-def test_word_weights_are_the_integrated_gradients_of_captum(outputs, hidden, activation):
+def test_word_weights_are_the_integrated_gradients_of_captum(
+    outputs, hidden, activation
+):
     torch.manual_seed(0)
     network = DenseNet([30], outputs, hidden, activation, dropout=0.5).eval()
     bags = torch.rand(20, 30) * (torch.rand(20, 30) > 0.7)

@@ -4,15 +4,17 @@ import re
 
 import pytest
 import yaml
-from helpers.reference_sets import SMALLER, write_all
 
 from dlp import load
 from dlp.cli import main
 from dlp.datamodules.tables import housing
 from dlp.datamodules.text import reuters
 from dlp.lightning_cli.configs import named_configs
+from helpers.reference_sets import SMALLER, write_all
 
-TRIAL = [f"--trainer.{name}" for name in ("fast_dev_run=true", "enable_progress_bar=false")]
+TRIAL = [
+    f"--trainer.{name}" for name in ("fast_dev_run=true", "enable_progress_bar=false")
+]
 TRIAL += ["--trainer.enable_model_summary=false"]
 
 
@@ -37,7 +39,9 @@ def run(command, *configs):
     words = [word for config in configs for word in ("--config", config)]
     for part in ("data", "model"):
         words += SMALLER.get(content[part]["class_path"], [])
-    if command == "crossval" and "num_folds" not in content["data"].get("init_args", {}):
+    if command == "crossval" and "num_folds" not in content["data"].get(
+        "init_args", {}
+    ):
         words += ["--num_folds", "2"]
     main([command, *words, *TRIAL])
 
@@ -95,7 +99,9 @@ def test_every_variation_runs_by_its_comment(variation):
 def test_the_convnets_have_the_sizes_that_their_configs_tell(sets):
     def parameters(config, **keys):
         recipe = load(config, **keys)
-        return sum(weights.numel() for weights in recipe.model(recipe.data()).parameters())
+        return sum(
+            weights.numel() for weights in recipe.model(recipe.data()).parameters()
+        )
 
     sizes = {"data.per_class": 12, "data.val_size": 6, "data.test_size": 6}
     assert parameters("mnist") == 93_322

@@ -16,33 +16,56 @@ trainer: {max_epochs: 3}
 """
 
 TYPED = [
-    ("--epochs 3", "unrecognized arguments: --epochs 3. Did you mean trainer.max_epochs?"),
+    (
+        "--epochs 3",
+        "unrecognized arguments: --epochs 3. Did you mean trainer.max_epochs?",
+    ),
     ("--learning-rate 0.1", "Did you mean model.optimizer.lr?"),
     ("--trainer.batch_size 8", "Did you mean data.batch_size?"),
     ("--data.shuffle no", "data: Option 'shuffle' is not accepted."),
-    ("--trainer.callbacks EarlyStopping --trainer.callbacks.monitr x", "callbacks.monitor?"),
+    (
+        "--trainer.callbacks EarlyStopping --trainer.callbacks.monitr x",
+        "callbacks.monitor?",
+    ),
     ("--model.optimizer SGD --model.optimizer.momentm 3", "optimizer.momentum?"),
     ("--model DenseModul", "got 'DenseModul'. Did you mean DenseModule?"),
     ("--data TableDataModul", "got 'TableDataModul'. Did you mean TableDataModule?"),
     ("--smoothing 7", "Give a number from 0 to 1, such as 0.9."),
-    ("--model.optimizer Adm", "model.optimizer: Expected a dot import path string: Adm. Did you"),
+    (
+        "--model.optimizer Adm",
+        "model.optimizer: Expected a dot import path string: Adm. Did you",
+    ),
     ("--model.head sigmod", "got 'sigmod'. Did you mean sigmoid?"),
     ("--data.val_size x", "data.val_size: Expected int or float; got 'x'."),
-    ("--model.hidden 9 9", "Expected Sequence; got '9'. A list is one word, such as [9,9]."),
-    ("--data.predict_texts [x]", "--text is for models of texts; give --data.predict_path FILE."),
+    (
+        "--model.hidden 9 9",
+        "Expected Sequence; got '9'. A list is one word, such as [9,9].",
+    ),
+    (
+        "--data.predict_texts [x]",
+        "--text is for models of texts; give --data.predict_path FILE.",
+    ),
     ("trainer.max_epochs=3", "A key has two dashes, as in --config NAME."),
 ]
 WRITTEN = [
-    ("trainer: {epochs: 3}", "does not accept option 'epochs'. Did you mean trainer.max_epochs?"),
+    (
+        "trainer: {epochs: 3}",
+        "does not accept option 'epochs'. Did you mean trainer.max_epochs?",
+    ),
     ("model: {class_path: DenseModule, hidden: [9]}", "belong below init_args"),
-    ("data: {init_args: {positive_class: yes}}", "got 'True'. Put yes, no, on and off in quotes."),
+    (
+        "data: {init_args: {positive_class: yes}}",
+        "got 'True'. Put yes, no, on and off in quotes.",
+    ),
 ]
 
 
 @pytest.fixture(autouse=True)
 def recipe():
     Path("points.yaml").write_text(RECIPE, encoding="utf-8")
-    Path("points.csv").write_text("a,side\n0.1,0\n0.2,1\n0.5,0\n0.4,1\n0.3,1\n", encoding="utf-8")
+    Path("points.csv").write_text(
+        "a,side\n0.1,0\n0.2,1\n0.5,0\n0.4,1\n0.3,1\n", encoding="utf-8"
+    )
 
 
 def load(*args):
@@ -73,7 +96,9 @@ def test_a_mistyped_argument_ends_in_the_next_step(parse, typed, message):
 @pytest.mark.parametrize(("written", "message"), WRITTEN)
 def test_a_miswritten_config_ends_in_the_next_step(parse, written, message):
     Path("overlay.yaml").write_text(written, encoding="utf-8")
-    assert message in refusal(parse, "--config", "points.yaml", "--config", "overlay.yaml")
+    assert message in refusal(
+        parse, "--config", "points.yaml", "--config", "overlay.yaml"
+    )
 
 
 def test_without_a_config_the_missing_class_is_named():

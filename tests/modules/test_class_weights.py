@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers.training import loader, plain_loaders, quiet_trainer
 from lightning.pytorch.callbacks import EMAWeightAveraging
 from sklearn.utils.class_weight import compute_class_weight
 
@@ -11,6 +10,7 @@ from dlp.errors import InputError
 from dlp.modules import DenseModule
 from dlp.modules.heads import make_head
 from dlp.modules.losses import class_weights
+from helpers.training import loader, plain_loaders, quiet_trainer
 
 draw = np.random.default_rng(0)
 N = 60
@@ -69,12 +69,16 @@ def test_a_label_that_no_row_has_leaves_the_loss_finite():
 def test_a_fit_takes_names_and_frequencies_from_its_data_and_the_weights_are_no_state():
     model = DenseModule((4,), 2, "sigmoid", class_weight="balanced")
     quiet_trainer().fit(model, data_of("sigmoid"))
-    expected = compute_class_weight("balanced", classes=np.array([0, 1]), y=CLASSES["sigmoid"])
+    expected = compute_class_weight(
+        "balanced", classes=np.array([0, 1]), y=CLASSES["sigmoid"]
+    )
     np.testing.assert_allclose(model.head.class_weights[:, 0], expected, rtol=1e-6)
     assert not any("class_weights" in name for name in model.state_dict())
 
 
-@pytest.mark.parametrize("flags", [{"precision": "64-true"}, {"callbacks": [EMAWeightAveraging()]}])
+@pytest.mark.parametrize(
+    "flags", [{"precision": "64-true"}, {"callbacks": [EMAWeightAveraging()]}]
+)
 def test_weights_fit_other_precisions_and_averaged_copies(flags):
     model = DenseModule((4,), 3, class_weight="balanced")
     quiet_trainer(**flags).fit(model, data_of("softmax"))
@@ -96,7 +100,10 @@ def test_a_plain_loader_takes_weights_by_class_and_cannot_balance():
     ("arguments", "message"),
     [
         ({"class_weight": {"frad": 3.0}}, "unknown class of class_weight 'frad'"),
-        ({"class_weight": "balanced", "loss": torch.dist}, "is for the losses bce and cross"),
+        (
+            {"class_weight": "balanced", "loss": torch.dist},
+            "is for the losses bce and cross",
+        ),
     ],
 )
 def test_class_weights_that_cannot_be_used_say_why(arguments, message):

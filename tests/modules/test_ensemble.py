@@ -2,23 +2,27 @@ from functools import partial
 
 import pytest
 import torch
-from helpers.training import OneWeight, X, Y, loader, plain_loaders, quiet_trainer, sgd
 
 from dlp.errors import InputError
 from dlp.modules import DenseModule, EnsembleModule, EnsembleNet, PretrainedModule
 from dlp.modules.heads import HEADS
+from helpers.training import OneWeight, X, Y, loader, plain_loaders, quiet_trainer, sgd
 
 pytestmark = plain_loaders
 SEED = 5
 build = partial(DenseModule, (3,), 4, hidden=(6,), l2=1e-3)
-pretrained = partial(PretrainedModule, (3, 32, 32), 2, weights=None, backbone="squeezenet1_1")
+pretrained = partial(
+    PretrainedModule, (3, 32, 32), 2, weights=None, backbone="squeezenet1_1"
+)
 
 
 def test_a_member_begins_with_the_weights_of_its_seed():
     torch.manual_seed(SEED)
     second = EnsembleModule(build, size=2).network.members[1]
     torch.manual_seed(SEED + 1)
-    torch.testing.assert_close(second.state_dict(), build().network.state_dict(), rtol=0, atol=0)
+    torch.testing.assert_close(
+        second.state_dict(), build().network.state_dict(), rtol=0, atol=0
+    )
 
 
 def test_building_members_seeds_no_generator_of_a_gpu(monkeypatch):
@@ -51,11 +55,17 @@ def test_each_member_is_trained_as_if_it_were_alone():
     ],
 )
 def test_the_prediction_is_the_mean_of_the_predictions_of_the_members(head, arguments):
-    module = EnsembleModule(partial(DenseModule, (4,), 2, head, hidden=(), **arguments), 3).eval()
+    module = EnsembleModule(
+        partial(DenseModule, (4,), 2, head, hidden=(), **arguments), 3
+    ).eval()
     inputs = 5 * torch.randn(20, 4)
-    each = torch.stack([module.head.predict(member(inputs)) for member in module.network])
+    each = torch.stack(
+        [module.head.predict(member(inputs)) for member in module.network]
+    )
     outputs = module.predict_step(inputs)
-    torch.testing.assert_close(outputs[module.head.prediction], each.mean(0), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(
+        outputs[module.head.prediction], each.mean(0), rtol=1e-5, atol=1e-6
+    )
     torch.testing.assert_close(outputs["std"], each.std(0))
 
 
@@ -65,7 +75,9 @@ def test_confident_members_that_disagree_have_finite_logits():
     torch.testing.assert_close(logits, torch.zeros(1, 1))
 
 
-@pytest.mark.parametrize(("make", "name"), [(pretrained, "kernels"), (OneWeight, "training_step")])
+@pytest.mark.parametrize(
+    ("make", "name"), [(pretrained, "kernels"), (OneWeight, "training_step")]
+)
 def test_a_module_that_is_trained_in_another_way_is_refused(make, name):
     with pytest.raises(InputError, match=f"differs in {name}"):
         EnsembleModule(make, size=1)

@@ -70,13 +70,21 @@ def test_sigmoid_is_exact_where_the_plain_formulas_overflow_and_vanish():
 def test_softmax_gives_the_same_with_class_numbers_a_column_of_them_and_one_hot():
     one_hot = torch.eye(4)[CLASSES]
     results = []
-    for targets in (CLASSES, CLASSES[:, None], CLASSES.float(), one_hot, one_hot.double()):
+    for targets in (
+        CLASSES,
+        CLASSES[:, None],
+        CLASSES.float(),
+        one_hot,
+        one_hot.double(),
+    ):
         head = make_head("softmax", 4)
         z = logits(4).requires_grad_()
         head.check(z, head.prepare(targets))
         value = loss(head, z, targets)
         (gradient,) = torch.autograd.grad(value, z)
-        results.append((value.detach(), gradient, head.metric_targets(head.prepare(targets))))
+        results.append(
+            (value.detach(), gradient, head.metric_targets(head.prepare(targets)))
+        )
     for value, gradient, classes in results:
         torch.testing.assert_close(value, results[0][0])
         torch.testing.assert_close(gradient, results[0][1])
@@ -86,7 +94,9 @@ def test_softmax_gives_the_same_with_class_numbers_a_column_of_them_and_one_hot(
 def test_standardised_regression_predicts_and_measures_in_the_original_unit():
     mean = [10.0, 20.0]
     std = [3.0, 0.5]
-    head = make_head("regression", 2, metrics=["mae", "rmse"], target_mean=mean, target_std=std)
+    head = make_head(
+        "regression", 2, metrics=["mae", "rmse"], target_mean=mean, target_std=std
+    )
     z = logits(2)
     scaled = (VALUES - torch.tensor(mean)) / torch.tensor(std)
     torch.testing.assert_close(loss(head, z, VALUES), square(z, scaled))
@@ -95,7 +105,9 @@ def test_standardised_regression_predicts_and_measures_in_the_original_unit():
     torch.testing.assert_close(head.metric_targets(head.prepare(VALUES)), VALUES)
 
 
-@pytest.mark.parametrize(("transform", "forward"), [("log", torch.log), ("log1p", torch.log1p)])
+@pytest.mark.parametrize(
+    ("transform", "forward"), [("log", torch.log), ("log1p", torch.log1p)]
+)
 def test_a_logarithm_of_targets_is_undone_in_predictions(transform, forward):
     head = make_head("regression", 2, target_transform=transform)
     z = logits(2)
@@ -139,10 +151,18 @@ def test_a_loss_of_ones_own_takes_logits_and_prepared_targets():
         ("softmax", 3, 3, LABELS, "head: multilabel"),
         ("softmax", 4, 3, CLASSES, r"takes \(N, 4\). Change the width"),
         ("regression", 2, 2, BINARY, "takes float targets; these are torch.int64"),
-        ("multilabel", 3, 3, BINARY, r"targets \(\d+, 1\); MultilabelHead takes \(N, 3\)"),
+        (
+            "multilabel",
+            3,
+            3,
+            BINARY,
+            r"targets \(\d+, 1\); MultilabelHead takes \(N, 3\)",
+        ),
     ],
 )
-def test_a_batch_that_does_not_fit_the_head_is_refused(name, num_outputs, width, targets, message):
+def test_a_batch_that_does_not_fit_the_head_is_refused(
+    name, num_outputs, width, targets, message
+):
     head = make_head(name, num_outputs)
     with pytest.raises(InputError, match=message):
         head.check(logits(width), head.prepare(targets))
@@ -154,10 +174,22 @@ def test_a_batch_that_does_not_fit_the_head_is_refused(name, num_outputs, width,
         ("sigmoid", {"num_outputs": 3}, "takes two classes; the data has 3"),
         ("softmx", {"num_outputs": 3}, "unknown head 'softmx'. Did you mean 'softmax'"),
         ("softmax", {"num_outputs": 3, "loss": "bce"}, "unknown loss 'bce'"),
-        ("softmax", {"num_outputs": 2, "threshold": 0.2}, "is for head: sigmoid and multilabel"),
+        (
+            "softmax",
+            {"num_outputs": 2, "threshold": 0.2},
+            "is for head: sigmoid and multilabel",
+        ),
         ("sigmoid", {"num_outputs": 2, "threshold": 5.0}, "threshold takes 0 to 1"),
-        (make_head("softmax", 3), {"num_outputs": 3, "loss": "mse"}, "loss belongs to the head"),
-        ("bounded_regression", {"num_outputs": 1, "target_transform": "log"}, "unexpected keyword"),
+        (
+            make_head("softmax", 3),
+            {"num_outputs": 3, "loss": "mse"},
+            "loss belongs to the head",
+        ),
+        (
+            "bounded_regression",
+            {"num_outputs": 1, "target_transform": "log"},
+            "unexpected keyword",
+        ),
     ],
 )
 def test_a_head_that_cannot_be_built_says_why(head, arguments, message):

@@ -95,7 +95,9 @@ def test_r2_survives_a_small_spread_around_a_large_mean(target_mean):
     head = RegressionHead(1, metrics=["r2"], target_mean=target_mean)
     logits = head.prepare(targets) + 50 * torch.randn(500, 1, generator=draw)
     expected = sk.r2_score(targets.double(), head.predict(logits).double())
-    assert computed(head, [(logits, targets)])["r2"] == pytest.approx(expected, abs=1e-5)
+    assert computed(head, [(logits, targets)])["r2"] == pytest.approx(
+        expected, abs=1e-5
+    )
 
 
 def test_metrics_of_an_epoch_follow_the_threshold_of_the_head_and_the_temperature():
@@ -199,11 +201,16 @@ def test_every_named_metric_can_be_monitored(head):
 
 def test_a_loss_of_another_module_falls_and_its_metrics_are_told():
     assert monitor_mode("val_hinge_loss") == "min"
-    assert monitor_mode("val_acc", SimpleNamespace(metric_modes={"val_acc": "max"})) == "max"
+    assert (
+        monitor_mode("val_acc", SimpleNamespace(metric_modes={"val_acc": "max"}))
+        == "max"
+    )
     with pytest.raises(InputError, match=r"metric_modes = {'val_acc': 'max'}"):
         monitor_mode("val_acc")
     module = DenseModule((3,), 2, "sigmoid", metrics=[brier])
-    with pytest.raises(InputError, match=r"unknown monitor 'val_brier'\. Accepted: train_lo"):
+    with pytest.raises(
+        InputError, match=r"unknown monitor 'val_brier'\. Accepted: train_lo"
+    ):
         monitor_mode("val_brier", module)
     with pytest.raises(InputError, match="Did you mean 'val_acc'"):
         monitor_mode("val_accuracy", DenseModule((3,), 2, "sigmoid"))

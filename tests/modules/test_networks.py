@@ -15,7 +15,9 @@ def small_pretrained(input_shape):
     return PretrainedModule(input_shape, 2, backbone="squeezenet1_1", weights=None)
 
 
-@pytest.mark.parametrize(("outputs", "width", "count"), [(1, 16, 160_305), (46, 64, 647_214)])
+@pytest.mark.parametrize(
+    ("outputs", "width", "count"), [(1, 16, 160_305), (46, 64, 647_214)]
+)
 def test_the_books_dense_networks_have_its_number_of_weights(outputs, width, count):
     network = DenseNet((10_000,), outputs, hidden=(width, width))
     assert sum(weights.numel() for weights in network.parameters()) == count
@@ -24,7 +26,9 @@ def test_the_books_dense_networks_have_its_number_of_weights(outputs, width, cou
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_maps_are_pooled_after_their_activation(activation):
     torch.manual_seed(0)
-    network = ConvNet((1, 9, 9), 2, channels=(3,), dense=(), activation=activation).eval()
+    network = ConvNet(
+        (1, 9, 9), 2, channels=(3,), dense=(), activation=activation
+    ).eval()
     conv, output = network.features.conv1, network.classifier.output
     images = torch.randn(4, 1, 9, 9)
     maps = nn.functional.max_pool2d(ACTIVATIONS[activation]()(conv(images)), 2)
@@ -41,7 +45,9 @@ def test_kernels_are_glorot_uniform_and_biases_zero():
 
 
 def test_same_padding_keeps_the_size_and_sizes_may_be_given_per_convolution():
-    network = ConvNet((1, 8, 8), 2, (2, 3), (), kernel_size=(5, 3), pool=(0, 4), padding="same")
+    network = ConvNet(
+        (1, 8, 8), 2, (2, 3), (), kernel_size=(5, 3), pool=(0, 4), padding="same"
+    )
     assert network.features(torch.rand(1, 1, 8, 8)).shape == (1, 3, 2, 2)
 
 
@@ -49,10 +55,19 @@ def test_same_padding_keeps_the_size_and_sizes_may_be_given_per_convolution():
     ("call", "message"),
     [
         (lambda: colour(torch.rand(2, 8, 6, 3)), r"permute\(0, 3, 1, 2\)"),
-        (lambda: Backbone("resnet18")(torch.rand(2, 32, 32, 3)), r"permute\(0, 3, 1, 2\)"),
+        (
+            lambda: Backbone("resnet18")(torch.rand(2, 32, 32, 3)),
+            r"permute\(0, 3, 1, 2\)",
+        ),
         (lambda: colour(torch.rand(2, 1, 8, 6)), r"expand\(-1, 3, -1, -1\)"),
-        (lambda: colour(torch.rand(2, 3, 8, 7)), r"rows of shape \(3, 8, 6\); the batch has"),
-        (lambda: colour(torch.zeros(2, 3, 8, 6, dtype=torch.uint8)), r"inputs.float\(\) / 255"),
+        (
+            lambda: colour(torch.rand(2, 3, 8, 7)),
+            r"rows of shape \(3, 8, 6\); the batch has",
+        ),
+        (
+            lambda: colour(torch.zeros(2, 3, 8, 6, dtype=torch.uint8)),
+            r"inputs.float\(\) / 255",
+        ),
         (lambda: ConvNet((10,), 2), "takes images .* Use DenseModule for tables"),
         (lambda: small_pretrained((1, 28, 28)), "takes rows of shape"),
         (lambda: small_pretrained((32,)), "takes rows of shape"),

@@ -15,7 +15,9 @@ from dlp.modules import DenseModule, KerasRMSprop
 def test_the_fused_step_is_torchs_with_the_constants_of_keras(dtype, weight_decay):
     draw = torch.Generator().manual_seed(1)
     sizes = [(30, 7), (7,), (1,)]
-    ours = [nn.Parameter(torch.randn(size, generator=draw, dtype=dtype)) for size in sizes]
+    ours = [
+        nn.Parameter(torch.randn(size, generator=draw, dtype=dtype)) for size in sizes
+    ]
     theirs = [nn.Parameter(weight.detach().clone()) for weight in ours]
     frozen = nn.Parameter(torch.ones(2, dtype=dtype), requires_grad=False)
     fused = KerasRMSprop([{"params": [*ours, frozen], "weight_decay": weight_decay}])
@@ -36,8 +38,13 @@ def test_the_fused_step_is_torchs_with_the_constants_of_keras(dtype, weight_deca
 @pytest.mark.parametrize("layout", ["as the weight", "contiguous", "with gaps"])
 def test_weights_that_lie_otherwise_in_memory_take_the_same_step(layout):
     draw = torch.Generator().manual_seed(2)
-    kernel = torch.randn(4, 3, 2, 5, generator=draw).to(memory_format=torch.channels_last)
-    dense, thin = torch.randn(7, 5, generator=draw).t(), torch.randn(3, 1, 2, generator=draw)
+    kernel = torch.randn(4, 3, 2, 5, generator=draw).to(
+        memory_format=torch.channels_last
+    )
+    dense, thin = (
+        torch.randn(7, 5, generator=draw).t(),
+        torch.randn(3, 1, 2, generator=draw),
+    )
     tensors = [kernel, dense, thin.transpose(0, 2)]
     if layout == "with gaps":
         tensors.append(torch.randn(4, 6, generator=draw)[:, ::2])
@@ -63,7 +70,9 @@ def test_weights_that_lie_otherwise_in_memory_take_the_same_step(layout):
 @pytest.mark.parametrize("speed", ["0", "1"])
 def test_step_hooks_run_once_and_so_does_the_closure(speed, monkeypatch):
     monkeypatch.setenv("DLP_SPEED", speed)
-    torch.optim.RMSprop([nn.Parameter(torch.ones(1))])  # torch then wraps the step of its class
+    torch.optim.RMSprop(
+        [nn.Parameter(torch.ones(1))]
+    )  # torch then wraps the step of its class
     weight, calls = nn.Parameter(torch.ones(3)), []
     optimizer = KerasRMSprop([weight])
     optimizer.register_step_post_hook(lambda *_: calls.append("hook"))
@@ -79,7 +88,9 @@ def test_step_hooks_run_once_and_so_does_the_closure(speed, monkeypatch):
     assert (weight < 1).all()
 
 
-@pytest.mark.parametrize("copy_of", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))])
+@pytest.mark.parametrize(
+    "copy_of", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))]
+)
 def test_a_copy_takes_the_same_steps(copy_of):
     optimizer = KerasRMSprop([nn.Parameter(torch.ones(3))])
     twin = copy_of(optimizer)

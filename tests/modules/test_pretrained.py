@@ -4,8 +4,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torchvision
-from helpers.backbones import IMAGES, TinyBackbone, changed, drawn_network, small_model, state_of
-from helpers.rounding import assert_rounded_alike
 from torch import nn
 from torchvision.transforms.v2.functional import normalize
 
@@ -14,13 +12,26 @@ from dlp.modules import Backbone
 from dlp.modules.pretrained import StoredFeatures
 from dlp.modules.pretrained.families import FAMILIES, torchvision_network
 from dlp.modules.weights import load_weights, read_state_dict
+from helpers.backbones import (
+    IMAGES,
+    TinyBackbone,
+    changed,
+    drawn_network,
+    small_model,
+    state_of,
+)
+from helpers.rounding import assert_rounded_alike
 
 #: A small network of each family; the quick ones are of each way to be cut.
 QUICK = ["mobilenet_v2", "resnet18", "shufflenet_v2_x0_5", "squeezenet1_1", "vgg11"]
 QUICK += ["timm/test_convnext", "timm/test_efficientnet", "timm/test_vit"]
 SLOW = ["alexnet", "convnext_tiny", "efficientnet_b0", "mobilenet_v3_small"]
 SLOW += ["timm/convnext_tiny", "timm/efficientnet_b0", "timm/mobilenetv3_small_050"]
-SLOW += ["timm/resnetv2_18", "timm/swin_tiny_patch4_window7_224", "timm/vit_tiny_patch16_224"]
+SLOW += [
+    "timm/resnetv2_18",
+    "timm/swin_tiny_patch4_window7_224",
+    "timm/vit_tiny_patch16_224",
+]
 NETWORKS = [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
 
 
@@ -35,7 +46,9 @@ def of_torchvision(name, folder):
     preset = torchvision.models.get_model_weights(name).DEFAULT.transforms()
     scaling = (preset.mean, preset.std)
     side = 64 if name == "alexnet" else 32
-    return SimpleNamespace(backbone=backbone, features=whole.eval(), scaling=scaling, side=side)
+    return SimpleNamespace(
+        backbone=backbone, features=whole.eval(), scaling=scaling, side=side
+    )
 
 
 def of_timm(name):
@@ -52,7 +65,9 @@ def of_timm(name):
     if backbone.stages == ("network",):
         whole.reset_classifier(0)
         features = whole
-    return SimpleNamespace(backbone=backbone, features=features, scaling=scaling, side=side)
+    return SimpleNamespace(
+        backbone=backbone, features=features, scaling=scaling, side=side
+    )
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
@@ -81,7 +96,9 @@ def test_features_are_what_the_library_gives_its_classifier(published):
         features = pool(features)
     assert expected.std() > 0
     tolerance = 1e-5 * float(expected.abs().max())
-    torch.testing.assert_close(features.reshape_as(expected), expected, rtol=1e-4, atol=tolerance)
+    torch.testing.assert_close(
+        features.reshape_as(expected), expected, rtol=1e-4, atol=tolerance
+    )
 
 
 @torch.no_grad()
@@ -126,7 +143,9 @@ def test_a_backward_pass_changes_the_trained_stages_alone(number):
     backbone = Backbone("shufflenet_v2_x0_5", trainable_stages=number)
     for layer in backbone.modules():
         if isinstance(layer, nn.BatchNorm2d):
-            nn.init.ones_(layer.bias)  # outputs with mean 0 would leave the next mean at 0
+            nn.init.ones_(
+                layer.bias
+            )  # outputs with mean 0 would leave the next mean at 0
     nn.Sequential(backbone).eval().train()
     before = state_of(backbone)
     features = backbone(torch.rand(2, 3, 32, 32))
@@ -135,13 +154,21 @@ def test_a_backward_pass_changes_the_trained_stages_alone(number):
         features.sum().backward()
     with_gradient = {n for n, p in backbone.named_parameters() if p.grad is not None}
     trained = {0: (), 1: ("model.stage4", "model.conv5"), "all": ("model.",)}[number]
-    assert with_gradient == {n for n, _ in backbone.named_parameters() if n.startswith(trained)}
-    statistics = {n for n in before if n.startswith(trained) and ("running" in n or "num_" in n)}
+    assert with_gradient == {
+        n for n, _ in backbone.named_parameters() if n.startswith(trained)
+    }
+    statistics = {
+        n for n in before if n.startswith(trained) and ("running" in n or "num_" in n)
+    }
     assert changed(before, backbone.state_dict()) == statistics
 
 
 def test_images_are_scaled_as_weights_of_a_name_take_them_or_left(monkeypatch):
-    for name in ("kaiming_uniform_", "kaiming_normal_", "normal_"):  # they would take a second
+    for name in (
+        "kaiming_uniform_",
+        "kaiming_normal_",
+        "normal_",
+    ):  # they would take a second
         monkeypatch.setattr(nn.init, name, lambda tensor, *_, **__: tensor)
     mean = Backbone("squeezenet1_1", scaling="IMAGENET1K_V1").mean
     assert mean.equal(Backbone("squeezenet1_1").mean)
@@ -157,8 +184,14 @@ def test_images_are_scaled_as_weights_of_a_name_take_them_or_left(monkeypatch):
     ("arguments", "message"),
     [
         ({"name": "resnet81"}, "unknown backbone 'resnet81'. Did you mean 'resnet18'"),
-        ({"weights": "DEFUALT"}, "weights of shufflenet_v2_x0_5 'DEFUALT'. Did you mean 'DEFAULT'"),
-        ({"weights": "none.pth"}, "Accepted: IMAGENET1K_V1, DEFAULT, the path of a state dict"),
+        (
+            {"weights": "DEFUALT"},
+            "weights of shufflenet_v2_x0_5 'DEFUALT'. Did you mean 'DEFAULT'",
+        ),
+        (
+            {"weights": "none.pth"},
+            "Accepted: IMAGENET1K_V1, DEFAULT, the path of a state dict",
+        ),
         ({"scaling": "units"}, "unknown scaling 'units'. Did you mean 'unit'"),
         ({"trainable_stages": 6}, "stages takes 0 to 4; got 6"),
     ],
@@ -179,7 +212,9 @@ def test_the_optimizer_has_all_parameters_whatever_is_frozen():
 def test_penalties_act_on_the_hidden_layers_alone():
     model = small_model(l2=0.5, hidden=(4, 3))
     dense = model.network.classifier
-    expected = 0.5 * (dense.dense1.weight.square().sum() + dense.dense2.weight.square().sum())
+    expected = 0.5 * (
+        dense.dense1.weight.square().sum() + dense.dense2.weight.square().sum()
+    )
     torch.testing.assert_close(model.penalty(), expected)
 
 
@@ -190,7 +225,9 @@ def test_the_network_continues_from_features_of_every_depth(pool):
     expected = network(IMAGES)
     for depth in range(1, network.depth + 1):
         values = network.features(IMAGES, depth).values.contiguous()
-        assert_rounded_alike(network(StoredFeatures(values, depth)), expected, units=100)
+        assert_rounded_alike(
+            network(StoredFeatures(values, depth)), expected, units=100
+        )
 
 
 def test_features_are_computed_in_evaluation_mode_without_gradient():
@@ -223,14 +260,22 @@ def test_a_state_dict_and_a_checkpoint_are_read_alike(tmp_path):
         assert all(torch.equal(tensors[key], state[key]) for key in state)
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>", b"PK\x03\x04", torch.zeros(2), {"epoch": 3}])
+@pytest.mark.parametrize(
+    "content", [b"", b"<html>", b"PK\x03\x04", torch.zeros(2), {"epoch": 3}]
+)
 def test_a_file_of_something_else_is_refused_in_one_sentence(tmp_path, content):
     path = tmp_path / "weights.pth"
-    path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
-    with pytest.raises(InputError, match=r"weights.pth cannot be read|of another network") as error:
+    path.write_bytes(content) if isinstance(content, bytes) else torch.save(
+        content, path
+    )
+    with pytest.raises(
+        InputError, match=r"weights.pth cannot be read|of another network"
+    ) as error:
         Backbone("squeezenet1_1", path)
     assert "\n" not in str(error.value)
-    assert "weights_only" not in str(error.value)  # torch advises to run the file's code
+    assert "weights_only" not in str(
+        error.value
+    )  # torch advises to run the file's code
 
 
 @pytest.mark.parametrize("prefix", ["", "model.", "network.backbone.model."])
@@ -252,7 +297,10 @@ def test_half_precision_becomes_that_of_the_network_and_batches_need_no_count():
 
 def test_weights_of_another_network_are_refused():
     longer = {**network().state_dict(), "0.scale": torch.zeros(2)}
-    for tensors, name in ((longer, '"0.scale"'), (network(5).state_dict(), "mismatch for 0.bias")):
+    for tensors, name in (
+        (longer, '"0.scale"'),
+        (network(5).state_dict(), "mismatch for 0.bias"),
+    ):
         with pytest.raises(InputError, match=f"of another network: .*{name}"):
             loaded(tensors)
 
@@ -264,5 +312,7 @@ def test_a_failed_download_names_the_file_and_its_place(tmp_path, monkeypatch, c
     if content is not None:
         folder.mkdir(parents=True)
         (folder / "squeezenet1_1-b8a52dc0.pth").write_bytes(content)
-    with pytest.raises(InputError, match=rf"^https://.*{folder}, cannot be read.*a complete"):
+    with pytest.raises(
+        InputError, match=rf"^https://.*{folder}, cannot be read.*a complete"
+    ):
         Backbone("squeezenet1_1", "SqueezeNet1_1_Weights.IMAGENET1K_V1")

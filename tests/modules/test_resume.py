@@ -4,8 +4,6 @@ from functools import partial
 
 import pytest
 import torch
-from helpers.backbones import small_data, small_model
-from helpers.training import quiet_trainer
 from torch.optim.lr_scheduler import LambdaLR, OneCycleLR, StepLR
 
 from dlp.callbacks import (
@@ -18,13 +16,22 @@ from dlp.callbacks import (
 )
 from dlp.datamodules import ArrayDataModule
 from dlp.modules import ConvNetModule, DenseModule, EnsembleModule, KerasRMSprop
+from helpers.backbones import small_data, small_model
+from helpers.training import quiet_trainer
 
 draw = torch.Generator().manual_seed(0)
-X, Y = torch.rand(40, 1, 8, 8, generator=draw), torch.randint(0, 3, (40,), generator=draw)
+X, Y = (
+    torch.rand(40, 1, 8, 8, generator=draw),
+    torch.randint(0, 3, (40,), generator=draw),
+)
 EPOCHS = 3
 
-one_cycle = partial(OneCycleLR, max_lr=0.01, total_steps=4 * EPOCHS, cycle_momentum=False)
-two_cycles = partial(OneCycleLR, max_lr=[0.01, 1e-3], total_steps=2 * EPOCHS, cycle_momentum=False)
+one_cycle = partial(
+    OneCycleLR, max_lr=0.01, total_steps=4 * EPOCHS, cycle_momentum=False
+)
+two_cycles = partial(
+    OneCycleLR, max_lr=[0.01, 1e-3], total_steps=2 * EPOCHS, cycle_momentum=False
+)
 steps = partial(StepLR, step_size=1)
 decay = partial(LambdaLR, lr_lambda=lambda epoch: 1 / (1 + epoch))
 adamw = partial(torch.optim.AdamW, lr=0.01)
@@ -58,7 +65,9 @@ def fit(build, data, callbacks, saved, folder, seed, path=None):
     callbacks = [make() for make in callbacks]
     callbacks += [history, EpochSeed(), LastOf(folder, saved)]
     trainer = quiet_trainer(EPOCHS, callbacks, plugins=[AtomicCheckpointIO()])
-    trainer.fit(module, data(), ckpt_path=path, weights_only=None if path is None else True)
+    trainer.fit(
+        module, data(), ckpt_path=path, weights_only=None if path is None else True
+    )
     rate = trainer.optimizers[0].param_groups[0]["lr"]
     file = (folder / "metrics.csv").read_text()
     return module.state_dict(), rate, history.metrics, file
@@ -71,17 +80,28 @@ def fit(build, data, callbacks, saved, folder, seed, path=None):
     [
         (partial(dense, scheduler=one_cycle, optimizer=adamw), arrays, [], 1),
         (partial(ensemble, scheduler=steps, optimizer=adamw), arrays, [], 1),
-        (partial(convnet, scheduler=decay, optimizer=KerasRMSprop, **regularised), arrays, [], 1),
+        (
+            partial(convnet, scheduler=decay, optimizer=KerasRMSprop, **regularised),
+            arrays,
+            [],
+            1,
+        ),
         (frozen, small_data, [CacheFeatures, partial(Unfreeze, 2, 2)], 1),
         (frozen, small_data, [partial(Unfreeze, 2, 2)], 2),
     ],
     ids=["dense", "ensemble", "convnet", "frozen and cached", "unfrozen"],
 )
-def test_a_resumed_fit_is_bit_equal_to_an_unbroken_one(build, data, callbacks, saved, tmp_path):
+def test_a_resumed_fit_is_bit_equal_to_an_unbroken_one(
+    build, data, callbacks, saved, tmp_path
+):
     run = partial(fit, build, data, callbacks, saved, tmp_path)
     weights, *rest = run(seed=7)
     checkpoint = tmp_path / "last.ckpt"
-    assert torch.load(checkpoint, weights_only=True)["state_dict"].keys() == weights.keys()
+    assert (
+        torch.load(checkpoint, weights_only=True)["state_dict"].keys() == weights.keys()
+    )
     resumed, *resumed_rest = run(seed=8, path=checkpoint)
     assert resumed_rest == rest
-    assert [name for name, value in weights.items() if not value.equal(resumed[name])] == []
+    assert [
+        name for name, value in weights.items() if not value.equal(resumed[name])
+    ] == []

@@ -7,19 +7,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers.backbones import CLASSES, IMAGES, TinyBackbone, small_model
-from helpers.rounding import assert_rounded_alike
-from helpers.training import quiet_trainer
 from torch import nn
 from torchmetrics.classification import BinaryAccuracy
 
 from dlp.datamodules import ArrayDataModule, ArrayRows
 from dlp.errors import InputError
 from dlp.inference import Predictor
-from dlp.modules import Backbone, ConvNetModule, DenseModule, EnsembleModule, SoftmaxHead
+from dlp.modules import (
+    Backbone,
+    ConvNetModule,
+    DenseModule,
+    EnsembleModule,
+    SoftmaxHead,
+)
 from dlp.modules.heads import RegressionHead
 from dlp.modules.serialization import build, describe, spec_in
 from dlp.reader.spec import Component
+from helpers.backbones import CLASSES, IMAGES, TinyBackbone, small_model
+from helpers.rounding import assert_rounded_alike
+from helpers.training import quiet_trainer
 
 X = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
 IS_POSITIVE = X[:, 0] > 0
@@ -89,7 +95,12 @@ CASES = {
     "pretrained": (pretrained, PIXELS, CLASSES, {}),
     "timm": (of_timm, PIXELS, CLASSES, {}),
     "own backbone": (partial(small_model, **own), PIXELS, CLASSES, own),
-    "numbers of NumPy": (partial(dense, np.int64(2), "regression", **numpy), X, X[:, :2], {}),
+    "numbers of NumPy": (
+        partial(dense, np.int64(2), "regression", **numpy),
+        X,
+        X[:, :2],
+        {},
+    ),
     "subclass": (
         partial(Mine, width=5, input_shape=(4,), num_outputs=2, head="sigmoid", l2=0.1),
         *(X, IS_POSITIVE, {}),
@@ -103,7 +114,9 @@ CASES = {
 @pytest.mark.parametrize(("build", "x", "y", "given"), CASES.values(), ids=CASES)
 def test_a_module_comes_back_from_its_checkpoint(build, x, y, given):
     model, trainer = build(), quiet_trainer()
-    data = ArrayDataModule(x, y, val_size=None, scaling="standard" if x.ndim == 2 else "none")
+    data = ArrayDataModule(
+        x, y, val_size=None, scaling="standard" if x.ndim == 2 else "none"
+    )
     trainer.fit(model, data)
     trainer.save_checkpoint("a.ckpt")
     again = type(model).load_from_checkpoint("a.ckpt", weights_only=True, **given)
@@ -111,7 +124,10 @@ def test_a_module_comes_back_from_its_checkpoint(build, x, y, given):
     expected = model.eval().head.predict(model(inputs)).detach()
     assert_rounded_alike(again.eval().head.predict(again(inputs)), expected)
     assert dict(again.hparams) == dict(model.hparams)
-    trained = [[weight.requires_grad for weight in each.parameters()] for each in (model, again)]
+    trained = [
+        [weight.requires_grad for weight in each.parameters()]
+        for each in (model, again)
+    ]
     assert trained[0] == trained[1]
     assert (again.head.threshold, again.l2) == (model.head.threshold, model.l2)
     scores = Predictor.load("a.ckpt").scores(x)
@@ -150,7 +166,9 @@ def test_what_the_encoder_learned_is_in_a_checkpoint_once():
     checkpoint = torch.load("model.ckpt", weights_only=True)
     described = checkpoint["spec"]["inputs"]
     learned = checkpoint["ArrayDataModule"]["inputs"]
-    assert described["mean"] is learned["mean"]  # of texts all words, so files are smaller
+    assert (
+        described["mean"] is learned["mean"]
+    )  # of texts all words, so files are smaller
 
 
 def test_a_network_of_ones_own_is_given(tmp_path):
@@ -202,9 +220,13 @@ def test_members_of_a_class_that_was_not_imported_are_refused_or_given(tmp_path)
     model = EnsembleModule(member, 2)
     model.hparams["make_member"]["class_path"] = "this.Member"
     path = saved(model, IS_POSITIVE, tmp_path / "a.ckpt")
-    with pytest.raises(InputError, match=r"got this.Member.*give a function: load_from_checkpoint"):
+    with pytest.raises(
+        InputError, match=r"got this.Member.*give a function: load_from_checkpoint"
+    ):
         EnsembleModule.load_from_checkpoint(path, weights_only=True)
-    again = EnsembleModule.load_from_checkpoint(path, weights_only=True, make_member=member)
+    again = EnsembleModule.load_from_checkpoint(
+        path, weights_only=True, make_member=member
+    )
     assert len(again.network) == 2
 
 

@@ -4,7 +4,6 @@ from dataclasses import asdict, replace
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers.training import X_VAL, Y_VAL, Curves, X, Y, loader, plain_loaders, quiet_trainer, sgd
 from lightning.pytorch.callbacks import Callback
 from torch import nn
 from torchmetrics.classification import MulticlassAccuracy
@@ -12,6 +11,17 @@ from torchmetrics.classification import MulticlassAccuracy
 from dlp.bag_of_words import BagOfWords
 from dlp.modules import DenseModule, SupervisedModule
 from dlp.modules.serialization import make_spec
+from helpers.training import (
+    X_VAL,
+    Y_VAL,
+    Curves,
+    X,
+    Y,
+    loader,
+    plain_loaders,
+    quiet_trainer,
+    sgd,
+)
 
 pytestmark = plain_loaders
 BATCHES = list(loader(X, Y))
@@ -19,7 +29,9 @@ BATCHES = list(loader(X, Y))
 
 def small_net():
     torch.manual_seed(3)
-    return nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 5), nn.Tanh(), nn.Linear(5, 4))
+    return nn.Sequential(
+        nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 5), nn.Tanh(), nn.Linear(5, 4)
+    )
 
 
 def trained_by_hand(network, batches=BATCHES, name="train", l1=0.0, l2=0.0):
@@ -38,7 +50,9 @@ def trained_by_hand(network, batches=BATCHES, name="train", l1=0.0, l2=0.0):
             (loss + penalty).backward()
             optimizer.step()
     means = torch.tensor(rows).mean(dim=0).tolist()
-    values = dict(zip((f"{name}_loss", f"{name}_data_loss", f"{name}_acc"), means, strict=True))
+    values = dict(
+        zip((f"{name}_loss", f"{name}_data_loss", f"{name}_acc"), means, strict=True)
+    )
     if not (l1 or l2):
         del values[f"{name}_data_loss"]
     return {name: pytest.approx(value, rel=1e-5) for name, value in values.items()}
@@ -61,8 +75,12 @@ def as_numbers(metrics):
     ("penalty", "samples_per_update"),
     [({}, 1), ({"l1": 0.01, "l2": 0.02}, 5), ({"l1": 0.01, "l2": 0.02}, 8192)],
 )
-def test_epochs_log_the_exact_means_over_samples(penalty, samples_per_update, monkeypatch):
-    monkeypatch.setattr("dlp.modules.epoch_metrics._SAMPLES_PER_UPDATE", samples_per_update)
+def test_epochs_log_the_exact_means_over_samples(
+    penalty, samples_per_update, monkeypatch
+):
+    monkeypatch.setattr(
+        "dlp.modules.epoch_metrics._SAMPLES_PER_UPDATE", samples_per_update
+    )
     module, network = module_and_copy(**penalty)
     curves = Curves()
     quiet_trainer(3, [curves]).fit(module, loader(X, Y), loader(X_VAL, Y_VAL))
@@ -129,18 +147,25 @@ def test_a_penalty_leaves_out_the_last_layer_unless_kernels_are_overridden():
 
     assert SupervisedModule(nn.Linear(3, 1), "sigmoid", l2=1.0).penalty() == 0
     module = Whole(nn.Linear(3, 1), "sigmoid", l2=2.0)
-    torch.testing.assert_close(module.penalty(), 2 * module.network.weight.square().sum())
+    torch.testing.assert_close(
+        module.penalty(), 2 * module.network.weight.square().sum()
+    )
 
 
 @pytest.mark.parametrize("kind", ["rows", "pair", "inputs"])
 def test_predictions_take_the_rows_of_a_batch_or_count_them(kind):
     module = SupervisedModule(small_net(), "softmax", 4).eval()
     batches = {
-        "rows": [(X[:4], Y[:4], torch.tensor([3, 1, 2, 0])), (X[4:6], None, torch.tensor([9, 8]))],
+        "rows": [
+            (X[:4], Y[:4], torch.tensor([3, 1, 2, 0])),
+            (X[4:6], None, torch.tensor([9, 8])),
+        ],
         "pair": [[X[:4], Y[:4]], [X[4:6], Y[4:6]]],
         "inputs": [X[:4], X[4:6]],
     }[kind]
-    outputs = [module.predict_step(batch, number) for number, batch in enumerate(batches)]
+    outputs = [
+        module.predict_step(batch, number) for number, batch in enumerate(batches)
+    ]
     expected = [3, 1, 2, 0, 9, 8] if kind == "rows" else [0, 1, 2, 3, 4, 5]
     assert torch.cat([output["index"] for output in outputs]).tolist() == expected
     torch.testing.assert_close(outputs[1]["probabilities"], module(X[4:6]).softmax(1))
@@ -155,14 +180,18 @@ def test_a_sparse_batch_is_one_input_though_it_is_a_tuple():
 
 def test_a_test_step_returns_predictions_and_targets_in_their_unit():
     network = nn.Linear(3, 1)
-    module = SupervisedModule(network, "regression", target_mean=[5.0], target_std=[2.0])
+    module = SupervisedModule(
+        network, "regression", target_mean=[5.0], target_std=[2.0]
+    )
     outputs = module.test_step((X, X[:, 0]), 1)
     torch.testing.assert_close(outputs["targets"][:, 0], X[:, 0])
     torch.testing.assert_close(outputs["values"], network(X) * 2 + 5)
 
 
 @pytest.mark.parametrize(("given", "expected"), [(None, 0.1), (0.7, 0.7)])
-def test_a_checkpoint_brings_its_threshold_unless_another_one_was_given(given, expected):
+def test_a_checkpoint_brings_its_threshold_unless_another_one_was_given(
+    given, expected
+):
     trained = DenseModule((3,), 2, head="sigmoid")
     spec = make_spec(trained.network, trained.head, None, 1)
     calibrated = replace(spec, answer=replace(spec.answer, threshold=0.1))

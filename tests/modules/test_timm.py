@@ -14,7 +14,9 @@ timm = pytest.importorskip("timm")
 def test_stages_end_where_timm_says(name):
     with torch.device("meta"):
         backbone = Backbone(f"timm/{name}")
-    assert [*backbone.stages] == [stage["module"] for stage in backbone.model.feature_info]
+    assert [*backbone.stages] == [
+        stage["module"] for stage in backbone.model.feature_info
+    ]
 
 
 @pytest.mark.parametrize("name", ["test_vit", "swin_tiny_patch4_window7_224"])
@@ -30,7 +32,9 @@ def test_a_vision_transformer_takes_the_size_of_the_images(tmp_path):
     backbone = Backbone(f"timm/{name}", tmp_path / "vit.pth", image_size=32)
     assert backbone(torch.rand(1, 3, 32, 32)).shape == (1, 64, 1, 1)
     assert backbone.model.pos_embed.shape[1] < state["pos_embed"].shape[1]
-    assert torch.equal(backbone.model.patch_embed.proj.weight, state["patch_embed.proj.weight"])
+    assert torch.equal(
+        backbone.model.patch_embed.proj.weight, state["patch_embed.proj.weight"]
+    )
 
 
 def test_files_of_safetensors_are_read(tmp_path):
@@ -47,7 +51,9 @@ def test_files_of_safetensors_are_read(tmp_path):
         ("test_vit", "DEFAULT", r"test_vit.DEFAULT cannot be read as weights of timm"),
     ],
 )
-def test_names_and_downloads_that_fail_are_one_sentence(name, weights, message, monkeypatch):
+def test_names_and_downloads_that_fail_are_one_sentence(
+    name, weights, message, monkeypatch
+):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(InputError, match=message) as error:
         Backbone(f"timm/{name}", weights)

@@ -34,7 +34,10 @@ def run_from(*configs):
 def test_runs_are_numbered_and_the_newest_comes_first():
     assert [Run.new("a").folder.name for _ in range(11)][-1] == "version_10"
     Path("runs/a/version_x").mkdir()
-    assert [run.folder.name for run in Run.named("a")][:2] == ["version_10", "version_9"]
+    assert [run.folder.name for run in Run.named("a")][:2] == [
+        "version_10",
+        "version_9",
+    ]
     assert Run.named("a.yaml") == Run.named("a")
     Path("runs/a/version_10").rmdir()
     assert Run.new("a").folder.name == "version_10"
@@ -110,7 +113,9 @@ def test_the_newest_run_is_also_one_of_folds():
 def test_one_kept_fold_is_no_model_of_all_rows():
     fold = checkpoint("runs/a/version_0", "fold_0_0")
     assert checkpoints_of("a") == [fold]
-    with pytest.raises(InputError, match="Train one by dlp fit, or give the checkpoint of one"):
+    with pytest.raises(
+        InputError, match="Train one by dlp fit, or give the checkpoint of one"
+    ):
         checkpoint_of("a")
     assert checkpoint_of(str(fold)) == fold
 
@@ -159,7 +164,9 @@ def test_a_project_whose_folder_moves_keeps_its_runs(monkeypatch):
     run_from(config("a/exp.yaml"))
     moved = project.rename(project.with_name("moved"))
     monkeypatch.chdir(moved)
-    assert checkpoint_of("a/exp.yaml") == Path("runs/exp/version_0/checkpoints/last.ckpt")
+    assert checkpoint_of("a/exp.yaml") == Path(
+        "runs/exp/version_0/checkpoints/last.ckpt"
+    )
 
 
 def test_a_run_is_found_by_a_file_of_it_or_below_a_folder():
@@ -169,7 +176,9 @@ def test_a_run_is_found_by_a_file_of_it_or_below_a_folder():
     metrics.touch()
     for word in ("a", "runs/a", "runs/a/version_0", "runs"):
         assert Run.find(word, "metrics.csv") == Run(metrics.parent)
-    with pytest.raises(InputError, match=r"found no run 'a' with folds\.jsonl, which dlp"):
+    with pytest.raises(
+        InputError, match=r"found no run 'a' with folds\.jsonl, which dlp"
+    ):
         Run.find("a", "folds.jsonl", command="crossval")
 
 
@@ -237,7 +246,10 @@ def test_a_config_that_is_none_is_refused(content, message):
 
 @pytest.mark.parametrize(
     ("content", "key"),
-    [("trainer:\n  # max_epochs: 3", "trainer"), ("model: {init_args: }", "model.init_args")],
+    [
+        ("trainer:\n  # max_epochs: 3", "trainer"),
+        ("model: {init_args: }", "model.init_args"),
+    ],
 )
 def test_a_word_whose_keys_are_comments_is_refused(content, key):
     Path("x.yaml").write_text(content, "utf-8")

@@ -2,13 +2,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.training import X, loader, plain_loaders, quiet_trainer, small_fit
 from lightning import Callback
 
 from dlp.datamodules import ArrayDataModule
 from dlp.errors import InputError
 from dlp.modules import DenseModule
 from dlp.runs import Run, RunRecorder
+from helpers.training import X, loader, plain_loaders, quiet_trainer, small_fit
 
 
 def test_any_trainer_records_a_run(tmp_path):

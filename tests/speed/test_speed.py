@@ -8,23 +8,34 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers.sets import write_points
-from helpers.training import small_fit
 
 from dlp.modules import ConvNet
 from dlp.speed import onednn
 from dlp.speed.denormals import flushed_denormals
 from dlp.speed.forks import run_at_once
+from helpers.sets import write_points
+from helpers.training import small_fit
 
 has_onednn = torch.backends.mkldnn.is_available()
 CAPABILITY = torch.backends.cpu.get_cpu_capability()
 needs_avx2 = pytest.mark.skipif(
-    not has_onednn or CAPABILITY not in ("AVX2", "AVX512"), reason="the plain layers serve this CPU"
+    not has_onednn or CAPABILITY not in ("AVX2", "AVX512"),
+    reason="the plain layers serve this CPU",
 )
 NETS = {
     "grey": {"input_shape": (1, 20, 20), "channels": (4, 6), "dense": (5,)},
-    "colour": {"input_shape": (3, 21, 19), "channels": (4, 3), "pool": (2, 0), "padding": "same"},
-    "linear": {"input_shape": (3, 12, 12), "channels": (4,), "activation": "linear", "dense": ()},
+    "colour": {
+        "input_shape": (3, 21, 19),
+        "channels": (4, 3),
+        "pool": (2, 0),
+        "padding": "same",
+    },
+    "linear": {
+        "input_shape": (3, 12, 12),
+        "channels": (4,),
+        "activation": "linear",
+        "dense": (),
+    },
 }
 _FIT = """
 import sys, warnings
@@ -75,7 +86,9 @@ class Plot(Callback):
         figure, axes = metric.plot()
         print("plotted", axes.lines[0].get_ydata())
 """
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are copied on Linux")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="processes are copied on Linux"
+)
 
 
 def net(name):
@@ -96,7 +109,9 @@ def logits_and_gradients(network, images):
 
 @needs_avx2
 @pytest.mark.parametrize("name", NETS)
-def test_onednns_layout_gives_the_logits_and_gradients_of_the_plain_layers(name, monkeypatch):
+def test_onednns_layout_gives_the_logits_and_gradients_of_the_plain_layers(
+    name, monkeypatch
+):
     network, images = net(name), batch(name)
     assert onednn.can_run(network.features, images, torch.float32)
     logits, gradients = logits_and_gradients(network, images)
@@ -106,7 +121,9 @@ def test_onednns_layout_gives_the_logits_and_gradients_of_the_plain_layers(name,
     torch.testing.assert_close(gradients, plain_gradients, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.skipif(not has_onednn or CAPABILITY != "AVX512", reason="bfloat16 needs AVX-512")
+@pytest.mark.skipif(
+    not has_onednn or CAPABILITY != "AVX512", reason="bfloat16 needs AVX-512"
+)
 def test_bfloat16_in_onednns_layout_is_that_of_autocast(monkeypatch):
     network, images = net("grey"), batch("grey")
     with torch.autocast("cpu", torch.bfloat16):
@@ -153,9 +170,15 @@ def test_denormals_are_flushed_in_the_block_alone(monkeypatch):
 
 def run_python(*args):
     """Run Python in a process of its own; return what it printed."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "OMP_NUM_THREADS": "1",
+    }
     command = [sys.executable, *args]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stderr
     return result
 
@@ -168,7 +191,9 @@ def test_a_callback_of_a_command_plots_a_metric(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("broken", "compiles"), [(False, False), (False, True), (True, True)])
+@pytest.mark.parametrize(
+    ("broken", "compiles"), [(False, False), (False, True), (True, True)]
+)
 def test_imports_that_wait_or_break_give_the_same_fit(broken, compiles):
     result = run_python("-c", _FIT.format(broken=broken, compiles=compiles))
     assert "leaked" not in result.stderr
@@ -178,7 +203,9 @@ def test_imports_that_wait_or_break_give_the_same_fit(broken, compiles):
 
 def test_each_function_has_a_process_of_one_thread_and_results_keep_their_order():
     here = os.getpid()
-    functions = [lambda n=n: (n, os.getpid(), torch.get_num_threads()) for n in range(3)]
+    functions = [
+        lambda n=n: (n, os.getpid(), torch.get_num_threads()) for n in range(3)
+    ]
     results = run_at_once(functions)
     assert [number for number, _, _ in results] == [0, 1, 2]
     assert here not in {process for _, process, _ in results}

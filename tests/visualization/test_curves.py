@@ -3,7 +3,13 @@ import math
 import pandas as pd
 import pytest
 
-from dlp.visualization.curves import draw_curves, draw_folds, draw_runs, panel_names, smooth
+from dlp.visualization.curves import (
+    draw_curves,
+    draw_folds,
+    draw_runs,
+    panel_names,
+    smooth,
+)
 
 NAN = math.nan
 
@@ -21,7 +27,9 @@ def test_losses_come_first_and_data_losses_have_no_panel():
 
 
 def test_curves_show_both_stages_and_the_best_epoch():
-    figure = draw_curves({"train_loss": [2.0, 1.0, 0.5], "val_loss": [2.0, NAN, 3.0]}, 1)
+    figure = draw_curves(
+        {"train_loss": [2.0, 1.0, 0.5], "val_loss": [2.0, NAN, 3.0]}, 1
+    )
     [axes] = figure.axes
     lines = {line.get_label(): line.get_xydata().tolist() for line in axes.get_lines()}
     assert lines["training"] == [[1, 2.0], [2, 1.0], [3, 0.5]]
@@ -38,7 +46,9 @@ def test_long_folds_have_a_second_row_without_the_first_epochs(epochs, panels):
 
 
 def test_runs_of_one_label_have_a_mean_over_their_common_epochs():
-    histories = [pd.DataFrame({"val_loss": losses}) for losses in ([1.0, 2.0, 9.0], [3.0, 4.0])]
+    histories = [
+        pd.DataFrame({"val_loss": losses}) for losses in ([1.0, 2.0, 9.0], [3.0, 4.0])
+    ]
     figure = draw_runs({"a": histories}, ["val_loss"])
     mean = figure.axes[0].get_lines()[-1]
     assert mean.get_label() == "a (2 runs)"
@@ -49,7 +59,13 @@ def test_curves_differ_in_colour_and_line():
     history = pd.DataFrame({"val_loss": [1.0, 2.0]})
     runs = draw_runs({label: [history] for label in "abcd"}, ["val_loss"])
     stages = {"train_loss": [1.0, 2.0], "val_loss": [1.0, 2.0]}
-    for figure in (runs, draw_curves(stages, 1), draw_folds(stages, stages, best_epoch=1)):
+    for figure in (
+        runs,
+        draw_curves(stages, 1),
+        draw_folds(stages, stages, best_epoch=1),
+    ):
         lines, _ = figure.axes[0].get_legend_handles_labels()
         styles = {line.get_linestyle() for line in lines}
-        assert len(styles) == len({line.get_color() for line in lines}) == len(lines) > 2
+        assert (
+            len(styles) == len({line.get_color() for line in lines}) == len(lines) > 2
+        )

@@ -54,8 +54,12 @@ def see_heat(model):
 LOOKS = {
     "activations": lambda model: activations(model, IMAGES, ["act"])["act"],
     "heat map": see_heat,
-    "default layer": lambda model: torch.tensor([default_cam_layer(model, IMAGES) == "act"]),
-    "filters": lambda model: filter_patterns(model, "act", [0, 2], size=8, steps=2, border=2),
+    "default layer": lambda model: torch.tensor(
+        [default_cam_layer(model, IMAGES) == "act"]
+    ),
+    "filters": lambda model: filter_patterns(
+        model, "act", [0, 2], size=8, steps=2, border=2
+    ),
 }
 
 
@@ -66,7 +70,9 @@ def state(model):
         "hooks": [len(module._forward_hooks) for module in model.modules()],
         "trainable": [parameter.requires_grad for parameter in model.parameters()],
         "gradients": [parameter.grad for parameter in model.parameters()],
-        "tensors": {name: tensor.tolist() for name, tensor in model.state_dict().items()},
+        "tensors": {
+            name: tensor.tolist() for name, tensor in model.state_dict().items()
+        },
         "random": torch.get_rng_state().tolist(),
         "grad_mode": (torch.is_grad_enabled(), torch.is_inference_mode_enabled()),
     }
@@ -87,7 +93,9 @@ def test_a_look_sees_evaluation_mode_and_leaves_no_trace(look, mode):
     torch.testing.assert_close(seen, look(Awkward().eval()))
 
 
-@pytest.mark.parametrize("look", [LOOKS["activations"], LOOKS["heat map"], LOOKS["default layer"]])
+@pytest.mark.parametrize(
+    "look", [LOOKS["activations"], LOOKS["heat map"], LOOKS["default layer"]]
+)
 def test_no_trace_is_left_when_the_model_fails(look):
     model = Awkward()
     model.fails = True
@@ -97,9 +105,13 @@ def test_no_trace_is_left_when_the_model_fails(look):
     assert state(model) == before
 
 
-@pytest.mark.parametrize("look", [activations, lambda m, i, layer: filter_patterns(m, layer, 0)])
+@pytest.mark.parametrize(
+    "look", [activations, lambda m, i, layer: filter_patterns(m, layer, 0)]
+)
 def test_a_misspelt_layer_gets_a_suggestion(look):
-    with pytest.raises(InputError, match=r"unknown layer 'conf1'\. Did you mean 'conv1'"):
+    with pytest.raises(
+        InputError, match=r"unknown layer 'conf1'\. Did you mean 'conv1'"
+    ):
         look(Awkward(), IMAGES, "conf1")
 
 
@@ -121,7 +133,9 @@ def test_the_default_layers_are_convolutions_and_poolings_by_their_activation():
 
 def test_a_channel_has_mean_128_and_deviation_64():
     values = IMAGES[0, 1] - IMAGES[0, 1].mean()
-    expected = (values / values.std(correction=0) * 64 + 128).clamp(0, 255).to(torch.uint8)
+    expected = (
+        (values / values.std(correction=0) * 64 + 128).clamp(0, 255).to(torch.uint8)
+    )
     difference = channel_image(IMAGES[0])[1].int() - expected.int()
     assert difference.abs().max() <= 1  # a value between two bytes may be either
 
@@ -138,7 +152,11 @@ def convnet(num_outputs=3):
 
 @pytest.mark.parametrize(
     ("model", "layer"),
-    [(convnet(), "features.relu2"), (convnet(), "features.conv1"), (Awkward().eval(), "act")],
+    [
+        (convnet(), "features.relu2"),
+        (convnet(), "features.conv1"),
+        (Awkward().eval(), "act"),
+    ],
 )
 def test_the_maps_are_those_of_captum(model, layer):
     with GradCAM(model, layer) as cam:

@@ -27,7 +27,10 @@ def test_the_title_of_a_confusion_matrix_names_a_threshold_that_is_not_a_half():
         report = class_mistakes(PROBABILITIES, CLASSES, ["no", "yes"], threshold).report
         [axes] = draw_confusion(report).axes
         titles.append(axes.get_title())
-    assert titles == ["1 of 3 rows are wrong", "0 of 3 rows are wrong\nat the threshold 0.2"]
+    assert titles == [
+        "1 of 3 rows are wrong",
+        "0 of 3 rows are wrong\nat the threshold 0.2",
+    ]
 
 
 def test_names_of_classes_that_are_numbers_are_quoted_in_a_sentence():

@@ -1,17 +1,24 @@
 import numpy as np
 import pytest
 import torch
-from helpers.rounding import assert_rounded_alike
 from scipy.ndimage import affine_transform
 from torchvision.transforms import v2
 
-from dlp.datamodules.images.augmentation import Augmenter, RandomAffine, make_augmentation
+from dlp.datamodules.images.augmentation import (
+    Augmenter,
+    RandomAffine,
+    make_augmentation,
+)
 from dlp.errors import InputError
+from helpers.rounding import assert_rounded_alike
 
 
 def images(count=4, channels=3, height=9, width=14):
     generator = torch.Generator().manual_seed(0)
-    return torch.randint(0, 256, (count, channels, height, width), generator=generator) / 255
+    return (
+        torch.randint(0, 256, (count, channels, height, width), generator=generator)
+        / 255
+    )
 
 
 def by_scipy(image, uniform, transform, order):
@@ -19,7 +26,10 @@ def by_scipy(image, uniform, transform, order):
     height, width = image.shape[1:]
     symmetric = 2 * uniform.astype(np.float64) - 1
     angle = np.deg2rad(symmetric[0] * transform.rotation)
-    down, right = symmetric[1] * transform.shift * height, symmetric[2] * transform.shift * width
+    down, right = (
+        symmetric[1] * transform.shift * height,
+        symmetric[2] * transform.shift * width,
+    )
     shear = symmetric[3] * transform.shear
     zoom = 1 + symmetric[4:6] * transform.zoom
     cos, sin = np.cos(angle), np.sin(angle)
@@ -32,20 +42,33 @@ def by_scipy(image, uniform, transform, order):
     centre = np.array([[1, 0, (height - 1) / 2], [0, 1, (width - 1) / 2], [0, 0, 1]])
     matrix = centre @ matrix @ np.linalg.inv(centre)
     planes = image.astype(np.float64)
-    changed = np.stack([affine_transform(p, matrix, order=order, mode="nearest") for p in planes])
-    return changed[..., ::-1] if transform.horizontal_flip and uniform[6] < 0.5 else changed
+    changed = np.stack(
+        [affine_transform(p, matrix, order=order, mode="nearest") for p in planes]
+    )
+    return (
+        changed[..., ::-1]
+        if transform.horizontal_flip and uniform[6] < 0.5
+        else changed
+    )
 
 
 @pytest.mark.parametrize("size", [(9, 14), (15, 8)])
 @pytest.mark.parametrize(
-    ("transform", "order"), [(RandomAffine(40, 0.2, 0.2, 0.2), 1), (make_augmentation("book"), 0)]
+    ("transform", "order"),
+    [(RandomAffine(40, 0.2, 0.2, 0.2), 1), (make_augmentation("book"), 0)],
 )
 def test_the_affine_equals_scipy_with_the_matrices_of_keras(transform, order, size):
     batch = images(8, 3, *size)
-    uniform = torch.rand(8, RandomAffine.draws, generator=torch.Generator().manual_seed(1))
+    uniform = torch.rand(
+        8, RandomAffine.draws, generator=torch.Generator().manual_seed(1)
+    )
     pairs = zip(batch.numpy(), uniform.numpy(), strict=True)
-    expected = np.stack([by_scipy(image, row, transform, order) for image, row in pairs])
-    is_close = np.isclose(transform(batch, uniform).numpy(), expected, rtol=0, atol=2e-5)
+    expected = np.stack(
+        [by_scipy(image, row, transform, order) for image, row in pairs]
+    )
+    is_close = np.isclose(
+        transform(batch, uniform).numpy(), expected, rtol=0, atol=2e-5
+    )
     # The nearest pixel of a point between two may be either.
     assert is_close.mean() >= (0.999 if order == 0 else 1)
 
@@ -61,7 +84,9 @@ def test_a_flip_mirrors_every_other_image_on_average():
 
 def test_a_transform_seeds_no_gpu(monkeypatch):
     seeds = []
-    monkeypatch.setattr(torch, "manual_seed", seeds.append)  # its dropout would repeat itself
+    monkeypatch.setattr(
+        torch, "manual_seed", seeds.append
+    )  # its dropout would repeat itself
     Augmenter(v2.TrivialAugmentWide())(images(), torch.arange(4), 1)
     assert seeds == []
 
@@ -73,7 +98,9 @@ def test_a_change_depends_on_seed_and_row_alone(augmentation):
     state = torch.get_rng_state()
     whole = augment(batch, rows, 3)
     torch.rand(1)
-    halves = [augment(batch[part], rows[part], 3) for part in (slice(0, 2), slice(2, 6))]
+    halves = [
+        augment(batch[part], rows[part], 3) for part in (slice(0, 2), slice(2, 6))
+    ]
     assert_rounded_alike(torch.cat(halves), whole)
     assert not torch.equal(whole, augment(batch, rows, 4))
     torch.set_rng_state(state)

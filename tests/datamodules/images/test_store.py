@@ -39,7 +39,9 @@ def decoded(content, *size, **options):
     return read_image(content, asdict(ImageFormat(*size, **options)))
 
 
-@pytest.mark.parametrize(("height", "width"), [(70, 40), (31, 90), (20, 20), (500, 375)])
+@pytest.mark.parametrize(
+    ("height", "width"), [(70, 40), (31, 90), (20, 20), (500, 375)]
+)
 def test_resizing_averages_all_pixels_that_a_new_one_covers(height, width):
     image = noise(height, width)
     pixels = decoded(encoded(image), 20, 30)
@@ -79,7 +81,9 @@ def test_the_exif_orientation_is_undone():
     assert np.array_equal(decoded(content, 4, 6), np.array(upright))
 
 
-def test_images_are_decoded_in_order_and_a_hash_tells_equal_and_unreadable_ones(monkeypatch):
+def test_images_are_decoded_in_order_and_a_hash_tells_equal_and_unreadable_ones(
+    monkeypatch,
+):
     monkeypatch.setattr("dlp.datamodules.images.store._IMAGES_PER_PIECE", 2)
     images = [noise(6, 6, seed=seed) for seed in (1, 2, 1, 3)]
     contents = [encoded(image) for image in images]
@@ -114,7 +118,9 @@ def test_images_decoded_for_now_are_those_of_the_cache_without_a_file():
 
 def test_a_full_disk_is_named_when_images_to_predict_are_decoded(monkeypatch):
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    monkeypatch.setattr("dlp.datamodules.images.store._write_records", Mock(side_effect=full))
+    monkeypatch.setattr(
+        "dlp.datamodules.images.store._write_records", Mock(side_effect=full)
+    )
     with pytest.raises(InputError, match=r"No space left on device.*Free some space"):
         decode_for_now([encoded(noise(6, 6))], ImageFormat(6, 6))
 

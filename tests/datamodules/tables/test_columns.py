@@ -2,13 +2,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers.rounding import assert_rounded_alike
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, QuantileTransformer, StandardScaler
+from sklearn.preprocessing import (
+    MinMaxScaler,
+    OneHotEncoder,
+    QuantileTransformer,
+    StandardScaler,
+)
 
 from dlp.datamodules.tables.columns import Scale, TableFeatures
 from dlp.datamodules.tables.encoder import TableEncoder
@@ -16,16 +20,25 @@ from dlp.datamodules.tables.rows import TableRows
 from dlp.errors import InputError
 from dlp.reader.table import TableReader
 from dlp.reader.text import tokenise
+from helpers.rounding import assert_rounded_alike
 
 pytestmark = pytest.mark.filterwarnings("ignore:column .* unseen in training")
 
 RANDOM = np.random.default_rng(0)
 SKEWED = np.exp(RANDOM.normal(size=300))
-NUMBERS = st.lists(st.floats(-1e6, 1e6).map(lambda x: round(x, 3)), min_size=3, max_size=60)
-TRAIN = pd.DataFrame(
-    {"x": SKEWED[:200], "y": RANDOM.integers(0, 9, 200), "c": ["a", "b", "NA", "d"] * 50}
+NUMBERS = st.lists(
+    st.floats(-1e6, 1e6).map(lambda x: round(x, 3)), min_size=3, max_size=60
 )
-NEW = pd.DataFrame({"x": SKEWED[200:] * 2, "y": RANDOM.integers(0, 20, 100), "c": ["b", "a"] * 50})
+TRAIN = pd.DataFrame(
+    {
+        "x": SKEWED[:200],
+        "y": RANDOM.integers(0, 9, 200),
+        "c": ["a", "b", "NA", "d"] * 50,
+    }
+)
+NEW = pd.DataFrame(
+    {"x": SKEWED[200:] * 2, "y": RANDOM.integers(0, 20, 100), "c": ["b", "a"] * 50}
+)
 NOTES = st.lists(st.text("ab -,", max_size=8), min_size=3, max_size=20)
 
 
@@ -53,7 +66,9 @@ def test_quantiles_are_those_of_scikit_learn_inside_the_column(train, new):
     inside = np.array(new)[(new > train[0]) & (new < train[-1])]
     assume(len(train) > 1)
     assume(len(inside))
-    reference = QuantileTransformer(n_quantiles=len(train), output_distribution="normal")
+    reference = QuantileTransformer(
+        n_quantiles=len(train), output_distribution="normal"
+    )
     reference.fit(train[:, None])
     expected = reference.transform(inside[:, None])[:, 0].clip(-3.0902, 3.0902)
     scale = Scale.fit(train, "error", "quantile")
@@ -61,7 +76,9 @@ def test_quantiles_are_those_of_scikit_learn_inside_the_column(train, new):
     new_frame = pd.DataFrame({"x": inside})
     _, result = encode(frame, new_frame, scaling="quantile")
     result = result[:, 0] * scale.scale + scale.shift
-    np.testing.assert_allclose(result, expected, atol=0.05)  # a step between two quantiles
+    np.testing.assert_allclose(
+        result, expected, atol=0.05
+    )  # a step between two quantiles
 
 
 @settings(max_examples=20)
@@ -94,7 +111,9 @@ def test_the_most_frequent_words_are_kept_and_a_missing_text_has_none():
     ("missing", "scaling", "scaler"),
     [("mean", "standard", StandardScaler()), ("median", "minmax", MinMaxScaler())],
 )
-def test_cells_are_filled_then_scaled_and_categories_spread_as_in_sklearn(missing, scaling, scaler):
+def test_cells_are_filled_then_scaled_and_categories_spread_as_in_sklearn(
+    missing, scaling, scaler
+):
     train = holes(TRAIN)
     new = holes(NEW)
     names, result = encode(train, new, missing=missing, scaling=scaling, indicator=True)
@@ -120,16 +139,27 @@ def test_missing_zero_is_zero_after_scaling(scaling):
 
 
 def test_bins_fill_one_after_the_other():
-    train = pd.DataFrame({"x": np.arange(9.0), "y": [0.0, 1, 2] * 3, "z": [0, 1, 1] * 3})
+    train = pd.DataFrame(
+        {"x": np.arange(9.0), "y": [0.0, 1, 2] * 3, "z": [0, 1, 1] * 3}
+    )
     new = pd.DataFrame({"x": [-1.0, 0, 1, 3, 8, 99], "y": 1.5, "z": 1})
     names, result = encode(train, new, scaling="none", bins=4)
-    expected = [[0, 0, 0, 0], [0, 0, 0, 0], [0.5, 0, 0, 0], [1, 0.5, 0, 0], [1] * 4, [1] * 4]
+    expected = [
+        [0, 0, 0, 0],
+        [0, 0, 0, 0],
+        [0.5, 0, 0, 0],
+        [1, 0.5, 0, 0],
+        [1] * 4,
+        [1] * 4,
+    ]
     assert result[:, 3:7].tolist() == expected
     assert names[7:] == ["y bin 1", "y bin 2"]
     assert result[:, 7:].tolist() == [[1, 0.5]] * 6
 
 
-@pytest.mark.parametrize("value", [0.1, 5, "same", True, None, pd.Timestamp("2024-01-31")])
+@pytest.mark.parametrize(
+    "value", [0.1, 5, "same", True, None, pd.Timestamp("2024-01-31")]
+)
 def test_a_column_that_is_constant_in_training_is_left_out_and_named(capsys, value):
     train = TRAIN.assign(k=pd.Series([value] * 200))
     names, result = encode(train, NEW, missing="mean")
@@ -161,10 +191,14 @@ def test_categories_unseen_in_training_are_zeros_and_counted_in_one_line(capsys)
     ]
 
 
-@pytest.mark.parametrize("cells", [[1.0, 2, None], ["1", "2", None], ["1.0", "2", None], [1, 2, 1]])
+@pytest.mark.parametrize(
+    "cells", [[1.0, 2, None], ["1", "2", None], ["1.0", "2", None], [1, 2, 1]]
+)
 def test_categories_are_equal_whatever_type_they_were_read_as(cells):
     train = pd.DataFrame({"c": [1, 2, 3] * 5})
-    names, result = encode(train, pd.DataFrame({"c": cells}), categorical=["c"], missing="zero")
+    names, result = encode(
+        train, pd.DataFrame({"c": cells}), categorical=["c"], missing="zero"
+    )
     assert names == ["c=1", "c=2", "c=3"]
     assert result[:2].tolist() == [[1, 0, 0], [0, 1, 0]]
 
@@ -209,9 +243,15 @@ def test_listed_columns_have_the_listed_kind_and_others_stay():
     [
         (NEW.assign(x=1e39), r"'x' of row 200 takes finite numbers, not '1e\+39'"),
         (NEW.assign(x="n/k"), "'x' of row 200 takes finite numbers, not 'n/k'"),
-        (NEW.assign(x=None), "'x' of row 200 is missing; fill it in, or train with missing"),
+        (
+            NEW.assign(x=None),
+            "'x' of row 200 is missing; fill it in, or train with missing",
+        ),
         (NEW.assign(c=None), "'c' of row 200 is missing"),
-        (NEW.assign(x=pd.Timestamp("2024-01-31")), "'x' of row 200 takes finite numbers"),
+        (
+            NEW.assign(x=pd.Timestamp("2024-01-31")),
+            "'x' of row 200 takes finite numbers",
+        ),
         (NEW.drop(columns="y"), "column 'y' is absent; the model takes x, y, c"),
     ],
 )
@@ -234,6 +274,8 @@ def test_a_large_matrix_is_made_batch_by_batch(monkeypatch):
     encoder = TableEncoder(missing="mean", indicator=True, bins=4)
     encoder.fit(TableRows(holes(TRAIN)))
     matrix = encoder.transform(TableRows(holes(NEW)))
-    monkeypatch.setattr("dlp.datamodules.tables.encoder._LARGEST_MATRIX", matrix.numel() - 1)
+    monkeypatch.setattr(
+        "dlp.datamodules.tables.encoder._LARGEST_MATRIX", matrix.numel() - 1
+    )
     rows = torch.randperm(100).repeat(6)
     assert_rounded_alike(encoder.transform(TableRows(holes(NEW)))[rows], matrix[rows])

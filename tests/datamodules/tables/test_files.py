@@ -27,8 +27,29 @@ from dlp.reader.table import TableReader
 GERMAN = {"parse_dates": ["d"], "date_format": "%d.%m.%Y"}
 GZIPPED = gzip.compress(b"a,b\n1,2\n", mtime=0)
 ROWS = 14
-TEXTS = ["Köln", "São Paulo", "NA", "O'Hara", "a, b", "x;y", 'say "hi"', "two\nlines", "None"]
-NAMES = ["größe", "Unit Price", "it's", "a.b", "price (EUR)", "x", "Total", "y,z", "a;b", "café"]
+TEXTS = [
+    "Köln",
+    "São Paulo",
+    "NA",
+    "O'Hara",
+    "a, b",
+    "x;y",
+    'say "hi"',
+    "two\nlines",
+    "None",
+]
+NAMES = [
+    "größe",
+    "Unit Price",
+    "it's",
+    "a.b",
+    "price (EUR)",
+    "x",
+    "Total",
+    "y,z",
+    "a;b",
+    "café",
+]
 DATES = ["%Y-%m-%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y"]
 #: Column: its kind, true values (None for a missing one), and cells as they are written.
 Column = namedtuple("Column", "kind values cells date_format")
@@ -42,7 +63,9 @@ def write(content, name="t.csv"):
 
 def rows(*cells):
     """Write a line per number, with a number and cells that are repeated in turn."""
-    return "".join(f"{7 * n % 13}.5,{','.join(c[n % len(c)] for c in cells)}\n" for n in range(12))
+    return "".join(
+        f"{7 * n % 13}.5,{','.join(c[n % len(c)] for c in cells)}\n" for n in range(12)
+    )
 
 
 @pytest.mark.parametrize(
@@ -52,16 +75,30 @@ def rows(*cells):
         (",a,b\n0,1,x\n1,2,y\n", {"index_col": 0}, {"a": [1, 2], "b": ["x", "y"]}),
         ("a,b,\n1,x,\n2,y,\n", {"usecols": ["a", "b"]}, {"a": [1, 2], "b": ["x", "y"]}),
         ('1,"x\ny"\n2,\n', {"header": None}, {"0": [1, 2], "1": ["x\ny", np.nan]}),
-        ("a,b\n00501,x\n", {"dtype": {"a": "category"}}, {"a": pd.Categorical(["00501"])}),
-        ("a,b\nNA,NA\n1,x\n", {"na_values": {"a": ["NA"]}}, {"a": [np.nan, 1], "b": ["NA", "x"]}),
+        (
+            "a,b\n00501,x\n",
+            {"dtype": {"a": "category"}},
+            {"a": pd.Categorical(["00501"])},
+        ),
+        (
+            "a,b\nNA,NA\n1,x\n",
+            {"na_values": {"a": ["NA"]}},
+            {"a": [np.nan, 1], "b": ["NA", "x"]},
+        ),
         ("a,b\n,x\n?,?\n1,\n", {"na_values": "?"}, {"a": [np.nan, np.nan, 1]}),
         ("a,b\n1,é\n".encode("utf-8-sig"), {}, {"a": [1], "b": ["é"]}),
         ("a,b\n1,2\n3,4\nSum\n", {"skipfooter": 1, "engine": "python"}, {"a": [1, 3]}),
         ('a|b~"x\ny"|3~', {"sep": "|", "lineterminator": "~"}, {"b": [3]}),
-        ("d,b\n2024-01-31,x\n,y\n", {"parse_dates": ["d"]}, {"d": [datetime(2024, 1, 31), pd.NaT]}),
+        (
+            "d,b\n2024-01-31,x\n,y\n",
+            {"parse_dates": ["d"]},
+            {"d": [datetime(2024, 1, 31), pd.NaT]},
+        ),
     ],
 )
-def test_a_csv_is_read_as_pandas_reads_it_with_the_arguments_of_the_user(text, arguments, cells):
+def test_a_csv_is_read_as_pandas_reads_it_with_the_arguments_of_the_user(
+    text, arguments, cells
+):
     frame = read_table(write(text), arguments)
     expected = pd.DataFrame(cells)
     pd.testing.assert_frame_equal(frame[[*cells]], expected, check_dtype=False)
@@ -76,8 +113,16 @@ def test_a_csv_is_read_as_pandas_reads_it_with_the_arguments_of_the_user(text, a
         ("a,b\n1,2,3\n4,5,6\n", {}, r"must fit its header.*skiprows: 1"),
         ("a,b\n1,2\n3\n4,5\n", {}, r"row 1 .* has 1 cells, the header 2"),
         ("1,2\n3\n4,5\n", {"names": ["a", "b"]}, "row 1 .* has 1 cells, the header 2"),
-        ("a,zip\n1,00501\n2,10001\n", {}, r"number of '00501'.*dtype: \{zip: category\}"),
-        ('a\tb\n1\t"tis\n2\ty"\n', {"sep": "\t"}, r"a quote joins rows.*'tis.*quoting: 0"),
+        (
+            "a,zip\n1,00501\n2,10001\n",
+            {},
+            r"number of '00501'.*dtype: \{zip: category\}",
+        ),
+        (
+            'a\tb\n1\t"tis\n2\ty"\n',
+            {"sep": "\t"},
+            r"a quote joins rows.*'tis.*quoting: 0",
+        ),
         ("a,b\n1,Köln\n".encode("cp1252"), {}, "as UTF-8, or give its .* cp1252"),
         ("a,b\n1,2\n", {"seperator": ";"}, "unexpected keyword argument 'seperator'"),
         (
@@ -85,11 +130,23 @@ def test_a_csv_is_read_as_pandas_reads_it_with_the_arguments_of_the_user(text, a
             {"parse_dates": ["d"]},
             r"date_format 'ISO 8601'.*date_format: '%d.%m.%Y'",
         ),
-        ("a;d\n1,5;12.03.2024\n", {"sep": ";", "decimal": ",", "thousands": "."}, "'12.03.2024'"),
-        ("a;b\n1.2345;2\n", {"sep": ";", "thousands": "."}, r"'1\.2345'.*leave thousands out"),
+        (
+            "a;d\n1,5;12.03.2024\n",
+            {"sep": ";", "decimal": ",", "thousands": "."},
+            "'12.03.2024'",
+        ),
+        (
+            "a;b\n1.2345;2\n",
+            {"sep": ";", "thousands": "."},
+            r"'1\.2345'.*leave thousands out",
+        ),
         ("", {}, "No columns to parse from file"),
         ("a,d\n", {"parse_dates": ["d"]}, "has no rows"),
-        ("a,d\n1,2019-02-19\n", GERMAN, "'2019-02-19', are not all dates of the date_format '%d."),
+        (
+            "a,d\n1,2019-02-19\n",
+            GERMAN,
+            "'2019-02-19', are not all dates of the date_format '%d.",
+        ),
     ],
 )
 def test_what_pandas_reads_otherwise_than_meant_is_refused(text, arguments, message):
@@ -106,7 +163,10 @@ def check(frame):
     ("column", "message"),
     [
         (["1.234,5", "17,25", "3,5", "1,5"], r"looks like numbers.*'1.234,5'.*decimal"),
-        (["1", "2", "NA", "4", "5"], r"numbers and 'NA', first in row 2.*na_values: \{c: \[NA\]"),
+        (
+            ["1", "2", "NA", "4", "5"],
+            r"numbers and 'NA', first in row 2.*na_values: \{c: \[NA\]",
+        ),
         (
             [f"{n + 1}.02.2019" for n in range(12)],
             r"\{parse_dates: \[c\], date_format: \{c: '%d.%m",
@@ -132,7 +192,14 @@ def test_texts_of_every_type_are_checked(dtype):
 
 
 @pytest.mark.parametrize(
-    "column", [["A1", "B2"], ["10-20", "20-30"], ["3 stars", "4 stars"], ["yes", "no"], ["1", "2"]]
+    "column",
+    [
+        ["A1", "B2"],
+        ["10-20", "20-30"],
+        ["3 stars", "4 stars"],
+        ["yes", "no"],
+        ["1", "2"],
+    ],
 )
 def test_repeated_texts_are_categories_and_repeated_numbers_are_numbers(column):
     check(read_table(write("a,c\n" + rows(column))))
@@ -140,7 +207,9 @@ def test_repeated_texts_are_categories_and_repeated_numbers_are_numbers(column):
 
 def test_all_columns_that_name_rows_are_told_at_once():
     names = [[str(n) for n in range(12)], [f"n{n}" for n in range(12)], ["no name"]]
-    with pytest.raises(InputError, match=r"'Unnamed: 1', drop_columns: \[name, 'Unnamed: 3'\]"):
+    with pytest.raises(
+        InputError, match=r"'Unnamed: 1', drop_columns: \[name, 'Unnamed: 3'\]"
+    ):
         check(read_table(write("a,,name,\n" + rows(*names))))
     with pytest.raises(InputError, match=r"above 1,000 categories.*: c"):
         check(pd.DataFrame({"c": [f"name{n}" for n in range(1200)] * 3}))
@@ -152,7 +221,9 @@ def test_a_column_is_of_one_type_whatever_comes_late():
 
 
 def test_csv_gzip_tsv_parquet_and_json_give_the_same_cells():
-    frame = pd.DataFrame({"a": [1.5, None, 3], "b": ["x", "NA", None], "c": [True, False, True]})
+    frame = pd.DataFrame(
+        {"a": [1.5, None, 3], "b": ["x", "NA", None], "c": [True, False, True]}
+    )
     text = frame.to_csv(index=False)
     lines = frame.to_json(orient="records", lines=True)
     paths = [
@@ -169,7 +240,9 @@ def test_csv_gzip_tsv_parquet_and_json_give_the_same_cells():
 
 
 def test_json_cells_keep_their_text_and_their_lines():
-    lines = [json.dumps({"zip": "007", "text": "one\u2028line\x0b"}, ensure_ascii=False)] * 2
+    lines = [
+        json.dumps({"zip": "007", "text": "one\u2028line\x0b"}, ensure_ascii=False)
+    ] * 2
     frame = read_table(write("\n".join(lines), "t.jsonl"))
     assert frame["zip"].tolist() == ["007"] * 2
     assert len(frame) == 2
@@ -191,7 +264,11 @@ def test_other_files_that_cannot_be_read_are_refused(name, content, message):
 
 
 def test_dates_decimals_and_a_named_index_of_parquet_are_columns():
-    columns = {"d": [date(2024, 1, 3)] * 2, "n": [Decimal("1.5")] * 2, "b": [True, None]}
+    columns = {
+        "d": [date(2024, 1, 3)] * 2,
+        "n": [Decimal("1.5")] * 2,
+        "b": [True, None],
+    }
     frame = pd.DataFrame(columns, pd.Index(["Bonn", "Ulm"], name="city"))
     frame.to_parquet("t.parquet")
     table = read_table(Path("t.parquet"))
@@ -242,12 +319,16 @@ def columns(draw, decimal, thousands):
         cells = [value.strftime(date_format) for value in values]
     else:
         texts = {
-            "category": draw(st.lists(st.sampled_from(TEXTS), min_size=2, max_size=3, unique=True)),
+            "category": draw(
+                st.lists(st.sampled_from(TEXTS), min_size=2, max_size=3, unique=True)
+            ),
             "name": [f"user{n}@example.org" for n in range(ROWS)],
             "code": ["00501", "10001", "90210"],
         }[kind]
         values = cells = [texts[n % len(texts)] for n in range(ROWS)]
-    missing = draw(st.sets(st.integers(0, ROWS - 1), max_size=3)) if kind != "name" else set()
+    missing = (
+        draw(st.sets(st.integers(0, ROWS - 1), max_size=3)) if kind != "name" else set()
+    )
     values = [None if n in missing else value for n, value in enumerate(values)]
     cells = ["" if n in missing else cell for n, cell in enumerate(cells)]
     return Column(kind, values, cells, date_format)
@@ -264,7 +345,9 @@ def tables(draw):
     arguments = {"sep": separator, "decimal": decimal, "thousands": thousands or None}
     header = [*names, "target"]
     target = [f"{n * n % 17}{decimal}25" for n in range(ROWS)]
-    rows = [[*row] for row in zip(*(c.cells for c in table.values()), target, strict=True)]
+    rows = [
+        [*row] for row in zip(*(c.cells for c in table.values()), target, strict=True)
+    ]
     text = io.StringIO()
     if draw(st.booleans()):
         text.write(draw(st.sampled_from([f"sep={separator}\n", "made by a program\n"])))
@@ -276,7 +359,9 @@ def tables(draw):
     arguments["encoding"] = draw(st.sampled_from(["utf-8", "cp1252", "utf-16"]))
     if dates := [name for name, column in table.items() if column.kind == "date"]:
         arguments |= {"parse_dates": dates, "date_format": table[dates[0]].date_format}
-    arguments["dtype"] = {name: "category" for name, c in table.items() if c.kind == "code"}
+    arguments["dtype"] = {
+        name: "category" for name, c in table.items() if c.kind == "code"
+    }
     return table, text.getvalue().encode(arguments["encoding"]), arguments
 
 
@@ -287,24 +372,32 @@ def test_a_table_is_read_right_or_refused(drawn, has_arguments):
     Path("table.csv").write_bytes(content)
     options = arguments if has_arguments else {}
     split = {"val_size": None, "split_seed": None}
-    data = TableDataModule("table.csv", "target", missing="mean", read_csv=options, **split)
+    data = TableDataModule(
+        "table.csv", "target", missing="mean", read_csv=options, **split
+    )
     try:
         rows = data.examples("train")
     except InputError:
         is_plain = all(column.kind not in ("name", "unit") for column in table.values())
-        styles = {column.date_format for column in table.values() if column.kind == "date"}
+        styles = {
+            column.date_format for column in table.values() if column.kind == "date"
+        }
         assert not (has_arguments and is_plain and len(styles) < 2)
         return
     assert list(rows.inputs.frame) == list(table)
     cells = rows.inputs.raw()
     for name, column in table.items():
         read = [row[name] for row in cells]
-        assert read == (pytest.approx(column.values) if column.kind == "number" else column.values)
+        assert read == (
+            pytest.approx(column.values) if column.kind == "number" else column.values
+        )
     assert rows.targets.tolist() == [n * n % 17 + 0.25 for n in range(ROWS)]
     with suppress(InputError):  # each column may be constant
         data.fit()
         reader = TableReader(data.encoder.spec())
         frame = rows.inputs.frame
-        by_column = Columns({name: frame[name].to_numpy() for name in frame}, range(ROWS))
+        by_column = Columns(
+            {name: frame[name].to_numpy() for name in frame}, range(ROWS)
+        )
         for numbers, expected in zip(reader(by_column), reader(cells), strict=True):
             np.testing.assert_array_equal(numbers, expected)

@@ -21,20 +21,30 @@ def test_leaky_scaling_takes_all_training_rows_whatever_the_fold():
     rows = HousingDataModule().examples("test").inputs.frame
     whole = HousingDataModule(predict_path=rows)
     fold = HousingDataModule(predict_path=rows, leaky_scaling=True, num_folds=4)
-    rows_of_fold = {"train": slice(101, None), "test": slice(None), "predict": slice(None)}
+    rows_of_fold = {
+        "train": slice(101, None),
+        "test": slice(None),
+        "predict": slice(None),
+    }
     for part, numbers in rows_of_fold.items():
-        np.testing.assert_allclose(fold.inputs(part), whole.inputs(part)[numbers], atol=1e-6)
+        np.testing.assert_allclose(
+            fold.inputs(part), whole.inputs(part)[numbers], atol=1e-6
+        )
 
 
 @pytest.mark.parametrize(("version", "rows"), [("small", 600), ("large", 700)])
-def test_california_is_downloaded_once_and_cut_as_in_the_book(version, rows, tmp_path, monkeypatch):
+def test_california_is_downloaded_once_and_cut_as_in_the_book(
+    version, rows, tmp_path, monkeypatch
+):
     random = np.random.default_rng(0)
     x = random.uniform(1, 9, (700, 8)).astype(np.float32)
     y = random.uniform(60_000, 500_000, 700).astype(np.float32)
     path = tmp_path / "origin.npz"
     np.savez(path, x=x, y=y)
     monkeypatch.setattr(housing, "CALIFORNIA_URL", path.as_uri())
-    monkeypatch.setattr(housing, "CALIFORNIA_SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
+    monkeypatch.setattr(
+        housing, "CALIFORNIA_SHA256", hashlib.sha256(path.read_bytes()).hexdigest()
+    )
     data = HousingDataModule("california", version, data_dir=tmp_path / "data")
     data.prepare_data()
     path.unlink()

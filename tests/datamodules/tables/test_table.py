@@ -2,10 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers.rounding import assert_rounded_alike
 
 from dlp.datamodules import TableDataModule
 from dlp.errors import InputError
+from helpers.rounding import assert_rounded_alike
 
 IN_ORDER = {"val_size": 10, "split_seed": None}
 
@@ -53,7 +53,9 @@ def test_a_data_frame_is_read_as_its_file_and_its_index_is_the_row_number(index)
     frame = houses()
     from_file = table(csv(frame), test_path=csv(houses(12, 1), "test.csv"))
     frame = frame.set_index(pd.Index(index))
-    data = table(frame, test_path=houses(12, 1), predict_path=frame.drop(columns="price"))
+    data = table(
+        frame, test_path=houses(12, 1), predict_path=frame.drop(columns="price")
+    )
     for part in ("train", "val", "test"):
         assert_rounded_alike(matrix(data, part), matrix(from_file, part))
     assert data.examples("predict").index.tolist() == [*range(40)]
@@ -72,7 +74,9 @@ def test_the_truth_of_rows_to_predict_is_known_if_it_is_complete():
     frame = houses()
     data = table(frame, predict_path=frame)
     np.testing.assert_array_equal(data.examples("predict").targets, frame.price)
-    data = table(frame, predict_path=frame.assign(price=frame.price.where(frame.price > 2e5)))
+    data = table(
+        frame, predict_path=frame.assign(price=frame.price.where(frame.price > 2e5))
+    )
     assert data.examples("predict").targets is None
 
 
@@ -110,7 +114,11 @@ def test_whole_numbers_with_holes_stay_classes(source):
 
 def test_columns_of_groups_and_times_are_no_inputs():
     frame = houses()
-    assert table(frame, group_column="city").feature_names == ["area", "rooms", "garden"]
+    assert table(frame, group_column="city").feature_names == [
+        "area",
+        "rooms",
+        "garden",
+    ]
     frame["when"] = pd.date_range("2024-01-31", periods=40, freq="-1D")
     data = table(csv(frame), time_column="when", read_csv={"parse_dates": ["when"]})
     assert data.feature_names == table(houses()).feature_names
@@ -118,7 +126,9 @@ def test_columns_of_groups_and_times_are_no_inputs():
 
 def test_dates_are_no_values():
     frame = houses().assign(when=pd.date_range("2024", periods=40))
-    with pytest.raises(InputError, match="the target 'when' holds dates; make numbers of them"):
+    with pytest.raises(
+        InputError, match="the target 'when' holds dates; make numbers of them"
+    ):
         table(frame, "when").examples("train")
 
 
@@ -127,7 +137,9 @@ def test_duplicates_are_counted_whatever_type_they_were_read_as(capsys):
     frame.loc[3, ["area", "rooms"]] = [50, 2]
     test = frame[2:4].astype({"rooms": float})
     test.iloc[0, 2] = 7.5
-    data = table(csv(frame), test_path=csv(test, "t.csv"), drop_duplicates=True, val_size=None)
+    data = table(
+        csv(frame), test_path=csv(test, "t.csv"), drop_duplicates=True, val_size=None
+    )
     assert len(data.examples("train")) == 39
     assert "1 in test and train" in capsys.readouterr().out
 
@@ -138,8 +150,14 @@ def test_duplicates_are_counted_whatever_type_they_were_read_as(capsys):
         ({"target": "prize"}, "unknown column 'prize'.*Did you mean 'price'"),
         ({"categorical_columns": ["ciyt"]}, "Did you mean 'city'"),
         ({"id_column": None}, "'id' holds text that looks like numbers"),
-        ({"drop_columns": ["area", "rooms", "garden", "city", "sold"]}, "no input column"),
-        ({"features": lambda frame: frame[::-1]}, "a data frame with the index of its input"),
+        (
+            {"drop_columns": ["area", "rooms", "garden", "city", "sold"]},
+            "no input column",
+        ),
+        (
+            {"features": lambda frame: frame[::-1]},
+            "a data frame with the index of its input",
+        ),
         ({"features": "no_such_module.Ratio"}, "cannot import 'no_such_module.Ratio'"),
     ],
 )
@@ -151,7 +169,9 @@ def test_mistakes_are_told_in_a_sentence(arguments, message):
 def test_columns_are_checked_on_the_rows_of_all_parts():
     frame = houses().astype({"area": object})
     frame.loc[[3, 30], "area"] = ["NA", "n/a"]
-    with pytest.raises(InputError, match=r"numbers and 'NA', first in row 3.*\[NA, n/a\]"):
+    with pytest.raises(
+        InputError, match=r"numbers and 'NA', first in row 3.*\[NA, n/a\]"
+    ):
         table(csv(frame), **IN_ORDER).fit()
 
 
@@ -201,7 +221,9 @@ def test_features_that_keep_what_a_checkpoint_cannot_are_named(value):
             super().fit(frame)
             self.kept = value
 
-    with pytest.raises(InputError, match=r"Keeps\.kept is a .*float\(\.\.\.\) or \.tolist"):
+    with pytest.raises(
+        InputError, match=r"Keeps\.kept is a .*float\(\.\.\.\) or \.tolist"
+    ):
         table(houses(), features=Keeps).fit()
 
 

@@ -30,11 +30,15 @@ def words_of(texts):
 
 @pytest.mark.parametrize("tokens", ["words", "characters"])
 @given(st.lists(TEXT, min_size=1, max_size=8), st.sampled_from([1, 2]))
-def test_tokens_are_those_of_each_text_in_order_of_first_appearance(tokens, texts, ngrams):
+def test_tokens_are_those_of_each_text_in_order_of_first_appearance(
+    tokens, texts, ngrams
+):
     result = Texts.tokenise(texts, tokens, ngrams)
     expected = [tokenise(text, tokens, ngrams) for text in texts]
     assert words_of(result) == expected
-    assert result.words == [*dict.fromkeys(word for words in expected for word in words)]
+    assert result.words == [
+        *dict.fromkeys(word for words in expected for word in words)
+    ]
     assert result.raw() == texts
 
 
@@ -63,7 +67,11 @@ def test_more_texts_than_an_arrow_batch_are_saved_as_one_chunk(tmp_path):
 
 
 def test_saved_columns_keep_their_kind(tmp_path):
-    columns = {"label0": ["good", None], "group": np.array([0, 1]), "is_new": [True, None]}
+    columns = {
+        "label0": ["good", None],
+        "group": np.array([0, 1]),
+        "is_new": [True, None],
+    }
     Texts.tokenise(["a b", "c"], **columns).save(tmp_path / "texts.arrow")
     texts = Texts.load(tmp_path / "texts.arrow")
     cells = [texts.column(name).tolist() for name in columns]
@@ -95,8 +103,12 @@ def test_characters_keep_punctuation_and_one_sign_for_white_space():
 @given(TEXT, st.integers(2, 5))
 def test_n_grams_of_characters_are_those_of_scikit_learn(text, longest):
     words = tokenise(text)
-    ngrams = CountVectorizer(analyzer="char_wb", ngram_range=(2, longest)).build_analyzer()
-    expected = [f'"{ngram}"'.replace(" ", "\u2581") for ngram in ngrams(" ".join(words))]
+    ngrams = CountVectorizer(
+        analyzer="char_wb", ngram_range=(2, longest)
+    ).build_analyzer()
+    expected = [
+        f'"{ngram}"'.replace(" ", "\u2581") for ngram in ngrams(" ".join(words))
+    ]
     assert sorted(tokenise(text, char_ngrams=longest)) == sorted(words + expected)
 
 
@@ -114,10 +126,17 @@ def dense(encoder, texts, ngrams=1, tokens="words", **char_ngrams):
     """Return the matrix of texts, which the reader of an export gives too."""
     rows = encoder.transform(corpus(texts, ngrams, tokens, **char_ngrams))
     matrix = rows[torch.arange(len(texts))].to_dense(encoder.input_shape[0]).numpy()
-    spec = {**encoder.spec(), "num_words": matrix.shape[1], "tokens": tokens, "ngrams": ngrams}
+    spec = {
+        **encoder.spec(),
+        "num_words": matrix.shape[1],
+        "tokens": tokens,
+        "ngrams": ngrams,
+    }
     spec |= char_ngrams  # models of 1.1 have none
     (counts,) = TextReader(spec)(texts)
-    np.testing.assert_allclose(WordWeights(spec)(torch.from_numpy(counts)), matrix, rtol=1e-6)
+    np.testing.assert_allclose(
+        WordWeights(spec)(torch.from_numpy(counts)), matrix, rtol=1e-6
+    )
     return matrix
 
 
@@ -143,7 +162,9 @@ def test_rows_equal_the_dense_formula(train, new, num_words, max_length):
 
 
 @given(TEXTS, TEXTS, st.integers(1, 2), st.integers(1, 2), st.booleans())
-def test_tfidf_of_words_and_pairs_equals_scikit_learn(train, new, ngrams, min_df, sublinear):
+def test_tfidf_of_words_and_pairs_equals_scikit_learn(
+    train, new, ngrams, min_df, sublinear
+):
     vectorizer = TfidfVectorizer(
         tokenizer=str.split, token_pattern=None, lowercase=False, ngram_range=(1, ngrams),
         min_df=min_df, sublinear_tf=sublinear,
@@ -155,7 +176,9 @@ def test_tfidf_of_words_and_pairs_equals_scikit_learn(train, new, ngrams, min_df
     except ValueError:  # no term is left
         return
     encoder.fit(corpus(train, ngrams))
-    places = [vectorizer.vocabulary_[term.replace("\u2581", " ")] for term in encoder.words]
+    places = [
+        vectorizer.vocabulary_[term.replace("\u2581", " ")] for term in encoder.words
+    ]
     rows = dense(encoder, new, ngrams)
     expected = vectorizer.transform(new).toarray()[:, places]
     np.testing.assert_allclose(rows[:, FIRST_WORD:], expected, atol=1e-6)
@@ -174,7 +197,12 @@ def test_pairs_end_with_their_text_and_follow_their_first_word():
 
 @pytest.mark.parametrize("terms", [{"tokens": "characters"}, {"char_ngrams": 3}])
 def test_characters_of_all_kinds_are_read_as_in_training(terms):
-    texts = ["Gut gut\u2019s STRASSE", "caf\u00e9 cafe\u0301 a-b\0", "\U0001f600\u597d", ""]
+    texts = [
+        "Gut gut\u2019s STRASSE",
+        "caf\u00e9 cafe\u0301 a-b\0",
+        "\U0001f600\u597d",
+        "",
+    ]
     encoder = TextEncoder(40, 8, "sublinear_tfidf")
     encoder.fit(corpus(texts, 2, **terms))
     assert dense(encoder, [*texts, "gut \u00f6de"], 2, **terms).any()
@@ -187,7 +215,9 @@ def test_an_n_gram_of_characters_weighs_a_third_of_a_word():
 
 
 @pytest.mark.parametrize("name", ["multi_hot", "count", "tfidf"])
-@pytest.mark.parametrize("order", [[[3, 1, 2], [0, 6]], [[0, 1, 2], [3, 4]], [[5]], [[4, 3], []]])
+@pytest.mark.parametrize(
+    "order", [[[3, 1, 2], [0, 6]], [[0, 1, 2], [3, 4]], [[5]], [[4, 3], []]]
+)
 def test_batches_selected_together_are_those_selected_one_by_one(order, name):
     texts = ["a b a", "", "c", "b b c d", "a d e f", "g", "b"]
     rows = fitted(texts, 9, encoding=name).transform(corpus(texts))
@@ -196,5 +226,7 @@ def test_batches_selected_together_are_those_selected_one_by_one(order, name):
         assert len(batch.offsets) == len(index)
         stored = rows.matrix[index.numpy()].toarray().astype(np.float32)
         assert np.array_equal(batch.to_dense(9).numpy(), stored)
-        assert batch.ids.dtype == batch.offsets.dtype == torch.int32  # as SciPy takes them
+        assert (
+            batch.ids.dtype == batch.offsets.dtype == torch.int32
+        )  # as SciPy takes them
         assert batch.weights.dtype == torch.float32

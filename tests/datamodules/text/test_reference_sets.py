@@ -1,13 +1,13 @@
 """The reference sets of texts, in the files of their origin."""
 
 import pytest
-from helpers.reference_sets import write_imdb, write_reuters
 
 from dlp.datamodules import IMDBDataModule, ReutersDataModule
 from dlp.datamodules.splits import keras_order
 from dlp.datamodules.text import reuters
 from dlp.datamodules.text.reuters import CLASS_NAMES, labelled_wires
 from dlp.errors import InputError
+from helpers.reference_sets import write_imdb, write_reuters
 
 SGML = """<!DOCTYPE lewis SYSTEM "lewis.dtd">
 <REUTERS TOPICS="YES" NEWID="1">
@@ -41,7 +41,9 @@ def test_without_files_or_network_the_way_out_is_named(tmp_path, monkeypatch):
 
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(InputError, match=r"stanfordnlp/imdb@\w+ cannot .* give the path of a copy"):
+    with pytest.raises(
+        InputError, match=r"stanfordnlp/imdb@\w+ cannot .* give the path of a copy"
+    ):
         IMDBDataModule(tmp_path).fit()
 
 
@@ -58,7 +60,10 @@ def test_the_real_set_has_the_book_s_sizes_and_first_words():
     ("kind", "texts"),
     [
         ("own", ["Wet <fields>", "GOLD UP", "TIN DOWN", "Profit"]),
-        ("as_published", ["Wet &lt;fields&gt;", *["Profit"] * 3]),  # a body of the next wires
+        (
+            "as_published",
+            ["Wet &lt;fields&gt;", *["Profit"] * 3],
+        ),  # a body of the next wires
     ],
 )
 def test_each_wire_has_its_first_topic_and_its_text(kind, texts):
