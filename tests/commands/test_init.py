@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,64 @@ def test_refusals_of_a_table_are_settled_and_stand_in_the_config(houses, capsys)
     assert arguments["categorical_columns"] == ["typ"]
     assert content("häuser")["model"]["init_args"]["head"] == "regression"
     assert "column 'alter' holds numbers and '?'" in capsys.readouterr().out
+
+
+def test_each_reason_is_printed_once_and_then_the_arguments(houses, capsys):
+    main(["init", "häuser.csv", "--target", "preis"])
+    printed = capsys.readouterr().out
+    assert printed.count("column 'alter' holds numbers and '?'") == 1
+    assert printed.count("\n  read_csv: ") == 1
+    settled = printed.partition("settled by\n")[2].splitlines()
+    arguments = [line.partition(":")[0] for line in settled[:4]]
+    assert arguments == [
+        "  read_csv",
+        "  categorical_columns",
+        "  id_column",
+        "  text_columns",
+    ]
+
+
+REVIEWS = ["手机质量很好，屏幕清晰", "快递太慢，不推荐"]
+
+
+@pytest.mark.parametrize(
+    "columns", [["--target", "评价"], ["--target", "评价", "--text_column", "内容"]]
+)
+def test_the_encoding_of_a_chinese_table_is_named_in_the_config(columns, capsys):
+    rows = [f"{n},{REVIEWS[n % 2]},{'好差'[n % 2]}" for n in range(60)]
+    Path("t.csv").write_text("\n".join(["编号,内容,评价", *rows]), encoding="gb18030")
+    main(["init", "t.csv", *columns])
+    assert content("t")["data"]["init_args"]["read_csv"] == {"encoding": "gb18030"}
+    assert "read as gb18030 (simplified Chinese)" in capsys.readouterr().out
+
+
+def test_a_column_that_no_encoding_has_is_named_with_those_of_the_plausible_one(fails):
+    Path("t.csv").write_text("编号,评价\n1,好\n2,差\n", encoding="gb18030")
+    message = fails("init", "t.csv", "--target", "价格")
+    assert "read as gb18030" in message
+    assert "unknown column '价格'. Accepted: 编号, 评价." in message
+
+
+def test_random_bytes_are_refused_as_no_text(fails):
+    Path("t.csv").write_bytes(bytes(range(256)) * 4)
+    assert "t.csv is not a text file" in fails("init", "t.csv")
+
+
+def test_a_column_of_lists_is_described_by_what_settles_it(capsys):
+    rows = [{"kind": "ab"[n % 2], "labels": ["x"] * (n % 3)} for n in range(20)]
+    Path("t.json").write_text(json.dumps(rows))
+    main(["init", "t.json"])
+    lines = capsys.readouterr().out.splitlines()
+    assert "  drop_columns: [labels]" in lines
+    assert any(line.split()[:2] == ["kind", "category"] for line in lines)
+
+
+def test_a_short_training_has_no_early_stopping():
+    write_csv("x,y", [f"{n * 37 % 11}.5,{'ab'[n % 2]}" for n in range(200)])
+    main(["init", "t.csv", "--target", "y"])
+    trainer = content("t")["trainer"]
+    assert trainer["max_epochs"] == 15
+    assert not trainer["callbacks"]
 
 
 def test_a_target_of_unread_numbers_is_told_and_read_by_arguments(fails):

@@ -14,7 +14,8 @@ import dlp.datamodules
 from dlp.callbacks.mistakes import RARE
 from dlp.console import command_text, muted, say
 from dlp.datamodules.base import SupervisedDataModule
-from dlp.datamodules.tables.files import read_table
+from dlp.datamodules.encodings import settle_encoding
+from dlp.datamodules.tables.files import is_csv, read_table
 from dlp.datamodules.tables.kinds import check_inputs
 from dlp.datamodules.tables.rows import TableRows
 from dlp.errors import InputError, inline
@@ -30,6 +31,7 @@ _FEW_ROWS_OF_CLASSES = 3000
 _SHORT_TRAINING = {
     "bins": 0,
     "max_epochs": 15,
+    "callbacks": [],
     "scheduler": {"class_path": "CosineAnnealingLR", "init_args": {"T_max": 15}},
 }
 _FEW_ROWS = (
@@ -46,10 +48,10 @@ Size = tuple[int, ...]
 
 
 class Settled(NamedTuple):
-    """Arguments of a load, and the refusals that they settle: sentence -> name of an argument."""
+    """Arguments of a load, and the refusals that they settle: sentence -> names of arguments."""
 
     args: Arguments
-    reasons: dict[str, str]
+    reasons: dict[str, list[str]]
 
 
 def init(
@@ -70,13 +72,18 @@ def init(
         text_column: Column of the table with texts, if they are the inputs.
         image_column: Column of the table with paths of images, if they are the inputs.
         weights: File with the weights of the pretrained network for images; null downloads them.
-        read_csv: Arguments of ``pandas.read_csv`` that a refusal names.
+        read_csv: Arguments of ``pandas.read_csv`` that a refusal names. The encoding of a file that
+            is not UTF-8 is found, and the config names it.
         positive_class: Of two classes the one to find; None is the rarer one.
         output: File of the config; None is called as the table or folder.
     """
+    targets = [target] if isinstance(target, str) else target or []
+    names = [name for name in (*targets, text_column, image_column) if name]
+    start = _with_encoding(path, {"read_csv": read_csv}, names)
     if target is None and not path.is_dir():
-        settled = resolve_refusals(lambda args: _inputs(path, args).shape, {"read_csv": read_csv})
-        say(TableRows(_inputs(path, settled.args)).describe())
+        settled = resolve_refusals(lambda args: _inputs(path, args).shape, start)
+        say(TableRows(_inputs(path, settled.args).drop(columns=_others(settled.args))).describe())
+        _say_reasons(settled.args, settled.reasons)
         say(
             "\ngive --target, the column to predict; if the inputs are texts or images also "
             "--text_column or --image_column"
@@ -93,7 +100,7 @@ def init(
     make = getattr(dlp.datamodules, data["class_path"])
     target_name = "label_column" if kind == "texts" else "target"
     typed: Arguments = {"text_column": text_column, "image_column": image_column}
-    typed |= {target_name: target, "read_csv": read_csv, "positive_class": positive_class}
+    typed |= {target_name: target, "positive_class": positive_class, **start.args}
     args = {**data["init_args"], "path": str(path)}
     args |= {name: value for name, value in typed.items() if value}
 
@@ -102,7 +109,7 @@ def init(
         shape = module.input_shape
         return len(module.labelled.parts["train"]), *shape
 
-    settled = resolve_refusals(load, args)
+    settled = resolve_refusals(load, start._replace(args=args))
     module = make(**settled.args)
     say(module.labelled.describe())
     arguments = settled.args | _training(module, kind, positive_class)
@@ -113,9 +120,10 @@ def init(
     if len(parts) == 1 and len(parts["train"]) < _MIN_ROWS * module.num_outputs:
         command = f"dlp {command_text('crossval', '--config', file, '--num_folds', 5)}"
         arguments |= {"test_size": None, "test_after_fit": None}
-        settled.reasons[_FEW_ROWS] = "test_size"
+        settled.reasons[_FEW_ROWS] = ["test_size"]
     template = template.replace(f"dlp fit --config {kind}", command)
     template = template.replace(f"--config {kind}", command_text("--config", file))
+    _say_reasons(arguments, settled.reasons)
     write_text(file, "\n".join(_fill(template, arguments, settled.reasons)) + "\n")
     say(f"\nwrote {file}. Read it, then: {command}")
 
@@ -123,11 +131,32 @@ def init(
 def _inputs(path: Path, args: Arguments) -> pd.DataFrame:
     """Return a table; refuse a column that is neither an input nor settled by the arguments."""
     frame = read_table(path, args["read_csv"])
-    settled = [args.get("id_column"), *args.get("drop_columns", ())]
-    settled += [*args.get("text_columns", ()), *args.get("categorical_columns", ())]
+    settled = [*_others(args), *args.get("categorical_columns", ())]
     texts = frame.columns[frame.dtypes == "str"]
-    check_inputs(frame.drop(columns=settled, errors="ignore"), texts)
+    check_inputs(frame.drop(columns=settled), texts)
     return frame
+
+
+def _others(args: Arguments) -> list[str]:
+    """Return the columns that the arguments settle as ids or texts, or drop."""
+    columns = [*args.get("text_columns", ()), *args.get("drop_columns", ())]
+    if "id_column" in args:
+        columns.append(args["id_column"])
+    return columns
+
+
+def _with_encoding(path: Path, args: Arguments, names: list[str]) -> Settled:
+    """Add the encoding of a CSV that is not UTF-8, in which it contains all names."""
+    is_given = "encoding" in (args["read_csv"] or {})
+    if is_given or not path.is_file() or not is_csv(path):
+        return Settled(args, {})
+    refusal = settle_encoding(path, names)
+    if refusal is None:
+        return Settled(args, {})
+    if not refusal.fixes:
+        raise refusal
+    [fix] = refusal.fixes
+    return Settled(_merge(args, fix), {str(refusal): ["read_csv"]})
 
 
 def _training(module: SupervisedDataModule, kind: str, positive_class: str | None) -> Arguments:
@@ -188,7 +217,20 @@ def _has_weights(weights: str | None) -> bool:
     return True
 
 
-def _fill(template: str, arguments: Arguments, reasons: dict[str, str]) -> list[str]:
+def _say_reasons(arguments: Arguments, reasons: dict[str, list[str]]) -> None:
+    """Print each refusal, then the arguments that settle all of them."""
+    if not reasons:
+        return
+    names = []
+    for reason, settled in reasons.items():
+        say(f"\n{reason}")
+        names += settled
+    say("\nsettled by")
+    for name in dict.fromkeys(names):
+        say(f"  {inline({name: arguments[name]})}")
+
+
+def _fill(template: str, arguments: Arguments, reasons: dict[str, list[str]]) -> list[str]:
     """Return the lines of a template with the arguments; refusals stand above what settles them."""
     lines = []
     for line in template.splitlines():
@@ -199,28 +241,27 @@ def _fill(template: str, arguments: Arguments, reasons: dict[str, str]) -> list[
             lines.append(line)
             continue
         pair = inline({key: arguments[key]})
-        for reason, name in reasons.items():
-            if name == key:
-                say(f"\n{reason}\nsettled by {pair}")
+        for reason, names in reasons.items():
+            if names[0] == key:
                 lines += [f"{indent}# {part}" for part in textwrap.wrap(reason, 90)]
         lines.append(f"{indent + pair:33} {comment}".rstrip())
     return lines
 
 
-def resolve_refusals(load: Callable[[Arguments], Size], args: Arguments) -> Settled:
+def resolve_refusals(load: Callable[[Arguments], Size], start: Settled) -> Settled:
     """Load with the fewest arguments that refusals name as their fix, by a breadth-first search.
 
     Of several that are as few, those win that keep the most rows, then the widest inputs.
 
     Args:
         load: Function of arguments; it returns the number of rows, then the shape of the inputs.
-        args: Arguments to begin with.
+        start: Arguments to begin with, and what they settle.
 
     Raises:
         InputError: If no fix leads on: the first refusal, and where its fixes end.
     """
-    level = [Settled(args, {})]
-    tried = [args]
+    level = [start]
+    tried = [start.args]
     while True:
         loaded: dict[Size, Settled] = {}
         ends = []
@@ -247,7 +288,7 @@ def _fixed(attempt: Settled, refusal: InputError, tried: list[Arguments]) -> lis
         args = _merge(attempt.args, fix)
         if args not in tried:
             tried.append(args)
-            reasons = {**attempt.reasons, str(refusal): next(iter(fix))}
+            reasons = {**attempt.reasons, str(refusal): list(fix)}
             fixed.append(Settled(args, reasons))
     return fixed
 

@@ -123,7 +123,13 @@ def test_a_csv_is_read_as_pandas_reads_it_with_the_arguments_of_the_user(
             {"sep": "\t"},
             r"a quote joins rows.*'tis.*quoting: 0",
         ),
-        ("a,b\n1,Köln\n".encode("cp1252"), {}, "as UTF-8, or give its .* cp1252"),
+        (
+            "a,b\n1,Köln\n".encode("cp1252"),
+            {},
+            "read as cp1252 .*encoding: cp1252.*as UTF-8",
+        ),
+        (b"a,b\n\x00\xff\x81,\x02\n", {}, "is not a text file"),
+        ("a,b\n1,Köln\n", {"encoding": "ascii"}, "It is UTF-8: leave encoding out"),
         ("a,b\n1,2\n", {"seperator": ";"}, "unexpected keyword argument 'seperator'"),
         (
             "d,b\n03/04/2024,2\n",

@@ -135,7 +135,7 @@ def test_words_of_a_script_without_spaces_are_advised_against(
 ):
     rows = [(f"{text}{n}", n % 2) for n in range(9) for text in texts]
     TextDataModule(write_csv("a.csv", rows), tokens=tokens, char_ngrams=4).fit()
-    assert ("tokens: characters learns more" in capsys.readouterr().out) == is_said
+    assert ("tokens: characters may learn more" in capsys.readouterr().out) == is_said
 
 
 @pytest.mark.parametrize("change", ["content", "tokens", "label_column"])
@@ -188,9 +188,7 @@ def test_folders_and_files_that_cannot_be_read_are_refused(capsys):
         TextDataModule(Path.cwd()).fit()
     write_folder("files", [("plain", 0), ("text", 1)])
     Path("files/neg/0.txt").write_bytes("caf\u00e9".encode("cp1252"))
-    with pytest.raises(
-        InputError, match=r"not UTF-8 text .* read_csv: .*{encoding: cp1252}"
-    ):
+    with pytest.raises(InputError, match=r"not UTF-8.* read_csv: {encoding: cp1252}"):
         TextDataModule("files").fit()
     Path("files/neg/1.md").touch()
     capsys.readouterr()

@@ -172,12 +172,12 @@ class TextFiles:
         try:
             return path.read_text((self.read_csv or {}).get("encoding", "utf-8-sig"))
         except UnicodeDecodeError as error:
-            from dlp.datamodules.tables.files import ENCODING, ENCODINGS
+            from dlp.datamodules.encodings import settle_encoding
 
-            raise InputError(
-                f"{path} is not UTF-8 text ({error.reason} at byte {error.start}).{ENCODING}",
-                *ENCODINGS,
-            ) from error
+            refusal = settle_encoding(path)
+            if refusal is None:
+                refusal = InputError(f"{path} is UTF-8: leave encoding out of read_csv.")
+            raise refusal from error
 
     def _hub(self, name: str, commit: str | None = None) -> Frames:
         """Return the parts of a data set of the Hub at a commit, or of a folder with its files."""

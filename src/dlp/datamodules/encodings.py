@@ -1,0 +1,137 @@
+"""Encodings of text files that are not UTF-8."""
+
+import codecs
+import gzip
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from dlp.errors import InputError, inline
+
+#: Encodings that are tried, those in which Windows saves tables, and what they are for. Of equally
+#: plausible ones the first is taken.
+_ENCODINGS = {
+    "cp1252": "Western European",
+    "gb18030": "simplified Chinese",
+    "cp950": "traditional Chinese, Big5",
+    "cp932": "Japanese, Shift JIS",
+    "cp949": "Korean",
+    "cp1251": "Cyrillic",
+}
+#: Characters that no text has.
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x19\x1c-\x1f]")
+#: Letter or usual sign of cp1252 between two ASCII characters. In Western European text most
+#: characters that are not ASCII stand so; those of other scripts follow each other.
+_LATIN = re.compile(
+    rb"(?<![\x80-\xff])[\xc0-\xff\x80\x84\x91-\x94\x96\x97\xa0\xa7\xb0\xb2\xb3\xb5](?![\x80-\xff])"
+)
+_NOT_ASCII = re.compile(rb"[\x80-\xff]")
+_CHUNK = 2**20
+_MAX_SAMPLE = 2**18
+
+
+def settle_encoding(path: Path, names: Iterable[str] = ()) -> InputError | None:
+    """Return the refusal of a file that is not UTF-8, with the encoding that settles it.
+
+    Args:
+        path: Text file, or the same as .gz.
+        names: Words that the file contains, such as names of columns. They decide between
+            encodings in which the file is plausible text.
+    """
+    if _decodes(path, "utf-8-sig"):
+        return None
+    encoding = _guess(path, names)
+    if encoding is None:
+        return InputError(
+            f"{path} is not a text file: it is neither UTF-8 nor UTF-16, nor plausible text in "
+            f"{', '.join(_ENCODINGS)}. Save it as UTF-8, or give its encoding, such as read_csv: "
+            "{encoding: cp1250}."
+        )
+    fix = {"read_csv": {"encoding": encoding}}
+    purpose = ""
+    if encoding in _ENCODINGS:
+        purpose = f" ({_ENCODINGS[encoding]})"
+    return InputError(
+        f"{path} is not UTF-8. Its text is plausible if it is read as {encoding}{purpose}: give "
+        f"{inline(fix)}, or save it as UTF-8.",
+        fix,
+    )
+
+
+def _guess(path: Path, names: Iterable[str]) -> str | None:
+    """Return the encoding in which a file is plausible text, if there is one."""
+    with _open(path, "rb") as file:
+        start = file.read(2)
+    if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) and _decodes(path, "utf-16"):
+        return "utf-16"
+    sample = _sample(path)
+    if _CONTROL.search(sample):
+        return None
+    possible = [encoding for encoding in _ENCODINGS if _decodes(path, encoding)]
+    named = [encoding for encoding in possible if _has_names(path, encoding, names)]
+    best = _most_plausible(sample, named or possible)
+    if best is None and len(named) < len(possible):
+        best = next(iter(named), None)  # the names are plausible
+    return best
+
+
+def _most_plausible(sample: bytes, encodings: list[str]) -> str | None:
+    """Return the one of some encodings in which a sample is text of a language, if there is one."""
+    from charset_normalizer import from_bytes  # most files are UTF-8
+
+    num_latin = len(_LATIN.findall(sample))
+    if "cp1252" in encodings and num_latin > len(_NOT_ASCII.findall(sample)) / 2:
+        return "cp1252"  # also if the sample is short
+    if not encodings:
+        return None
+    order = list(_ENCODINGS)
+    matches = from_bytes(sample, cp_isolation=encodings)
+    best = min(
+        matches,
+        key=lambda match: (match.chaos, -match.coherence, order.index(match.encoding)),
+        default=None,
+    )
+    if best is None:
+        return None
+    return str(best.encoding)
+
+
+def _decodes(path: Path, encoding: str) -> bool:
+    """Return True if a whole file can be decoded."""
+    try:
+        with _open(path, "rt", encoding=encoding, newline="") as file:
+            while file.read(_CHUNK):
+                pass
+    except UnicodeError:
+        return False
+    return True
+
+
+def _has_names(path: Path, encoding: str, names: Iterable[str]) -> bool:
+    """Return True if the first lines of a file contain all names."""
+    with _open(path, "rt", encoding=encoding, newline="") as file:
+        text = file.read(_CHUNK)
+    return all(name in text for name in names)
+
+
+def _sample(path: Path) -> bytes:
+    """Return lines of a file that are not ASCII, which all encodings share."""
+    with _open(path, "rb") as file:
+        return b"".join(_limited(line for line in file if not line.isascii()))
+
+
+def _limited(lines: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield lines up to the size of a sample."""
+    size = 0
+    for line in lines:
+        yield line
+        size += len(line)
+        if size > _MAX_SAMPLE:
+            return
+
+
+def _open(path: Path, mode: str, **options: Any) -> Any:
+    if path.name.lower().endswith(".gz"):
+        return gzip.open(path, mode, **options)
+    return path.open(mode, **options)
