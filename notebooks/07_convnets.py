@@ -232,11 +232,13 @@ image_grid(images[wrong], titles, columns=6, inches=1.5)
 
 # %% tags=["hide"]
 assert len(wrong) == 12
-assert sure[wrong].min() > 0.8
+assert sure[wrong].min() > 0.5
+assert sure[wrong].median() > 0.8
 
 # %% [markdown]
 # Some are hard for us too: a 7 and a 1 with a bar at the foot, read as 2. Others are
-# not, such as the plain 8. The network gave each of its answers more than 0.8.
+# not, such as the plain 8. The network gave each of its answers more than 0.5, and
+# most of them more than 0.8.
 #
 # ## Few photographs
 #
