@@ -43,17 +43,36 @@ class TableReader(Reader):
         if not isinstance(rows, Columns):
             cells = {name: [self._cell(row, name) for row in rows] for name in self.names}
             rows = Columns(cells, range(len(rows)))
+        codes, lengths = self.read_codes(rows)
+        width = max(2, lengths.max(initial=0))  # ONNX fixes a size of 1
+        places = np.arange(width)
+        padded = np.full((len(rows), width), -1)
+        padded[places < lengths[:, None]] = codes
+        return [self.read_matrix(rows), padded]
+
+    def read_matrix(self, rows: Columns) -> Any:
+        """Return the numbers of all columns, float64 (N, K)."""
         numbers = np.empty((len(rows), len(self.numeric)))
         for place, name in enumerate(self.numeric):
             numbers[:, place] = self.read_numbers(name, rows)
-        codes = []
+        return numbers
+
+    def read_codes(self, rows: Columns) -> tuple[Any, Any]:
+        """Return the codes of row after row, int32 (M,), and the number of codes of a row, (N,)."""
+        columns = []
+        lengths = np.zeros(len(rows), np.int64)
         first = 0
         for name, terms in self.spec["categories"].items():
-            places = {term: code for code, term in enumerate(terms, first)}
+            codes_by_term = {term: code for code, term in enumerate(terms, first)}
             first += len(terms)
-            codes.append(self._codes(name, rows, places))
-        codes.append(np.full((len(rows), 2), -1))  # at least two columns: ONNX fixes a size of 1
-        return [numbers, np.concatenate(codes, axis=1)]
+            columns.append(self._column_codes(name, rows, codes_by_term))
+            lengths += columns[-1][1]
+        codes = np.empty(lengths.sum(), np.int32)
+        starts = np.cumsum(lengths) - lengths
+        for column, counts in columns:
+            codes[_ranges(starts, counts)] = column
+            starts += counts
+        return codes, lengths
 
     def _cell(self, row: Any, name: str) -> Any:
         """Return a cell of a row, or the cells of a table."""
@@ -76,7 +95,7 @@ class TableReader(Reader):
             values = (cells.astype("datetime64[us]") - _EPOCH) / _DAY
         elif not is_date and kind in "biuf":
             values = cells.astype(np.float64)
-            values[np.isin(values, missing_numbers(self.csv, name))] = np.nan
+            values[np.isin(values, self._missing_numbers(name))] = np.nan
         is_accepted = abs(values) < _FLOAT32_LIMIT
         if self.spec["missing"] != "error":
             is_accepted |= np.isnan(values)
@@ -94,21 +113,25 @@ class TableReader(Reader):
         texts, codes = self._factorize(name, rows, True)
         return [texts[code] for code in codes]
 
-    def _codes(self, name: str, rows: Columns, places: Mapping[str, int]) -> Any:
-        """Return the codes of categories or of the words of texts, int64 (N, longest)."""
-        texts, codes = self._factorize(name, rows, True)
+    def _column_codes(
+        self, name: str, rows: Columns, codes_by_term: Mapping[str, int]
+    ) -> tuple[Any, Any]:
+        """Return the codes of a column of categories or texts as `read_codes` does."""
+        texts, places = self._factorize(name, rows, True)
         is_text = name in self.texts
-        if not is_text and (unseen := sorted(set(texts) - set(places))):
-            warnings.warn(f"column {name!r}: unseen in training: {unseen[:5]}", stacklevel=6)
-        terms_of_texts = []
+        if not is_text and (unseen := sorted(set(texts) - set(codes_by_term))):
+            warnings.warn(f"column {name!r}: unseen in training: {unseen[:5]}", stacklevel=7)
+        codes = []
+        lengths = []
         for text in texts:
             terms = dict.fromkeys(tokenise(text)) if is_text else [text]
-            terms_of_texts.append([places[term] for term in terms if term in places])
-        width = max([1, *map(len, terms_of_texts)])
-        table = np.full((len(texts), width), -1)
-        for row, known in zip(table, terms_of_texts, strict=True):
-            row[: len(known)] = known
-        return table[codes]
+            known = [codes_by_term[term] for term in terms if term in codes_by_term]
+            codes += known
+            lengths.append(len(known))
+        counts = np.array(lengths, np.int64)
+        starts = np.cumsum(counts) - counts
+        counts = counts[places]
+        return np.array(codes, np.int32)[_ranges(starts[places], counts)], counts
 
     def fields(self) -> list[dict[str, Any]]:
         """Return name, kind, typical cell, categories, and range in training of each column.
@@ -140,11 +163,14 @@ class TableReader(Reader):
             fields.append(field)
         return fields
 
-    def _factorize(self, name: str, rows: Columns, is_text: bool) -> tuple[list[Any], list[int]]:
+    def _factorize(self, name: str, rows: Columns, is_text: bool) -> tuple[list[Any], Any]:
         """Return the values of the distinct cells of a column, and the place of each row's in them.
 
         A missing cell is NaN, or an empty text.
         """
+        holes: list[Any] = list(map(str, missing_values(self.csv, name)))
+        if not is_text:
+            holes += self._missing_numbers(name)
         values: list[Any] = []
         places: dict[str, int] = {}
         codes = []
@@ -152,17 +178,26 @@ class TableReader(Reader):
             key = repr(cell)  # as a key True equals 1, and lists have no hash
             if key not in places:
                 places[key] = len(values)
-                values.append(self._value(name, row, cell, is_text))
+                values.append(self._value(name, row, cell, is_text, holes))
             codes.append(places[key])
-        return values, codes
+        return values, np.array(codes, np.int64)
 
-    def _value(self, name: str, row: Any, cell: Any, is_text: bool) -> Any:
+    def _missing_numbers(self, name: str) -> list[float]:
+        """Return the numbers among the missing values of a column, -999 also where it is text."""
+        numbers: list[float] = []
+        if name in self.spec["dates"]:
+            return numbers
+        for value in missing_values(self.csv, name):
+            with suppress(ValueError):
+                numbers.append(float(value))
+        return numbers
+
+    def _value(self, name: str, row: Any, cell: Any, is_text: bool, holes: Sequence[Any]) -> Any:
         """Return the number or text of a cell; the number of its row is for errors."""
         if isinstance(cell, Mapping | list) and not (is_text and self._is_known(name, str(cell))):
             raise ValueError(
                 f"column {name!r} of row {row} takes one text or number, not {cell!r:.80}."
             )
-        holes = list(map(str, missing_values(self.csv, name)))
         value = None
         if not _is_missing(cell, holes):
             try:
@@ -174,9 +209,7 @@ class TableReader(Reader):
                 raise ValueError(
                     f"column {name!r} of row {row} takes {accepted}, not {str(cell)!r:.80}."
                 ) from error
-        if value in (holes if is_text else missing_numbers(self.csv, name)):  # -999 is -999.0
-            value = None
-        if value is None:
+        if value is None or value in holes:  # -999 is -999.0
             if self.spec["missing"] == "error" and name not in self.texts:
                 raise ValueError(
                     f"column {name!r} of row {row} is missing; fill it in, or train with "
@@ -214,21 +247,20 @@ class TableReader(Reader):
         return None if form == "ISO8601" else form
 
 
+def _ranges(starts: Any, lengths: Any) -> Any:
+    """Return the numbers of all ranges, one after the other."""
+    if (lengths == 1).all():
+        return starts
+    shifts = starts - np.cumsum(lengths) + lengths
+    return np.repeat(shifts, lengths) + np.arange(lengths.sum())
+
+
 def missing_values(options: Mapping[str, Any], name: str) -> list[Any]:
     """Return the cells of a column that are missing: the empty one, and ``na_values``."""
     values = column_option(options, "na_values", name)
     if isinstance(values, str | int | float):
         values = [values]
     return ["", *(values or ())]
-
-
-def missing_numbers(options: Mapping[str, Any], name: str) -> list[float]:
-    """Return those `missing_values` that are numbers: they are missing as numbers too."""
-    numbers = []
-    for value in missing_values(options, name):
-        with suppress(ValueError):
-            numbers.append(float(value))
-    return numbers
 
 
 def column_option(options: Mapping[str, Any], argument: str, name: str) -> Any:
@@ -239,10 +271,10 @@ def column_option(options: Mapping[str, Any], argument: str, name: str) -> Any:
     return value
 
 
-def _is_missing(cell: Any, holes: Sequence[str]) -> bool:
-    """Return True for None, NaN, pandas.NA and the texts of holes."""
+def _is_missing(cell: Any, holes: Sequence[Any]) -> bool:
+    """Return True for None, NaN, pandas.NA, and cells whose text is among holes."""
     try:
-        return cell is None or (np.ndim(cell) == 0 and (bool(cell != cell) or cell in holes))
+        return cell is None or (np.ndim(cell) == 0 and (bool(cell != cell) or str(cell) in holes))
     except TypeError:  # pandas.NA is neither true nor false
         return True
 

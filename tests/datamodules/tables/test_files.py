@@ -407,3 +407,33 @@ def test_a_table_is_read_right_or_refused(drawn, has_arguments):
         )
         for numbers, expected in zip(reader(by_column), reader(cells), strict=True):
             np.testing.assert_array_equal(numbers, expected)
+
+
+def numbers_and(late, count=250):
+    """Write a column of numbers whose last cell is another text; return the path."""
+    lines = [
+        "zip,y",
+        *(f"{10_000 + row},{row % 2}" for row in range(count)),
+        f"{late},1",
+    ]
+    path = Path("late.csv")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_a_code_after_many_numbers_is_refused():
+    with pytest.raises(
+        InputError, match=r"number of '00501'.*dtype: \{zip: category\}"
+    ):
+        read_table(numbers_and("00501"))
+
+
+def test_a_decimal_after_many_numbers_with_a_thousands_mark_is_refused():
+    with pytest.raises(InputError, match=r"number of '1\.5'"):
+        read_table(numbers_and("1.5"), {"thousands": "."})
+
+
+@pytest.mark.parametrize("late", ["0", "0.05", "100", "10:00", "2020-01-02", "a007"])
+def test_zeros_that_begin_no_code_are_read(late):
+    frame = read_table(numbers_and(late))
+    assert str(frame["zip"].iloc[-1]) in (late, f"{late}.0")

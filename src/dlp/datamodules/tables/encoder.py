@@ -166,13 +166,16 @@ class TableEncoder(Encoder):
         frame = self.baseline_rows(rows).frame
         cells = {str(name): column.to_numpy() for name, column in frame.items()}
         with naming("the table"), warnings.catch_warnings(record=True, action="always") as unseen:
-            arrays = TableReader(self.spec())(Columns(cells, frame.index))
+            reader = TableReader(self.spec())
+            columns = Columns(cells, frame.index)
+            numbers = reader.read_matrix(columns)
+            codes, lengths = reader.read_codes(columns)
         for warning in unseen:
             column = str(warning.message).partition(": unseen")[0]
             if warning.category is UserWarning and column not in self._unseen:
                 say(f"{warning.message}, which become zeros")
                 self._unseen.add(column)  # once for all pieces of a file
-        table = EncodedTable(TableFeatures(self.state()), *map(torch.from_numpy, arrays))
+        table = EncodedTable(TableFeatures(self.state()), numbers, codes, lengths)
         if len(table) * len(self.names) > _LARGEST_MATRIX:
             return table
         return table[torch.arange(len(table))]
