@@ -13,9 +13,7 @@ import json
 import multiprocessing
 import os
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -25,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from measure import run as run_process
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
@@ -107,25 +106,14 @@ WORKLOADS = {
 
 def run(words: list[str], environment: dict[str, str]) -> dict[str, float]:
     """Run a process; return its wall and CPU seconds, peak memory in MB, and printed times."""
-    start = time.time()
-    with tempfile.TemporaryFile("w+") as output:
-        process = subprocess.Popen(
-            words, env={**os.environ, **environment}, stdout=output, stderr=subprocess.STDOUT
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        end = time.time()
-        output.seek(0)
-        text = output.read()
-    if status:
-        raise SystemExit(f"{' '.join(words)} failed:\n{text[-2000:]}")
-    lines = [line for line in text.splitlines() if line.startswith("TIMES ")]
+    usage = run_process(words, environment)
+    lines = [line for line in usage.output.splitlines() if line.startswith("TIMES ")]
     times: dict[str, Any] = json.loads(lines[-1][6:]) if lines else {}
-    values = {"whole": end - start, "cpu": usage.ru_utime + usage.ru_stime}
-    values["peak"] = usage.ru_maxrss / 1000
+    values = {"whole": usage.wall, "cpu": usage.cpu, "peak": usage.peak}
     if epochs := times.get("epochs"):
         values |= {"fit": sum(epochs), "epoch": statistics.median(epochs[1:] or epochs)}
     if times.get("first"):
-        values["first"] = times["first"] - start
+        values["first"] = times["first"] - usage.start
     return values
 
 
