@@ -1,9 +1,13 @@
 """Runs that are made once and copied."""
 
+import io
 import shutil
+from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
@@ -100,3 +104,47 @@ def fails(capsys):
         return message
 
     return run
+
+
+GERMAN_RECIPE = """\
+data:
+  class_path: TableDataModule
+  init_args:
+    path: houses.csv
+    test_path: test.csv
+    target: Preis
+    read_csv:
+      encoding: cp1252
+      sep: ;
+      decimal: ","
+      parse_dates: [gebaut]
+      date_format: "%d.%m.%Y"
+model: {class_path: DenseModule, init_args: {head: regression, hidden: [4]}}
+trainer: {max_epochs: 1, enable_progress_bar: false, enable_model_summary: false}
+"""
+
+
+def fit_and_export_german():
+    """Fit a table as a German spreadsheet saves it; predict and export."""
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame({"Größe": draw.uniform(30, 150, 60).round(1)})
+    frame["Ort"] = draw.choice(["Köln", "Ulm", "Bonn"], 60)
+    frame["gebaut"] = pd.date_range("1990-01-15", periods=60, freq="MS").strftime("%d.%m.%Y")
+    frame["Preis"] = (3 * frame["Größe"]).round(1)
+    new = frame.drop(columns="Preis").head(9)
+    tables = {"houses": frame[:50], "test": frame[50:].assign(Ort="Jena"), "new": new}
+    for name, table in tables.items():
+        table.to_csv(f"{name}.csv", sep=";", decimal=",", encoding="cp1252", index=False)
+    Path("german.yaml").write_text(GERMAN_RECIPE, encoding="utf-8")
+    main(["fit", "--config", "german.yaml"])
+    main(["predict", "--config", "german.yaml", "--data.predict_path", "new.csv"])
+    printed = io.StringIO()
+    with redirect_stdout(printed), redirect_stderr(printed):
+        main(["export", "german"])
+    Path("export.txt").write_text(printed.getvalue(), encoding="utf-8")
+
+
+@pytest.fixture(scope="package")
+def german(made):
+    """Return a folder with a run of a CSV in cp1252, its predictions and its export."""
+    return made(fit_and_export_german)

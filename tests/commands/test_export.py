@@ -1,5 +1,10 @@
+import io
 import json
 import os
+import re
+import shlex
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -7,10 +12,19 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers.models import predictor_of
+from helpers.sets import DATA_MODULES, image_folder
 
 from dlp.cli import main
 from dlp.errors import InputError
+from dlp.files import sha256
 from dlp.inference import Predictor
+from dlp.inference.card import card, write_example
+from dlp.modules.heads import SigmoidHead
+from dlp.modules.networks import ConvNet
+from dlp.reader.files import typed_rows
+from dlp.reader.model import load_exported
+from dlp.runs.folder import Run
 from dlp.runs.restoring import load_predictor
 
 RECIPE = """\
@@ -20,6 +34,11 @@ data:
 model: {{class_path: DenseModule, init_args: {{head: {}, hidden: [4]}}}}
 trainer: {{max_epochs: 1, enable_progress_bar: false, enable_model_summary: false}}
 test_after_fit: best
+"""
+PHOTOS_RECIPE = """\
+data: {class_path: ImageFolderDataModule, init_args: {path: photos, image_size: 12}}
+model: {class_path: ConvNetModule, init_args: {head: sigmoid, channels: [4], dense: []}}
+trainer: {max_epochs: 1, enable_progress_bar: false, enable_model_summary: false}
 """
 DRAW = np.random.default_rng(0)
 KINDS = DRAW.choice(["red", "green", "caf\u00e9"], (60, 4))
@@ -94,6 +113,106 @@ def test_the_numbers_of_the_card_are_those_of_the_results(run):
         assert float(score) == pytest.approx(test[f"test_{name}"], rel=1e-5)
     assert "12 test rows" in card
     assert "coverage: 0.6" in card
+
+
+def blocks(card, language):
+    """Return the code of a card in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", card, re.M | re.S)
+
+
+def commands_of(card):
+    """Return the words after ``python predict.py`` of each command of a card."""
+    [block] = blocks(card, "bash")
+    install, *lines = block.splitlines()
+    assert install.startswith("pip install onnxruntime numpy")
+    commands = [shlex.split(line) for line in lines]
+    for command in commands:
+        assert command[:2] == ["python", "predict.py"]
+    return [command[2:] for command in commands]
+
+
+@pytest.mark.parametrize("kind", DATA_MODULES)
+def test_the_row_of_a_card_is_one_of_the_training_set_in_its_program_and_command(
+    kind, tmp_path, monkeypatch, capsys
+):
+    data = DATA_MODULES[kind](tmp_path)
+    network = ConvNet((3, 8, 8), 1, channels=[4], dense=[]) if kind == "images" else None
+    predictor = predictor_of(data, SigmoidHead(), network)
+    rows = data.examples("train").take(np.arange(1)).inputs.raw()
+    expected = predictor.predict(rows)
+    example = write_example(tmp_path, predictor.models[0], rows[0])
+    text = card(predictor.models[0], Run(tmp_path), "best.ckpt", "0", example)
+    monkeypatch.setattr(Predictor, "load", lambda path: predictor)
+    [code] = blocks(text, "python")
+    capsys.readouterr()
+    exec(code, {})
+    assert capsys.readouterr().out == f"{expected}\n"
+    words = commands_of(text)[0]
+    pd.testing.assert_frame_equal(
+        predictor.predict(typed_rows(words, predictor.spec.inputs)), expected
+    )
+    assert (" pillow" in blocks(text, "bash")[0]) == (kind == "images")
+
+
+def check_readme(folder, monkeypatch, capsys):
+    """Run the program and the commands of the README of an export, word for word."""
+    monkeypatch.chdir(folder)
+    text = Path("README.md").read_text("utf-8")
+    [code] = blocks(text, "python")
+    names = {}
+    capsys.readouterr()
+    exec(code, names)
+    expected = Predictor.load(".").predict(names["rows"])
+    assert capsys.readouterr().out == f"{expected}\n"
+    for words in commands_of(text):
+        command = [sys.executable, "predict.py", *words]
+        result = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
+        assert not result.stderr
+        if words == ["--help"]:
+            assert "python predict.py rows.csv" in result.stdout
+        else:
+            table = pd.read_csv(io.StringIO(result.stdout), index_col="index")
+            numbers = expected.select_dtypes("number")
+            np.testing.assert_allclose(table[numbers.columns], numbers, atol=1e-5)
+
+
+def test_the_readme_of_a_table_runs_word_for_word(german, monkeypatch, capsys):
+    check_readme(german / "runs/german/version_0/exported", monkeypatch, capsys)
+
+
+def test_an_export_names_an_unseen_category_once(german):
+    printed = (german / "export.txt").read_text("utf-8")
+    assert printed.count("unseen in training") == 1
+    assert "UserWarning" not in printed
+
+
+def test_the_program_of_an_export_names_an_unseen_category_in_one_line(german):
+    folder = german / "runs/german/version_0/exported"
+    command = [sys.executable, folder / "predict.py", german / "test.csv"]
+    result = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
+    assert result.stderr == "note: column 'Ort': unseen in training: ['Jena']\n"
+    assert len(result.stdout.splitlines()) == 11
+
+
+def test_an_export_knows_its_checkpoint(german):
+    folder = german / "runs/german/version_0"
+    source = load_exported(folder / "exported/model.onnx").source
+    assert source["path"] == "runs/german/version_0/checkpoints/best.ckpt"
+    assert source["sha256"] == sha256(folder / "checkpoints/best.ckpt")
+
+
+@pytest.mark.slow
+def test_the_readme_of_texts_and_tables_runs_word_for_word(run, monkeypatch, capsys):
+    check_readme(run[0] / "exported", monkeypatch, capsys)
+
+
+@pytest.mark.slow
+def test_the_readme_of_images_runs_word_for_word(tmp_path, monkeypatch, capsys):
+    image_folder(tmp_path / "photos")
+    Path("photos.yaml").write_text(PHOTOS_RECIPE, encoding="utf-8")
+    main(["fit", "--config", "photos.yaml"])
+    main(["export", "photos"])
+    check_readme(tmp_path / "runs/photos/version_0/exported", monkeypatch, capsys)
 
 
 class Command:

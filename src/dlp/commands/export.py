@@ -4,6 +4,7 @@ import inspect
 import json
 import os
 import shutil
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,14 +17,15 @@ from dlp import reader
 from dlp.console import say
 from dlp.errors import InputError, extra
 from dlp.files import move, write_text
-from dlp.inference.card import card
+from dlp.inference.card import card, write_example
 from dlp.inference.predictor import Predictor
+from dlp.runs.exports import source_of
 from dlp.runs.folder import checkpoint_of
 from dlp.runs.restoring import restore
 
 _MAX_ROWS = 500
 _LIMIT = 1e-5
-_PREDICT = '''"""Predict rows with model.onnx; without arguments it tells how."""
+_PREDICT = '''"""Predict rows with model.onnx; without arguments it explains how."""
 
 from reader.__main__ import run
 
@@ -49,8 +51,10 @@ def export(run: str, folder: Path | None = None) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent, prefix=".export") as name:
         path = Path(name) / "model.onnx"
-        difference = _write_model(trained, data, path)
-        text = card(trained.models[0], home, checkpoint.name, difference)
+        difference = _write_model(trained, data, source_of(checkpoint), path)
+        first_row = next(iter(data.labelled_parts().values())).take(np.arange(1)).inputs.raw()[0]
+        example = write_example(path.parent, trained.models[0], first_row)
+        text = card(trained.models[0], home, checkpoint.name, difference, example)
         write_text(path.with_name("README.md"), text)
         write_text(path.with_name("predict.py"), _PREDICT)
         package = Path(reader.__file__).parent
@@ -68,13 +72,14 @@ def export(run: str, folder: Path | None = None) -> Path:
     return folder
 
 
-def _write_model(trained: Predictor, data: Any, path: Path) -> str:
+def _write_model(trained: Predictor, data: Any, source: dict[str, str], path: Path) -> str:
     """Write the ONNX file; return its largest difference from the checkpoint on some rows."""
     part, examples = list(data.labelled_parts().items())[-1]
     numbers = np.arange(min(_MAX_ROWS, len(examples)))
     rows = examples.take(numbers).inputs.raw()
     served = trained.modules[0]
-    arrays = trained.models[0].read([rows[0]] * 2)  # a batch of one has a size that is fixed
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
+        arrays = trained.models[0].read([rows[0]] * 2)  # a batch of one has a size that is fixed
     example = tuple(map(torch.from_numpy, arrays))
     dynamic = torch.export.Dim.DYNAMIC
     shapes: list[dict[int, Any]] = []
@@ -91,12 +96,14 @@ def _write_model(trained: Predictor, data: Any, path: Path) -> str:
     for node in program.model.graph:
         node.metadata_props.clear()  # paths of this machine
     program.model.metadata_props["dlp"] = json.dumps(asdict(trained.spec), ensure_ascii=False)
+    program.model.metadata_props["dlp_checkpoint"] = json.dumps(source)
     program.save(path, external_data=False)
     inputs = data.inputs(part)[torch.from_numpy(numbers)]  # by the encoder, at once
     with torch.no_grad():
         logits = served.network(inputs)
         expected = served.predict(logits).numpy()
-    scores = Predictor.load(path).scores(rows)
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # said by the encoder
+        scores = Predictor.load(path).scores(rows)
     errors = np.abs(scores - expected)
     if trained.spec.answer.task is None:
         errors = errors / np.maximum(np.abs(expected).max(axis=0), 1e-12)

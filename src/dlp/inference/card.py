@@ -1,20 +1,86 @@
-"""Model card of an export."""
+"""Model card of an export, with an example that runs in its folder."""
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
+from pprint import pformat
 from string import Template
+from textwrap import shorten
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import yaml
 
+from dlp.files import write_json
+from dlp.reader.files import csv_options
 from dlp.reader.model import Model
+from dlp.reader.table import column_option
 from dlp.runs.folder import Run
 
-#: What a reader of the card needs to know of the inputs, beside their columns.
+#: What a reader of the card needs to know about the inputs, in addition to their columns.
 _FACTS = ("kind", "shape", "height", "width", "channels", "encoding", "tokens", "read_csv")
+_MAX_LETTERS = 200
 
 
-def card(model: Model, run: Run, checkpoint: str, difference: str) -> str:
+class Example(NamedTuple):
+    """Row that the card predicts.
+
+    Args:
+        imports: Imports of Python that the code needs.
+        code: Python expression whose value is a list with the row.
+        word: Word for ``predict.py``.
+    """
+
+    imports: str
+    code: str
+    word: str
+
+
+def write_example(folder: Path, model: Model, row: Any) -> Example:
+    """Write a row to a file of an export, if it is not a text; return how it is predicted.
+
+    Args:
+        folder: Folder of the export.
+        model: Exported model.
+        row: Row of the training set, as `Rows.raw` returns it.
+    """
+    form = model.reader.form
+    if form == "text":
+        text = shorten(row, _MAX_LETTERS, placeholder="")
+        return Example("", repr([text]), shlex.quote(text))
+    if form == "file":
+        row.save(folder / "example.png")
+        return Example("", '["example.png"]', "example.png")
+    if model.spec.inputs["kind"] == "array":
+        np.save(folder / "example.npy", row[np.newaxis])
+        return Example("import numpy as np\n\n", 'np.load("example.npy")', "example.npy")
+    if form == "columns":
+        options = csv_options(model.spec.inputs)
+        cells = {}
+        for name in [field["name"] for field in model.reader.fields()]:
+            cells[name] = _plain(row[name], column_option(options, "date_format", name))
+        row = cells
+    rows = [_plain(row)]
+    write_json(folder / "example.json", rows)
+    if form == "columns":
+        return Example("", pformat(rows, width=90, sort_dicts=False), "example.json")
+    imports = "import json\nfrom pathlib import Path\n\n"
+    return Example(imports, 'json.loads(Path("example.json").read_text())', "example.json")
+
+
+def _plain(cell: Any, date_format: str | None = None) -> Any:
+    """Return a cell as JSON holds it; a date follows the format of the training table."""
+    if isinstance(cell, pd.Timestamp):
+        if date_format in (None, "ISO8601"):
+            return cell.isoformat()
+        return cell.strftime(str(date_format))
+    if isinstance(cell, np.ndarray | np.generic):
+        return cell.tolist()
+    return cell
+
+
+def card(model: Model, run: Run, checkpoint: str, difference: str, example: Example) -> str:
     """Return the text of the card.
 
     Args:
@@ -22,6 +88,7 @@ def card(model: Model, run: Run, checkpoint: str, difference: str) -> str:
         run: Run of the checkpoint, with its results.
         checkpoint: File name of the checkpoint.
         difference: Largest difference of the export, and its rows.
+        example: Row that the card predicts.
     """
     spec = model.spec
     inputs = {name: spec.inputs[name] for name in _FACTS if spec.inputs.get(name)}
@@ -32,13 +99,17 @@ def card(model: Model, run: Run, checkpoint: str, difference: str) -> str:
     template = Template(Path(__file__).with_suffix(".md").read_text("utf-8"))
     return template.substitute(
         title=f"{run.folder.resolve().parent.name} {run.folder.name}",
-        inputs=yaml.safe_dump(inputs, sort_keys=False),
+        inputs=yaml.safe_dump(inputs, sort_keys=False, allow_unicode=True),
         columns=columns,
-        answer=yaml.safe_dump(asdict(spec.answer), sort_keys=False),
+        answer=yaml.safe_dump(asdict(spec.answer), sort_keys=False, allow_unicode=True),
         scores=_scores(run, checkpoint),
-        training=yaml.safe_dump(asdict(spec.card), sort_keys=False),
+        training=yaml.safe_dump(asdict(spec.card), sort_keys=False, allow_unicode=True),
         checkpoint=checkpoint,
         difference=difference,
+        packages=" pillow" if model.reader.form == "file" else "",
+        word=example.word,
+        imports=example.imports,
+        code=example.code,
     )
 
 

@@ -50,7 +50,7 @@ def typed_rows(words: Sequence[str], spec: Spec) -> list[Any]:
         ending = Path(word).suffix.lower()
         if ending in _TABLES and spec["kind"] != "image":
             with Path(word).open("rb") as file:
-                lines = csv_table(file, word, spec.get("read_csv") or {})
+                lines = csv_table(file, word, spec)
                 names = next(lines)
                 rows += [dict(zip(names, line, strict=True)) for line in lines]
         elif ending == ".json":
@@ -79,17 +79,23 @@ def _read_json(path: str) -> list[Any]:
     return content
 
 
-def csv_table(file: BinaryIO, name: str, options: Mapping[str, Any]) -> Iterator[list[str]]:
+def csv_table(file: BinaryIO, name: str, spec: Spec) -> Iterator[list[str]]:
     """Yield the names of the columns of a CSV, then the cells of each row.
+
+    A file .txt for a model of texts has a text per line.
 
     Args:
         file: Content of the file.
         name: Name of the file, for its ending and for errors.
-        options: Arguments of ``pandas.read_csv`` by which the training table was read.
+        spec: Spec of the rows, with the arguments of ``pandas.read_csv`` of the training table.
 
     Raises:
         ReaderError: If the file does not follow these arguments.
     """
+    ending = Path(name).suffix.lower()
+    if ending not in _TABLES:
+        raise ReaderError(f"{name} is not a CSV: give one of {', '.join(_TABLES)}.")
+    options = csv_options(spec)
     separator = csv_separator(name, options)
     unknown = set(options) - _CSV_OPTIONS - _QUOTES
     if len(separator) != 1:
@@ -104,10 +110,16 @@ def csv_table(file: BinaryIO, name: str, options: Mapping[str, Any]) -> Iterator
         warnings.warn(f"{name} seems to be in UTF-8, but is read as {encoding}", stacklevel=2)
     try:
         with io.TextIOWrapper(file, encoding, newline="") as text:
-            yield from _table(_cells(text, separator, options), name, options)
+            if ending == ".txt" and spec["kind"] == "text":
+                yield [spec["column"]]
+                for line in text:
+                    yield [line.rstrip("\r\n")]
+            else:
+                yield from _table(_cells(text, separator, options), name, options)
     except UnicodeError as error:
         raise ReaderError(
-            f"{name} is not in {encoding}, the encoding of the training table; save it in that one."
+            f"{name} is not in {encoding.removesuffix('-sig')}, the encoding of the training "
+            "table; save it in that one."
         ) from error
     except csv.Error as error:
         raise ReaderError(f"{name} cannot be read as a CSV: {error}.") from error
@@ -157,6 +169,11 @@ def _without_skipped(lines: Iterator[list[str]], options: Mapping[str, Any]) -> 
             last.append(line)
         if len(last) > num_last:
             yield last.popleft()
+
+
+def csv_options(spec: Spec) -> Mapping[str, Any]:
+    """Return the arguments of ``pandas.read_csv`` by which the training table was read."""
+    return spec.get("read_csv") or {}
 
 
 def csv_separator(name: str, options: Mapping[str, Any]) -> str:

@@ -66,6 +66,8 @@ class Model:
         self.reader = reader(spec.inputs)
         self.read: Callable[[Any], list[Any]] = self.reader
         self.run = run
+        #: Checkpoint of an exported model: ``path`` and ``sha256``; empty before 1.2.1.
+        self.source: dict[str, str] = {}
 
     def scores(self, rows: Any) -> Any:
         """Return probabilities (N, C) or values (N, T).
@@ -99,13 +101,16 @@ def load_exported(path: Path) -> Model:
     try:
         options = onnxruntime.SessionOptions()
         session = onnxruntime.InferenceSession(path, options)
-        content = json.loads(session.get_modelmeta().custom_metadata_map["dlp"])
+        metadata = session.get_modelmeta().custom_metadata_map
+        content = json.loads(metadata["dlp"])
         if content["inputs"]["kind"] == "table":  # a second thread takes longer to wait
             options.intra_op_num_threads = 1
             session = onnxruntime.InferenceSession(path, options)
         names = [node.name for node in session.get_inputs()]
         if content["format"] == 1 and content["inputs"].get("categories"):
             raise ValueError("its own predict.py reads it; export the run again")
-        return Model(ModelSpec.from_dict(content), run)
+        model = Model(ModelSpec.from_dict(content), run)
+        model.source = json.loads(metadata.get("dlp_checkpoint", "{}"))
+        return model
     except Exception as error:  # a damaged file fails in many ways
         raise ReaderError(f"{path} cannot be read as an exported model ({error!r}).") from error
