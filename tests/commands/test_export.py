@@ -12,8 +12,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers.models import predictor_of
-from helpers.sets import DATA_MODULES, image_folder
 
 from dlp.cli import main
 from dlp.errors import InputError
@@ -26,6 +24,8 @@ from dlp.reader.files import typed_rows
 from dlp.reader.model import load_exported
 from dlp.runs.folder import Run
 from dlp.runs.restoring import load_predictor
+from helpers.models import predictor_of
+from helpers.sets import DATA_MODULES, image_folder
 
 RECIPE = """\
 data:

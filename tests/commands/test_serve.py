@@ -1,18 +1,47 @@
+import base64
+import io
 import re
+import shutil
+import socket
+import subprocess
+import threading
+import time
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import uvicorn
+from starlette.responses import HTMLResponse
 from starlette.testclient import TestClient
 
+from dlp.cli import main
 from dlp.commands import serve
 from dlp.inference import Predictor
 from dlp.modules.heads import SigmoidHead
 from dlp.modules.networks import ConvNet
+from dlp.reader.model import Model
+from dlp.runs.restoring import load_predictor
 from helpers.models import predictor_of
-from helpers.sets import image_data
+from helpers.sets import image_data, text_data
 
 ROW = {"x": 0.5, "y": -0.5, "kind": "red"}
+HOURS = """\
+def hour(frame):
+    return frame[["size"]].assign(hour=frame["time"].dt.hour)
+"""
+HOURS_RECIPE = """\
+data:
+  class_path: TableDataModule
+  init_args:
+    path: load.csv
+    target: load
+    features: hours.hour
+    read_csv: {parse_dates: [time]}
+model: {class_path: DenseModule, init_args: {head: regression, hidden: [4]}}
+trainer: {max_epochs: 1, enable_progress_bar: false, enable_model_summary: false}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +117,7 @@ def test_images_are_files(tmp_path):
 @pytest.mark.parametrize(
     ("status", "message", "body"),
     [
-        (422, "JSON decode error", b'{"rows": ['),
+        (422, "the body is not JSON (Expecting value, character 10)", b'{"rows": ['),
         (400, "parsing", b"[" * 100_000),
         (422, "at least 1 item", b'{"rows": []}'),
         (422, "at most 1000 items", b'{"rows": [%s"a"]}' % (b'"a",' * 1000)),
@@ -104,6 +133,11 @@ def test_images_are_files(tmp_path):
             b'{"rows": [{"x": "a", "y": 1, "kind": "red"}]}',
         ),
         (422, "dictionary by column, not 7", b'{"rows": [7]}'),
+        (
+            422,
+            "one text or number, not ['red']",
+            b'{"rows": [{"x": 1, "y": 1, "kind": ["red"]}]}',
+        ),
     ],
 )
 def test_a_wrong_body_is_refused_by_one_sentence(client, status, message, body):
@@ -118,11 +152,165 @@ def test_a_wrong_body_is_refused_by_one_sentence(client, status, message, body):
 # The second does not say its length.
 @pytest.mark.parametrize("body", [b" " * 10_000_001, iter([b" " * 6_000_000] * 2)])
 def test_a_body_above_10_mb_is_refused(client, body):
-    assert client.post("/predict", content=body).status_code == 413
+    answer = client.post("/predict", content=body)
+    assert answer.status_code == 413
+    assert "up to 10 MB" in answer.json()["error"]
 
 
 def test_a_page_that_rebinds_its_name_is_refused(client):
-    assert client.get("/", headers={"host": "evil.com"}).status_code == 400
+    answer = client.get("/", headers={"host": "evil.com"})
+    assert answer.status_code == 400
+    assert "host name" in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/predict", 405), ("/no-such-page", 404)]
+)
+def test_a_wrong_address_is_refused_in_json(client, path, status):
+    answer = client.get(path)
+    assert answer.status_code == status
+    assert str(status) in answer.json()["error"]
+
+
+def test_a_bug_is_an_internal_error_with_its_traceback_in_the_log(predictor):
+    def run(arrays):
+        raise KeyError("internal_key")
+
+    broken = Predictor(predictor.models, predictor.modules)
+    broken.models = [Model(predictor.spec, run)]
+    client = TestClient(serve.app(broken), raise_server_exceptions=False)
+    answer = client.post("/predict", json={"rows": [ROW]})
+    assert answer.status_code == 500
+    assert answer.json() == {
+        "error": "internal error; the log of the server has its traceback."
+    }
+    with pytest.raises(KeyError):  # uvicorn logs what the application raises
+        TestClient(serve.app(broken)).post("/predict", json={"rows": [ROW]})
+
+
+RUN = "runs/german/version_0"
+AS_IN_TRAINING = {"sep": ";", "decimal": ",", "encoding": "cp1252"}
+
+
+# An export rounds otherwise.
+@pytest.mark.parametrize(
+    ("path", "tolerance"), [(RUN, 1e-6), (f"{RUN}/exported", 1e-5)]
+)
+def test_a_served_csv_has_the_encoding_of_the_file_and_the_values_of_dlp_predict(
+    german, path, tolerance
+):
+    client = TestClient(serve.app(Predictor.load(german / path)))
+    content = (german / "new.csv").read_bytes()
+    answer = client.post("/predict_csv", files={"file": ("new.csv", content)})
+    expected = pd.read_csv(german / RUN / "predictions_new.csv")["value"]
+    assert answer.headers["content-type"] == "text/csv; charset=cp1252"
+    table = pd.read_csv(io.BytesIO(answer.content), **AS_IN_TRAINING)
+    np.testing.assert_allclose(table["Preis"], expected, rtol=0, atol=tolerance)
+    inputs = pd.read_csv(io.BytesIO(content), **AS_IN_TRAINING)
+    pd.testing.assert_frame_equal(table[inputs.columns], inputs)
+    row = {
+        "Größe": inputs["Größe"][0],
+        "Ort": inputs["Ort"][0],
+        "gebaut": inputs["gebaut"][0],
+    }
+    prediction = client.post("/predict", json={"rows": [row]}).json()["predictions"][0]
+    assert prediction["Preis"] == pytest.approx(expected[0], abs=tolerance)
+
+
+@pytest.fixture(scope="module")
+def german_client(german):
+    return TestClient(serve.app(Predictor.load(german / RUN / "exported")))
+
+
+def test_the_page_gets_a_csv_with_its_first_rows_and_notes(german, german_client):
+    content = (german / "test.csv").read_bytes()
+    file = {"file": ("test.csv", content)}
+    plain = german_client.post("/predict_csv", files=file)
+    accepted = {"accept": "application/json"}
+    answer = german_client.post("/predict_csv", files=file, headers=accepted).json()
+    assert answer["rows"] == 10
+    assert answer["columns"] == ["Größe", "Ort", "gebaut", "Preis (input)", "Preis"]
+    assert len(answer["first"]) == 5
+    assert answer["notes"] == ["column 'Ort': unseen in training: ['Jena']"]
+    assert base64.b64decode(answer["csv"]) == plain.content
+
+
+def test_a_csv_that_does_not_decode_is_refused_by_one_sentence(german, german_client):
+    content = (german / "new.csv").read_bytes().replace(b";Ulm", b";\x81")
+    answer = german_client.post("/predict_csv", files={"file": ("new.csv", content)})
+    assert answer.status_code == 422
+    sentence = "new.csv is not in cp1252, the encoding of the training table; save it in that one."
+    assert answer.json() == {"error": sentence}
+
+
+def test_a_wrong_row_of_a_csv_is_named_by_its_number_in_the_file(german, german_client):
+    content = (german / "new.csv").read_bytes()
+    lines = content.splitlines()
+    broken = b"\n".join([lines[0], *lines[1:2] * 5000, lines[1].replace(b",", b"x")])
+    answer = german_client.post("/predict_csv", files={"file": ("new.csv", broken)})
+    assert answer.status_code == 422
+    assert "column 'Größe' of row 5000 takes finite numbers" in answer.json()["error"]
+
+
+def test_the_lines_of_a_txt_file_are_texts(tmp_path):
+    predictor = predictor_of(text_data(tmp_path), SigmoidHead())
+    client = TestClient(serve.app(predictor))
+    content = b'a "word6", said\r\nword7\r\n'
+    answer = client.post("/predict_csv", files={"file": ("new.txt", content)})
+    table = pd.read_csv(io.BytesIO(answer.content))
+    assert table["text"].tolist() == ['a "word6", said', "word7"]
+    expected = predictor.predict(table["text"].tolist())
+    np.testing.assert_allclose(table["prob_yes"], expected["prob_yes"], rtol=1e-6)
+    assert b"\r\n" in answer.content
+
+
+def test_a_port_in_use_is_one_sentence(german, fails):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        message = fails("serve", str(german / RUN / "exported"), "--port", str(port))
+    assert f"cannot listen at 127.0.0.1, port {port}" in message
+    assert f"--port {port + 1}" in message
+
+
+def test_an_export_of_a_changed_checkpoint_is_served_with_a_note(
+    german, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(uvicorn.Server, "run", lambda server: None)
+    run = shutil.copytree(german / RUN, tmp_path / "run")
+    serve.serve(str(run / "exported"))
+    assert capsys.readouterr().out == ""
+    with (run / "checkpoints/best.ckpt").open("ab") as file:
+        file.write(b" ")
+    serve.serve(str(run / "exported"))
+    note = capsys.readouterr().out
+    assert "best.ckpt has changed since this export" in note
+    assert "dlp export " in note
+
+
+def test_a_run_with_features_is_served_with_dates(tmp_path):
+    Path("hours.py").write_text(HOURS, encoding="utf-8")
+    times = pd.date_range("2024-01-01", periods=48, freq="h").strftime(
+        "%Y-%m-%dT%H:%M:%S"
+    )
+    frame = pd.DataFrame({"time": times, "size": np.arange(48) % 5})
+    frame["load"] = np.arange(48) % 24 + 0.5
+    frame.to_csv("load.csv", index=False)
+    Path("load.yaml").write_text(HOURS_RECIPE, encoding="utf-8")
+    main(["fit", "--config", "load.yaml"])
+    main(["predict", "--config", "load.yaml", "--data.predict_path", "load.csv"])
+    expected = pd.read_csv("runs/load/version_0/predictions_load.csv")["value"]
+    client = TestClient(serve.app(load_predictor("load")))
+    rows = frame[["time", "size"]].to_dict("records")
+    predictions = client.post("/predict", json={"rows": rows}).json()["predictions"]
+    np.testing.assert_allclose(
+        [row["load"] for row in predictions], expected, rtol=1e-5
+    )
+    answer = client.post(
+        "/predict_csv", files={"file": ("a.csv", Path("load.csv").read_bytes())}
+    )
+    table = pd.read_csv(io.BytesIO(answer.content))
+    np.testing.assert_allclose(table["load"], expected, rtol=1e-5)
+    assert client.post("/explain", json={"rows": rows[:1]}).status_code == 200
 
 
 def test_a_server_listens_at_an_ipv6_address_and_knows_the_run(
@@ -144,3 +332,60 @@ def test_the_page_names_no_other_server(client):
     answer = client.get("/")
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert not re.findall(r"https?://|src=\"|@import", answer.text)
+
+
+#: Script of a page that drops a file on it, and keeps the bytes that are offered for download.
+DROP = """
+<script type="module">
+const create = URL.createObjectURL
+URL.createObjectURL = blob => {
+  const reader = new FileReader()
+  reader.onload = () => document.body.append(`download=${reader.result}=end`)
+  reader.readAsDataURL(blob)
+  return create.call(URL, blob)
+}
+const bytes = Uint8Array.from(atob("CONTENT"), letter => letter.charCodeAt(0))
+const files = new DataTransfer(), input = document.getElementById("file")
+files.items.add(new File([bytes], "new.csv"))
+input.files = files.files
+setTimeout(() => input.dispatchEvent(new Event("change")), 500)
+</script>
+"""
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+OPTIONS = (
+    "--headless --no-sandbox --disable-gpu --disable-background-networking "
+    "--disable-component-update --disable-sync --virtual-time-budget=10000 --dump-dom"
+)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium")
+def test_a_browser_offers_the_csv_of_the_server_for_download(
+    german, german_client, tmp_path
+):
+    content = (german / "new.csv").read_bytes()
+    expected = german_client.post(
+        "/predict_csv", files={"file": ("new.csv", content)}
+    ).content
+    api = serve.app(Predictor.load(german / RUN / "exported"))
+    page = german_client.get("/").text
+    script = DROP.replace("CONTENT", base64.b64encode(content).decode())
+    api.get("/page_with_a_file")(lambda: HTMLResponse(page + script))
+    server = uvicorn.Server(uvicorn.Config(api, port=0, log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.05)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    command = [BROWSER, *OPTIONS.split(), f"--user-data-dir={tmp_path / 'profile'}"]
+    address = f"http://127.0.0.1:{port}/page_with_a_file"
+    result = subprocess.run(
+        [*command, address], capture_output=True, timeout=120, check=True
+    )
+    server.should_exit = True
+    thread.join()
+    shown = result.stdout.decode()
+    assert "9 rows are predicted" in shown
+    assert '<th scope="col">Größe</th>' in shown
+    downloaded = re.search("download=data:.*?;base64,(.*?)=end", shown)[1]
+    assert base64.b64decode(downloaded) == expected

@@ -1,7 +1,10 @@
 """Command ``serve``: a trained model over HTTP, and a page to try it."""
 
+import base64
+import socket
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Annotated, Any
@@ -9,8 +12,12 @@ from typing import Annotated, Any
 import pandas as pd
 from PIL import Image
 
-from dlp.errors import check_range, extra
+from dlp.console import say
+from dlp.errors import InputError, check_range, extra
+from dlp.inference import csv_files
 from dlp.inference.predictor import Predictor, exported_file
+from dlp.reader.rows import ReaderError
+from dlp.runs.exports import changed_checkpoint
 from dlp.runs.folder import Run, checkpoints_of
 
 with extra("serve"):
@@ -18,22 +25,25 @@ with extra("serve"):
     from fastapi import Body, Depends, FastAPI, Request, UploadFile
     from fastapi.exceptions import RequestValidationError
     from fastapi.middleware.trustedhost import TrustedHostMiddleware
-    from fastapi.responses import FileResponse, JSONResponse
+    from fastapi.responses import FileResponse, JSONResponse, Response
+    from starlette.datastructures import Headers
     from starlette.exceptions import HTTPException
+    from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _MAX_BYTES = 10_000_000
+_MAX_CSV_BYTES = 100_000_000
 _MAX_ROWS = 1000  # of files Starlette takes as many
 _MAX_EXPLAINED = 16
-_ERRORS = (
-    HTTPException,
-    RequestValidationError,
-    ValueError,  # of rows, as those that follow
-    TypeError,
-    LookupError,
-    OverflowError,
-    RecursionError,
-)
 _ACCEPTED = "POST /predict, /explain take JSON {rows: [...]}, or files of images, up to 10 MB."
+#: Sentences in place of the plain words of Starlette.
+_SENTENCES = {
+    400: "the server does not answer to the host name of this request; start it with --host NAME.",
+    413: (
+        "the request is too large: rows in JSON and images take up to 10 MB, a CSV up to 100 MB. "
+        "Send it in parts, or use dlp predict."
+    ),
+}
 
 
 def serve(run: str, host: str = "127.0.0.1", port: int = 8000) -> None:
@@ -45,12 +55,19 @@ def serve(run: str, host: str = "127.0.0.1", port: int = 8000) -> None:
         port: Port; 0 is a free one.
     """
     check_range(0, 65535, port=port)
+    _check_address(host, port)
     hosts = [host, f"[{host}]", "127.0.0.1", "localhost"]
     if host in ("0.0.0.0", "::"):
         hosts = ["*"]
     file = exported_file(run)
     if file is not None:
         predictor = Predictor.load(run)
+        checkpoint = changed_checkpoint(file, predictor.models[0].source)
+        if checkpoint is not None:
+            say(
+                f"note: {checkpoint} has changed since this export; the export answers as before. "
+                f"To renew it, run dlp export {checkpoint.parents[1]}."
+            )
     else:
         from dlp.runs.restoring import load_predictor  # an export needs no torch
 
@@ -68,6 +85,19 @@ def serve(run: str, host: str = "127.0.0.1", port: int = 8000) -> None:
     uvicorn.Server(config).run()
 
 
+def _check_address(host: str, port: int) -> None:
+    """Check that no other server listens at the port: uvicorn needs two lines to say so."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        reason = str(error.strerror).partition(" (")[0]
+        raise InputError(
+            f"port: cannot listen at {host}, port {port} ({reason}). Give another one, such as "
+            f"--port {port % 65535 + 1}."
+        ) from error
+
+
 def app(
     predictor: Predictor,
     hosts: Sequence[str] = ("*",),
@@ -80,14 +110,16 @@ def app(
         hosts: Names of the server, against pages that rebind theirs to it; `*` is any name.
         facts: ``run``, ``data`` and ``quality`` of the model, which the page shows.
     """
+    refused = (HTTPException, RequestValidationError, InputError, ReaderError)
     api = FastAPI(
         title="dlp",
-        exception_handlers=dict.fromkeys(_ERRORS, _refuse),
-        max_body_size=_MAX_BYTES,
+        exception_handlers={**dict.fromkeys(refused, _refuse), Exception: _fail},
         docs_url=None,  # FastAPI's pages of documentation load foreign scripts
         redoc_url=None,
     )
+    api.add_middleware(RequestBodyLimitMiddleware, max_body_size=_MAX_BYTES)
     api.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
+    api.add_middleware(_JSONRefusals)
 
     @api.get("/")
     def page() -> FileResponse:
@@ -96,7 +128,8 @@ def app(
     @api.get("/schema")
     def schema() -> dict[str, Any]:
         spec = predictor.spec
-        inputs = {name: spec.inputs.get(name) for name in ("kind", "tokens", "fit", "shape")}
+        names = ("kind", "tokens", "fit", "shape", "column")
+        inputs = {name: spec.inputs.get(name) for name in names}
         return {
             **inputs,
             "form": predictor.reader.form,
@@ -118,20 +151,50 @@ def app(
         body = Depends(_contents)
     rows_type = Annotated[list[Any], body]
 
+    @contextmanager
+    def noting(notes: list[str]) -> Iterator[None]:
+        """Wait for other requests, and append the notes on the rows to a list, each once."""
+        with lock, warnings.catch_warnings(record=True, action="always") as log:
+            yield
+        for entry in log:
+            note = str(entry.message)
+            if entry.category is UserWarning and note not in notes:
+                notes.append(note)
+
     @api.post("/predict")
     def predict(rows: rows_type) -> dict[str, Any]:
-        with lock, warnings.catch_warnings(record=True, action="always") as log:
+        notes: list[str] = []
+        with noting(notes):
             predictions = predictor.predict(rows).to_dict("records")
-        notes = [str(entry.message) for entry in log if entry.category is UserWarning]
         return {"predictions": predictions, "notes": notes}
 
     @api.post("/explain")
     def explain(rows: rows_type) -> dict[str, Any]:
         if len(rows) > _MAX_EXPLAINED:  # a text takes a tenth of a second
-            raise ValueError(f"explain takes at most {_MAX_EXPLAINED} rows, not {len(rows)}.")
-        with lock:
+            raise InputError(f"explain takes at most {_MAX_EXPLAINED} rows, not {len(rows)}.")
+        with noting([]):
             explanations = [_plain(predictor.explain(row)) for row in rows]
         return {"explanations": explanations}
+
+    if predictor.reader.form not in ("columns", "text"):
+        return api
+
+    @api.post("/predict_csv", max_body_size=_MAX_CSV_BYTES, response_model=None)
+    def predict_csv(file: UploadFile, request: Request) -> Response | dict[str, Any]:
+        """Predict the rows of a file; answer with a CSV, or with JSON if the request accepts it."""
+        notes: list[str] = []
+        name = file.filename or "rows.csv"
+        result = csv_files.predict_csv(predictor, file.file, name, lambda: noting(notes))
+        if "application/json" not in request.headers.get("accept", ""):
+            content_type = f"text/csv; charset={result.encoding}"
+            return Response(result.content, headers={"content-type": content_type})
+        return {
+            "rows": result.num_rows,
+            "columns": result.columns,
+            "first": result.first_rows,
+            "notes": notes,
+            "csv": base64.b64encode(result.content).decode(),
+        }
 
     return api
 
@@ -147,12 +210,46 @@ def _contents(file: list[UploadFile]) -> list[bytes]:
     return [upload.file.read() for upload in file]
 
 
+class _JSONRefusals:
+    """Middleware that answers in JSON where other middleware refuses a request in plain text."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_replaced = False
+
+        async def send_json(message: Message) -> None:
+            nonlocal is_replaced
+            status = message.get("status")  # of the start of a response
+            headers = Headers(raw=message.get("headers", []))
+            is_plain = headers.get("content-type", "").startswith("text/plain")
+            if status in _SENTENCES and is_plain:
+                is_replaced = True
+                answer = JSONResponse({"error": _SENTENCES[status]}, status)
+                await answer(scope, receive, send)
+            elif not is_replaced:
+                await send(message)
+
+        await self.app(scope, receive, send_json)
+
+
 async def _refuse(request: Request, error: Any) -> JSONResponse:
     """Answer a wrong request by one sentence."""
     status = getattr(error, "status_code", 422)
     sentence = str(error)
+    if status == 413:
+        sentence = _SENTENCES[413]
     if isinstance(error, RequestValidationError):
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        sentence = f"{place}: {first['msg']}; {_ACCEPTED}"
+        reason = f"{place}: {first['msg']}"
+        if first["type"] == "json_invalid":
+            reason = f"the body is not JSON ({first['ctx']['error']}, character {first['loc'][-1]})"
+        sentence = f"{reason}; {_ACCEPTED}"
     return JSONResponse({"error": sentence}, status)
+
+
+async def _fail(request: Request, error: Exception) -> JSONResponse:
+    """Answer a bug; Starlette raises it again for the log of the server."""
+    return JSONResponse({"error": "internal error; the log of the server has its traceback."}, 500)

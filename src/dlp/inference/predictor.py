@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dlp.modules.heads import Head
 
 #: Rows as people have them.
-AnyRows = Sequence[Any] | Mapping[str, Any] | pd.DataFrame | pd.Series | NDArray[Any]
+AnyRows = Sequence[Any] | Mapping[str, Any] | pd.DataFrame | pd.Series | NDArray[Any] | Columns
 
 
 class Predictor:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dlp.files import sha256
-from dlp.runs.folder import run_of
+from dlp.runs.folder import Run
 
 
 def source_of(checkpoint: Path) -> dict[str, str]:
@@ -22,7 +22,7 @@ def changed_checkpoint(export: Path, source: Mapping[str, str]) -> Path | None:
     if not source:
         return None
     checkpoint = Path(source["path"])
-    run = run_of(export)  # it may have been moved together with its export
+    run = Run.of(export)  # it may have been moved together with its export
     if run is not None:
         checkpoint = run.checkpoints / checkpoint.name
     if not checkpoint.is_file() or sha256(checkpoint) == source["sha256"]:

@@ -1,0 +1,100 @@
+"""Predictions of the rows of a CSV as a CSV with the same conventions."""
+
+import csv
+import io
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from itertools import islice
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+
+from dlp.reader.files import csv_encoding, csv_options, csv_separator, csv_table
+from dlp.reader.rows import Columns
+
+if TYPE_CHECKING:
+    from dlp.inference.predictor import Predictor
+
+_ROWS_PER_PIECE = 4096
+_SHOWN_ROWS = 5
+
+
+class PredictedCSV(NamedTuple):
+    """CSV with the rows of a file and their predictions.
+
+    Args:
+        content: Content of the file.
+        encoding: Encoding of the content.
+        columns: Names of the columns.
+        first_rows: Cells of the first rows.
+        num_rows: Number of rows.
+    """
+
+    content: bytes
+    encoding: str
+    columns: list[str]
+    first_rows: list[list[str]]
+    num_rows: int
+
+
+def predict_csv(
+    predictor: "Predictor",
+    file: BinaryIO,
+    name: str,
+    turn: Callable[[], AbstractContextManager[Any]] = nullcontext,
+) -> PredictedCSV:
+    """Predict the rows of a CSV by the conventions of the training table.
+
+    The result has the encoding, the separator, the decimal mark and the ends of lines of the file.
+    A column of the file that is called as one of the predictions gets another name.
+
+    Args:
+        predictor: Model of rows of a table or of texts.
+        file: Content of the file.
+        name: Name of the file.
+        turn: Context in which each piece of the file is read and predicted.
+
+    Raises:
+        ReaderError: If the file or a row cannot be read.
+    """
+    spec = predictor.spec.inputs
+    options = csv_options(spec)
+    encoding = csv_encoding(options)
+    start = file.read(2**16)
+    file.seek(0)
+    if encoding == "utf-8-sig" and not start.startswith(b"\xef\xbb\xbf"):
+        encoding = "utf-8"
+    text = io.StringIO(newline="")
+    writer = csv.writer(
+        text,
+        delimiter=csv_separator(name, options),
+        lineterminator="\r\n" if b"\r\n" in start else "\n",
+    )
+    decimal = options.get("decimal", ".")
+    table = csv_table(file, name, spec)
+    with turn():
+        names = next(table)
+    columns: list[str] = []
+    first_rows: list[list[str]] = []
+    num_rows = 0
+    while lines := list(islice(table, _ROWS_PER_PIECE)):
+        cells = dict(zip(names, zip(*lines, strict=True), strict=True))
+        with turn():
+            predictions = predictor.predict(Columns(cells, range(num_rows, num_rows + len(lines))))
+        if not columns:
+            added = list(predictions.columns)
+            columns = [f"{column} (input)" if column in added else column for column in names]
+            columns += added
+            writer.writerow(columns)
+        for line, answer in zip(lines, predictions.itertuples(index=False), strict=True):
+            line += [_text(cell, decimal) for cell in answer]
+        writer.writerows(lines)
+        first_rows += lines[: _SHOWN_ROWS - len(first_rows)]
+        num_rows += len(lines)
+    content = text.getvalue().encode(encoding, "backslashreplace")
+    return PredictedCSV(content, encoding, columns, first_rows, num_rows)
+
+
+def _text(cell: Any, decimal: str) -> str:
+    """Return a class as it is, and a number with nine digits."""
+    if isinstance(cell, str):
+        return cell
+    return f"{cell:.9g}".replace(".", decimal)
