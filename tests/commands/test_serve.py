@@ -252,6 +252,15 @@ def test_a_wrong_row_of_a_csv_is_named_by_its_number_in_the_file(german, german_
     assert "column 'Größe' of row 5000 takes finite numbers" in answer.json()["error"]
 
 
+def test_a_csv_may_be_larger_than_10_mb(german, german_client):
+    lines = (german / "new.csv").read_bytes().splitlines()
+    lines[0] += b";note"
+    lines[1] += b";" + b"a" * 10_000_001
+    content = b"\n".join(lines[:2])
+    answer = german_client.post("/predict_csv", files={"file": ("new.csv", content)})
+    assert answer.status_code == 200
+
+
 def test_the_lines_of_a_txt_file_are_texts(tmp_path):
     predictor = predictor_of(text_data(tmp_path), SigmoidHead())
     client = TestClient(serve.app(predictor))

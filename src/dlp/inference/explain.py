@@ -38,7 +38,9 @@ def explain(predictor: "Predictor", row: Any) -> Any:
     if explained_by == "columns":
         return _columns(predictor, row, number)
     if not predictor.modules:
-        raise InputError("only a checkpoint explains texts and images; give the run, not its export.")
+        raise InputError(
+            "Only the checkpoint of a run explains texts and images; an export does not."
+        )
     if scores.shape[1] == 1:
         number = 1  # the logit itself, not its negative
     if explained_by == "words":
