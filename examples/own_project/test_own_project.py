@@ -133,6 +133,9 @@ def test_series_are_predicted_without_dlp(series_run, rows, tmp_path):
     lines = result.stdout.decode().splitlines()
     expected = Predictor.load(series_run).predict(rows)
     assert [line.split(",")[1] for line in lines[1:]] == expected["class"].tolist()
+    command = [sys.executable, "predict.py", "example.json"]  # as its README does
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=True)
+    assert len(result.stdout.decode().splitlines()) == 2
 
 
 def test_series_are_served_as_json(series_run, rows):

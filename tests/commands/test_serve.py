@@ -286,11 +286,11 @@ def test_an_export_of_a_changed_checkpoint_is_served_with_a_note(
 ):
     monkeypatch.setattr(uvicorn.Server, "run", lambda server: None)
     run = shutil.copytree(german / RUN, tmp_path / "run")
-    serve.serve(str(run / "exported"))
+    serve.serve(str(run / "exported"), port=0)
     assert capsys.readouterr().out == ""
     with (run / "checkpoints/best.ckpt").open("ab") as file:
         file.write(b" ")
-    serve.serve(str(run / "exported"))
+    serve.serve(str(run / "exported"), port=0)
     note = capsys.readouterr().out
     assert "best.ckpt has changed since this export" in note
     assert "dlp export " in note
@@ -334,6 +334,7 @@ def test_a_server_listens_at_an_ipv6_address_and_knows_the_run(
         assert schema["quality"].startswith("finds ")
 
     monkeypatch.setattr(uvicorn.Server, "run", run)
+    monkeypatch.setattr(serve, "_check_address", lambda host, port: None)  # not all have IPv6
     serve.serve(str(run_of_points / "runs/points/version_0"), host="::1")
 
 
