@@ -3,14 +3,14 @@
 import codecs
 import gzip
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from dlp.errors import InputError, inline
 
-#: Encodings that are tried, those in which Windows saves tables, and what they are for. Of equally
-#: plausible ones the first is taken.
+#: Encodings that are tried, those in which Windows saves tables, and what they are for. The first
+#: one is taken if several are equally plausible.
 _ENCODINGS = {
     "cp1252": "Western European",
     "gb18030": "simplified Chinese",
@@ -31,7 +31,7 @@ _CHUNK = 2**20
 _MAX_SAMPLE = 2**18
 
 
-def settle_encoding(path: Path, names: Iterable[str] = ()) -> InputError | None:
+def settle_encoding(path: Path, names: Collection[str] = ()) -> InputError | None:
     """Return the refusal of a file that is not UTF-8, with the encoding that settles it.
 
     Args:
@@ -59,7 +59,7 @@ def settle_encoding(path: Path, names: Iterable[str] = ()) -> InputError | None:
     )
 
 
-def _guess(path: Path, names: Iterable[str]) -> str | None:
+def _guess(path: Path, names: Collection[str]) -> str | None:
     """Return the encoding in which a file is plausible text, if there is one."""
     with _open(path, "rb") as file:
         start = file.read(2)
@@ -72,7 +72,7 @@ def _guess(path: Path, names: Iterable[str]) -> str | None:
     named = [encoding for encoding in possible if _has_names(path, encoding, names)]
     best = _most_plausible(sample, named or possible)
     if best is None and len(named) < len(possible):
-        best = next(iter(named), None)  # the names are plausible
+        best = next(iter(named), None)  # the names are text
     return best
 
 
@@ -80,21 +80,20 @@ def _most_plausible(sample: bytes, encodings: list[str]) -> str | None:
     """Return the one of some encodings in which a sample is text of a language, if there is one."""
     from charset_normalizer import from_bytes  # most files are UTF-8
 
-    num_latin = len(_LATIN.findall(sample))
-    if "cp1252" in encodings and num_latin > len(_NOT_ASCII.findall(sample)) / 2:
-        return "cp1252"  # also if the sample is short
     if not encodings:
         return None
+    num_latin = len(_LATIN.findall(sample))
+    num_others = len(_NOT_ASCII.findall(sample)) - num_latin
+    if "cp1252" in encodings and num_latin > num_others:
+        return "cp1252"  # also if the sample is short
     order = list(_ENCODINGS)
-    matches = from_bytes(sample, cp_isolation=encodings)
-    best = min(
-        matches,
-        key=lambda match: (match.chaos, -match.coherence, order.index(match.encoding)),
-        default=None,
-    )
-    if best is None:
+    ranks = []
+    for match in from_bytes(sample, cp_isolation=encodings):
+        rank = (match.chaos, -match.coherence, order.index(match.encoding))
+        ranks.append((rank, match.encoding))
+    if not ranks:
         return None
-    return str(best.encoding)
+    return min(ranks)[1]
 
 
 def _decodes(path: Path, encoding: str) -> bool:
@@ -108,7 +107,7 @@ def _decodes(path: Path, encoding: str) -> bool:
     return True
 
 
-def _has_names(path: Path, encoding: str, names: Iterable[str]) -> bool:
+def _has_names(path: Path, encoding: str, names: Collection[str]) -> bool:
     """Return True if the first lines of a file contain all names."""
     with _open(path, "rt", encoding=encoding, newline="") as file:
         text = file.read(_CHUNK)
