@@ -36,6 +36,7 @@ _CSV_OPTIONS = {
     "engine",  # these two choose among the parsers of pandas
     "low_memory",
 }
+_CHUNK = 2**20
 _QUOTES = {"quotechar", "quoting", "escapechar", "doublequote", "skipinitialspace"}
 
 
@@ -105,9 +106,10 @@ def csv_table(file: BinaryIO, name: str, spec: Spec) -> Iterator[list[str]]:
             f"{name} cannot be read: the training table was read with read_csv arguments that need "
             f"pandas ({', '.join(sorted(unknown))}). Give the rows in JSON."
         )
+    note = utf8_note(file, name, options)
+    if note is not None:
+        warnings.warn(note, stacklevel=2)
     encoding = csv_encoding(options)
-    if not encoding.lower().startswith("utf") and _is_utf8(file):
-        warnings.warn(f"{name} seems to be in UTF-8, but is read as {encoding}", stacklevel=2)
     try:
         with io.TextIOWrapper(file, encoding, newline="") as text:
             if ending == ".txt" and spec["kind"] == "text":
@@ -189,21 +191,39 @@ def csv_encoding(options: Mapping[str, Any]) -> str:
     return str(encoding)
 
 
+def utf8_note(file: BinaryIO, name: str, options: Mapping[str, Any]) -> str | None:
+    """Return a note on a CSV that is in UTF-8 but is read in another encoding."""
+    encoding = csv_encoding(options)
+    if encoding.lower().startswith("utf") or not _is_utf8(file):
+        return None
+    return f"{name} seems to be in UTF-8, but is read as {encoding}"
+
+
 def _is_utf8(file: BinaryIO) -> bool:
-    """Return True if the beginning of a file has characters outside of ASCII, all in UTF-8."""
-    start = file.read(2**20)
-    file.seek(0)
+    """Return True if a file has characters outside of ASCII, and all are in UTF-8."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    is_ascii = True
     try:
-        codecs.getincrementaldecoder("utf-8")().decode(start)
+        while piece := file.read(_CHUNK):
+            is_ascii = decoder.decode(piece).isascii() and is_ascii
+        decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         return False
-    return not start.isascii()
+    finally:
+        file.seek(0)
+    return not is_ascii
+
+
+def open_csv(path: Path) -> Any:
+    """Open a CSV, or the same as .gz, for its bytes."""
+    if path.name.lower().endswith(".gz"):
+        return gzip.open(path)
+    return path.open("rb")
 
 
 def csv_lines(path: Path, options: Mapping[str, Any], strict: bool = False) -> Iterator[list[str]]:
     """Yield the cells of each line; if `strict`, refuse a letter after a closing quote."""
-    opener: Any = gzip.open if path.name.lower().endswith(".gz") else open
-    with opener(path, "rt", encoding=csv_encoding(options), newline="") as text:
+    with open_csv(path) as file, io.TextIOWrapper(file, csv_encoding(options), newline="") as text:
         yield from _cells(text, csv_separator(path.name, options), options, strict)
 
 

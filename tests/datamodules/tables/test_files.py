@@ -437,3 +437,16 @@ def test_a_decimal_after_many_numbers_with_a_thousands_mark_is_refused():
 def test_zeros_that_begin_no_code_are_read(late):
     frame = read_table(numbers_and(late))
     assert str(frame["zip"].iloc[-1]) in (late, f"{late}.0")
+
+
+def test_a_utf_8_table_that_is_read_in_another_encoding_is_noted(capsys):
+    path = Path("t.csv")
+    path.write_text("city,x\nKöln,1\n", encoding="utf-8")
+    table = read_table(path, {"encoding": "cp1252"})
+    assert table["city"].tolist() == ["KÃ¶ln"]
+    assert (
+        "t.csv seems to be in UTF-8, but is read as cp1252" in capsys.readouterr().out
+    )
+    path.write_text("city,x\nKöln,1\n", encoding="cp1252")
+    read_table(path, {"encoding": "cp1252"})
+    assert not capsys.readouterr().out
