@@ -60,6 +60,26 @@ def test_the_typical_row_of_the_card_is_predicted_in_the_formats_of_the_file(sal
         sales.predict([row | {"sold": "2019-02-19"}])
 
 
+def test_the_typical_date_of_a_column_with_hours_has_an_hour(tmp_path):
+    hours = pd.date_range("2024-01-01", periods=48, freq="h")
+    frame = pd.DataFrame({"time": hours, "load": range(48)})
+    predictor = predictor_of(TableDataModule(frame, "load"), RegressionHead(1))
+    [field] = predictor.reader.fields()
+    assert field["date_format"] == "%Y-%m-%dT%H:%M:%S"
+    assert pd.Timestamp(field["typical"]) in set(hours)
+    assert len(predictor.predict([{"time": field["typical"]}])) == 1
+
+
+@pytest.mark.parametrize("as_columns", [True, False])
+def test_a_wrong_row_is_named_by_its_number_among_all(as_columns, sales):
+    fields = sales.reader.fields()
+    typical = {field["name"]: field["typical"] for field in fields}
+    rows = [typical] * 4999 + [typical | {"size": "large"}]
+    given = pd.DataFrame(rows) if as_columns else rows
+    with pytest.raises(ValueError, match="'size' of row 4999 "):
+        sales.predict(given)
+
+
 def test_a_column_has_its_range_in_training_which_a_model_of_1_1_does_not_know(sales):
     size = sales.reader.fields()[2]
     low, high = size["range"]

@@ -78,8 +78,13 @@ class Model:
         batches = []
         size = _ROWS_OF_TABLES if self.reader.form == "columns" else _BATCH_SIZE
         for start in range(0, max(1, len(rows)), size):
+            end = start + size
             try:
-                arrays = self.read(rows[start : start + size])
+                try:
+                    arrays = self.read(rows[start:end])
+                except ValueError:
+                    self.read(rows[:end])  # an error of dictionaries counts them from the first
+                    raise
             except ValueError as error:
                 raise ReaderError(str(error)) from error
             except RecursionError as error:

@@ -4,7 +4,7 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from .text import tokenise
 _EPOCH = np.datetime64("1970-01-01", "us")
 _DAY = np.timedelta64(1, "D")
 _FLOAT32_LIMIT = 3.4e38
+_ISO_DATE = "%Y-%m-%d"
 
 
 class TableReader(Reader):
@@ -147,9 +148,13 @@ class TableReader(Reader):
             form = None
             if name in self.dates:
                 kind = "date"
-                form = self._date_format(name) or "%Y-%m-%d"
+                form = self._date_format(name)
                 if cell:
-                    cell = datetime.fromisoformat(cell).strftime(form)
+                    date = datetime.fromisoformat(cell)
+                    if form is None and date.time() != time():
+                        form = "%Y-%m-%dT%H:%M:%S"
+                    cell = date.strftime(form or _ISO_DATE)
+                form = form or _ISO_DATE
             elif categories:
                 kind = "category"
             field = {

@@ -216,11 +216,18 @@ class TableEncoder(Encoder):
 
 
 def _typical_cell(column: "pd.Series[Any]") -> float | str:
-    """Return the median of numbers and dates, or the commonest category; empty without a cell."""
+    """Return the median of numbers and dates, or the commonest category; empty without a cell.
+
+    If a column has times of day, so does its typical cell.
+    """
     if not column.count():
         return ""
     if is_date(column):
-        return pd.Timestamp(column.median()).isoformat()
+        dates: Any = column.dropna()
+        with_time = dates[dates != dates.dt.normalize()]
+        if len(with_time):
+            dates = with_time
+        return pd.Timestamp(dates.quantile(interpolation="lower")).isoformat()
     if is_numeric_or_date(column):
         return float(column.median())
     return str(column.mode().iloc[0])
