@@ -78,6 +78,8 @@ def test_the_saved_config_validates_the_same_folds_and_fits_one(validated):
         (("--trainer.max_epochs", "null"), "max_epochs"),
         (("--monitor", "val_mae"), "val_acc"),
         (("--num_folds", "1"), "num_folds"),
+        (("--run_dir", "points.csv/run"), "run_dir points.csv/run cannot be created"),
+        (("--seed_everything", "-5"), "seed_everything takes 0 to 4294967295; got -5"),
     ],
 )
 def test_mistakes_are_sentences(points, fails, args, word):

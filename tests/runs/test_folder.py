@@ -58,6 +58,10 @@ def test_results_that_are_added_at_once_are_all_kept():
     assert visible == ["results.json"]
 
 
+def test_a_checkpoint_at_the_root_of_a_disk_belongs_to_no_run():
+    assert Run.of(Path("/model.ckpt")) is None
+
+
 def test_a_run_dir_must_be_empty():
     assert Run.new("a", folder="deep/here").folder.is_dir()
     Path("deep/here/metrics.csv").touch()

@@ -19,7 +19,7 @@ from dlp.callbacks import AtomicCheckpointIO, EpochSeed, ProgressBar
 from dlp.console import quieted, say
 from dlp.datamodules import SupervisedDataModule
 from dlp.datamodules.parts import rows_fingerprint
-from dlp.errors import InputError, naming
+from dlp.errors import InputError, check_range, naming
 from dlp.hyperparameters import plain_value
 from dlp.lightning_cli.invocation import resolve
 from dlp.lightning_cli.parse_errors import arguments
@@ -73,6 +73,7 @@ class Recipe(LightningCLI):
         self.recorder: RunRecorder | None = None
         self._fitted_data: LightningDataModule | None = None
         import_classes(invocation)
+        summary = (inspect.getdoc(function) or "").partition("\n\n")[0]
         with quieted():  # Lightning warns of arguments that are given in Python
             super().__init__(
                 datamodule_class=LightningDataModule,
@@ -81,6 +82,7 @@ class Recipe(LightningCLI):
                 seed_everything_default=0,
                 parser_kwargs={
                     "prog": f"dlp {command}",
+                    "description": summary.replace("\n", " "),
                     "allow_abbrev": False,
                     "parser_mode": MODE,
                 },
@@ -90,6 +92,10 @@ class Recipe(LightningCLI):
                 run=False,
                 auto_configure_optimizers=False,
             )
+
+    def _set_seed(self) -> None:
+        check_range(0, 2**32 - 1, seed_everything=self.config.seed_everything)
+        super()._set_seed()
 
     # The parser --------------------------------------------------------------------------------
 
