@@ -104,3 +104,12 @@ def test_random_bytes_are_not_text(size):
     refusal = settle_encoding(Path("t.csv"))
     assert "t.csv is not a text file" in str(refusal)
     assert not refusal.fixes
+
+
+def test_a_damaged_line_of_a_utf_8_file_is_named():
+    lines = [f"{number},{text}".encode() for number, text in enumerate(CHINESE * 5)]
+    lines[7] = lines[7][:-1]
+    Path("t.csv").write_bytes(b"\n".join([b"number,text", *lines]))
+    refusal = settle_encoding(Path("t.csv"))
+    assert "is UTF-8, except for line 9" in str(refusal)
+    assert not refusal.fixes

@@ -41,6 +41,12 @@ def settle_encoding(path: Path, names: Collection[str] = ()) -> InputError | Non
     """
     if _decodes(path, "utf-8-sig"):
         return None
+    damaged = _damaged_line(path)
+    if damaged is not None:
+        return InputError(
+            f"{path} is UTF-8, except for line {damaged}, which holds bytes of no character. "
+            "Correct this line; it may come from a file in another encoding."
+        )
     encoding = _guess(path, names)
     if encoding is None:
         return InputError(
@@ -57,6 +63,24 @@ def settle_encoding(path: Path, names: Collection[str] = ()) -> InputError | Non
         f"{inline(fix)}, or save it as UTF-8.",
         fix,
     )
+
+
+def _damaged_line(path: Path) -> int | None:
+    """Return the first line that is not UTF-8, from 1, if most that are not ASCII are UTF-8."""
+    wrong = []
+    num_right = 0
+    with _open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            if line.isascii():
+                continue
+            try:
+                line.decode()
+                num_right += 1
+            except UnicodeDecodeError:
+                wrong.append(number)
+    if num_right <= len(wrong):
+        return None
+    return wrong[0]
 
 
 def _guess(path: Path, names: Collection[str]) -> str | None:
