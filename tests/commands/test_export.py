@@ -215,6 +215,34 @@ def test_the_readme_of_images_runs_word_for_word(tmp_path, monkeypatch, capsys):
     check_readme(tmp_path / "runs/photos/version_0/exported", monkeypatch, capsys)
 
 
+GRIDS = """\
+import numpy as np
+
+from dlp.datamodules import ArrayDataModule
+
+
+class Grids(ArrayDataModule):
+    def __init__(self):
+        draw = np.random.default_rng(0)
+        x = draw.normal(size=(60, 3, 4)).astype(np.float32)
+        super().__init__(x, x.sum((1, 2)) > 0)
+"""
+GRIDS_RECIPE = """\
+data: {class_path: grids.Grids}
+model: {class_path: DenseModule, init_args: {head: sigmoid, hidden: [4]}}
+trainer: {max_epochs: 1, enable_progress_bar: false, enable_model_summary: false}
+"""
+
+
+@pytest.mark.slow
+def test_the_readme_of_arrays_runs_word_for_word(tmp_path, monkeypatch, capsys):
+    Path("grids.py").write_text(GRIDS, encoding="utf-8")
+    Path("grids.yaml").write_text(GRIDS_RECIPE, encoding="utf-8")
+    main(["fit", "--config", "grids.yaml"])
+    main(["export", "grids"])
+    check_readme(tmp_path / "runs/grids/version_0/exported", monkeypatch, capsys)
+
+
 class Command:
     """Object whose unpickling runs a command."""
 
