@@ -27,7 +27,7 @@ from dlp.reader.rows import Columns
 from dlp.reader.table import TableReader
 from dlp.reader.text import tokenise
 
-_LARGEST_MATRIX = 2**26  # numbers, 256 MB
+_LARGEST_MATRIX = 2**25  # numbers, 128 MB
 
 
 @dataclass(eq=False)

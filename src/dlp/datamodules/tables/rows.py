@@ -163,7 +163,8 @@ def target_values(frame: pd.DataFrame, task: str) -> Array:
         check_target(frame[name], task)
     column: Any = frame.squeeze(axis="columns")
     if column.ndim == 1 and not is_numeric_or_date(column):
-        column = column.astype(object)
+        codes, values = pd.factorize(column)  # rows share their values: a million texts take 50 MB
+        column = np.append(np.asarray(values, object), np.nan)[codes]  # -1 is missing
     return np.asarray(column)
 
 
