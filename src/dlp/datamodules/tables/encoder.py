@@ -3,7 +3,7 @@
 import warnings
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -163,11 +163,9 @@ class TableEncoder(Encoder):
 
     def transform(self, rows: TableRows) -> StoredRows:
         """Return float32 (N, D); a matrix that would be large is made batch by batch."""
-        frame = self.baseline_rows(rows).frame
-        cells = {str(name): column.to_numpy() for name, column in frame.items()}
+        columns = self.baseline_rows(rows).cells()
         with naming("the table"), warnings.catch_warnings(record=True, action="always") as unseen:
             reader = TableReader(self.spec())
-            columns = Columns(cells, frame.index)
             numbers = reader.read_matrix(columns)
             codes, lengths = reader.read_codes(columns)
         for warning in unseen:
@@ -182,15 +180,16 @@ class TableEncoder(Encoder):
 
     def baseline_rows(self, rows: TableRows) -> TableRows:
         """Return the rows with the columns of `features`, and which are texts."""
-        table = rows.frame
-        if self.features is not None:
-            table = self.features.transform(table)
-        return TableRows(table, texts=[name for name in self.texts if self.categories[name]])
+        texts = [name for name in self.texts if self.categories[name]]
+        if self.features is None:
+            return replace(rows, texts=texts)
+        return TableRows(self.features.transform(rows.frame), texts=texts)
 
     def facts(self, rows: TableRows) -> PlainValues:
         """Return the number of columns of each kind, and of missing cells."""
         kinds = Counter(column["kind"] for column in TableReader(self.spec()).fields())
-        return {"columns": kinds, "missing_cells": int(rows.frame.isna().sum().sum())}
+        num_missing = sum(int(pd.isna(cells).sum()) for cells in rows.cells().cells.values())
+        return {"columns": kinds, "missing_cells": num_missing}
 
     def spec(self) -> PlainValues:
         """Return also the conventions of the table."""

@@ -1,7 +1,7 @@
 """Rows of a table."""
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from dlp.console import say
 from dlp.datamodules.rows import Array, Estimator, Estimators, Indices, Rows
 from dlp.datamodules.tables.kinds import check_target, is_date, is_numeric_or_date
 from dlp.errors import check_choice, inline
+from dlp.reader.rows import Columns
 from dlp.reader.text import tokenise
 
 
@@ -40,6 +41,10 @@ class TableRows(Rows):
     def frame(self) -> pd.DataFrame:
         """Rows as a data frame of their own."""
         return self.table.iloc[self.rows]
+
+    def cells(self) -> Columns:
+        """Return the cells of the rows; each column is taken from the table when it is read."""
+        return Columns(_Cells(self.table, self.rows), self.table.index[self.rows])
 
     def describe(self) -> str:
         """Return a line per column: kind, missing cells, distinct cells, range."""
@@ -94,6 +99,23 @@ class TableRows(Rows):
         if len(self.texts) < self.table.shape[1]:
             models[name] = make_pipeline(coded, boosting())
         return models
+
+
+class _Cells(Mapping[str, Any]):
+    """Cells of some rows by column; a copy of all columns would take the memory of the table."""
+
+    def __init__(self, table: pd.DataFrame, rows: Indices | slice) -> None:
+        self.columns = {str(name): column for name, column in table.items()}
+        self.rows = rows
+
+    def __getitem__(self, name: str) -> Any:
+        return self.columns[name].iloc[self.rows].to_numpy()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+    def __len__(self) -> int:
+        return len(self.columns)
 
 
 def _describe_column(column: "pd.Series[Any]") -> tuple[Any, ...]:
