@@ -71,7 +71,7 @@ def test_report(journey, approved):
 
 
 def test_readme_of_an_export(copied, monkeypatch, approved):
-    def write_empty(trained, data, path):
+    def write_empty(trained, data, source, path):
         path.touch()
         return "1e-7 on 24 rows of the test part"
 

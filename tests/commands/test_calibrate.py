@@ -17,7 +17,7 @@ from dlp.cli import main
 from dlp.evaluation.intervals import conformal_quantile, half_widths
 from dlp.evaluation.temperature import best_temperature, log_loss
 from dlp.inference import Predictor
-from dlp.inference.card import card
+from dlp.inference.card import Example, card
 from dlp.lightning_cli.recipe import load
 from dlp.runs.folder import Run
 from helpers.sets import write_points
@@ -167,7 +167,8 @@ def decided(run_of_points, tmp_path_factory):
         result.results = json.loads((RUN / "results.json").read_text())
         result.report = json.loads((RUN / "mistakes.json").read_text())
         model = Predictor.load(RUN).models[0]
-        result.card = card(model, Run(RUN), "best.ckpt", "0")
+        example = Example("", "rows", "example.json")
+        result.card = card(model, Run(RUN), "best.ckpt", "0", example)
         data = load(f"{RUN}/config.yaml").data()
         examples = data.examples("test")
         rows = result.rows = pd.read_csv("points.csv").iloc[examples.index]
