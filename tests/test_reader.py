@@ -218,8 +218,11 @@ def test_rows_are_typed_or_stand_in_files(tmp_path):
     assert typed_rows([words[0]], {"kind": "image"}) == [
         words[0]
     ]  # refused as an image
-    with pytest.raises(ValueError, match="is not a file of rows"):
+    with pytest.raises(ValueError, match="is a folder: give its files"):
         typed_rows([str(tmp_path)], spec)
+    (tmp_path / "rows.pdf").touch()
+    with pytest.raises(ValueError, match="is not a file of rows"):
+        typed_rows([str(tmp_path / "rows.pdf")], spec)
     (tmp_path / "rows.json").write_text('{"rows": [1]}', "utf-8")
     with pytest.raises(ValueError, match="does not hold a list of rows"):
         typed_rows([words[1]], spec)
@@ -287,3 +290,8 @@ def test_an_interval_is_as_wide_on_the_scale_of_the_loss(transform, low, high):
     columns = answer.columns(np.array([[10.0]]))
     assert columns["low"] == pytest.approx([low])
     assert columns["high"] == pytest.approx([high])
+
+
+def test_blank_lines_and_empty_options_of_a_csv_count_for_nothing(tmp_path):
+    rows = csv_file(tmp_path / "rows.csv", b"a,b\n1,2\n   \n3,4\n", {"comment": None})
+    assert rows == [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}]

@@ -129,12 +129,16 @@ def fit_and_export_german():
     draw = np.random.default_rng(0)
     frame = pd.DataFrame({"Größe": draw.uniform(30, 150, 60).round(1)})
     frame["Ort"] = draw.choice(["Köln", "Ulm", "Bonn"], 60)
-    frame["gebaut"] = pd.date_range("1990-01-15", periods=60, freq="MS").strftime("%d.%m.%Y")
+    frame["gebaut"] = pd.date_range("1990-01-15", periods=60, freq="MS").strftime(
+        "%d.%m.%Y"
+    )
     frame["Preis"] = (3 * frame["Größe"]).round(1)
     new = frame.drop(columns="Preis").head(9)
     tables = {"houses": frame[:50], "test": frame[50:].assign(Ort="Jena"), "new": new}
     for name, table in tables.items():
-        table.to_csv(f"{name}.csv", sep=";", decimal=",", encoding="cp1252", index=False)
+        table.to_csv(
+            f"{name}.csv", sep=";", decimal=",", encoding="cp1252", index=False
+        )
     Path("german.yaml").write_text(GERMAN_RECIPE, encoding="utf-8")
     main(["fit", "--config", "german.yaml"])
     main(["predict", "--config", "german.yaml", "--data.predict_path", "new.csv"])

@@ -136,7 +136,9 @@ def test_the_row_of_a_card_is_one_of_the_training_set_in_its_program_and_command
     kind, tmp_path, monkeypatch, capsys
 ):
     data = DATA_MODULES[kind](tmp_path)
-    network = ConvNet((3, 8, 8), 1, channels=[4], dense=[]) if kind == "images" else None
+    network = (
+        ConvNet((3, 8, 8), 1, channels=[4], dense=[]) if kind == "images" else None
+    )
     predictor = predictor_of(data, SigmoidHead(), network)
     rows = data.examples("train").take(np.arange(1)).inputs.raw()
     expected = predictor.predict(rows)
@@ -166,7 +168,9 @@ def check_readme(folder, monkeypatch, capsys):
     assert capsys.readouterr().out == f"{expected}\n"
     for words in commands_of(text):
         command = [sys.executable, "predict.py", *words]
-        result = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
+        result = subprocess.run(
+            command, capture_output=True, encoding="utf-8", check=True
+        )
         assert not result.stderr
         if words == ["--help"]:
             assert "python predict.py rows.csv" in result.stdout

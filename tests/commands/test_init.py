@@ -5,6 +5,7 @@ import pytest
 import torch
 import yaml
 
+from dlp import load
 from dlp.cli import main
 from dlp.modules.pretrained import Backbone
 from helpers.sets import image_folder, points_table
@@ -219,3 +220,14 @@ def test_few_rows_are_measured_by_folds_and_then_all_trained_on(tmp_path, capsys
     main(["crossval", *trial, "--num_folds", "5"])
     main(["fit", *trial, "--config", "retrain"])
     assert Path("runs/few+retrain/version_0/checkpoints/last.ckpt").exists()
+
+
+@pytest.mark.parametrize("text", ["#N/A", "null", "no", "01", "[x]", "a: b"])
+def test_a_text_among_the_arguments_of_read_csv_stays_as_it_is(text):
+    rows = [f"{n},{'ab'[n % 2]},{'yn'[n % 3 > 0]}" for n in range(60)]
+    Path("t.csv").write_text("\n".join(["x,kind,label", *rows]), encoding="utf-8")
+    options = json.dumps({"na_values": text})
+    main(["init", "t.csv", "--target", "label", "--read_csv", options])
+    assert content("t")["data"]["init_args"]["read_csv"]["na_values"] == text
+    recipe = load("t.yaml")
+    assert recipe.data().read_csv["na_values"] == text

@@ -18,6 +18,7 @@ from starlette.testclient import TestClient
 
 from dlp.cli import main
 from dlp.commands import serve
+from dlp.datamodules import TableDataModule
 from dlp.inference import Predictor
 from dlp.modules.heads import SigmoidHead
 from dlp.modules.networks import ConvNet
@@ -243,6 +244,16 @@ def test_a_csv_that_does_not_decode_is_refused_by_one_sentence(german, german_cl
     assert answer.json() == {"error": sentence}
 
 
+def test_a_csv_that_needs_pandas_is_refused_by_one_sentence(tmp_path):
+    text = "".join(f"{n % 7}::{n % 3}::{'yn'[n % 2]}\n" for n in range(30))
+    Path("t.csv").write_text(f"x::y::label\n{text}", encoding="utf-8")
+    data = TableDataModule("t.csv", "label", read_csv={"sep": "::", "engine": "python"})
+    client = TestClient(serve.app(predictor_of(data, SigmoidHead())))
+    answer = client.post("/predict_csv", files={"file": ("new.csv", b"x::y\n1::2\n")})
+    assert answer.status_code == 422
+    assert "arguments that need pandas (sep)" in answer.json()["error"]
+
+
 def test_a_wrong_row_of_a_csv_is_named_by_its_number_in_the_file(german, german_client):
     content = (german / "new.csv").read_bytes()
     lines = content.splitlines()
@@ -334,7 +345,9 @@ def test_a_server_listens_at_an_ipv6_address_and_knows_the_run(
         assert schema["quality"].startswith("finds ")
 
     monkeypatch.setattr(uvicorn.Server, "run", run)
-    monkeypatch.setattr(serve, "_check_address", lambda host, port: None)  # not all have IPv6
+    monkeypatch.setattr(
+        serve, "_check_address", lambda host, port: None
+    )  # not all have IPv6
     serve.serve(str(run_of_points / "runs/points/version_0"), host="::1")
 
 

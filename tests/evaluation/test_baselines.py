@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.linear_model import Ridge
 
-from dlp.datamodules import ArrayDataModule, TableDataModule
+from dlp.datamodules import ArrayDataModule, TableDataModule, TextDataModule
 from dlp.datamodules.tables.rows import TableRows
 from dlp.evaluation.baselines import baseline_lines, fitted_scores, guess_scores, lead
 from dlp.modules import DenseModule
@@ -158,3 +158,28 @@ def test_a_better_model_is_named_beyond_chance_by_accuracy_alone(metric):
     lines = baseline_lines(fitted_scores(model, data, "test", outputs))
     advice = [line for line in lines if line.startswith("linear model is better by")]
     assert len(advice) == (metric == "acc")
+
+
+CHINESE = ["质量好", "质量差"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "tokens", "is_fitted"),
+    [
+        (CHINESE, "characters", True),
+        ([f"word{number}" for number in range(40)], "words", False),
+    ],
+)
+def test_texts_are_fitted_by_their_tokens_or_left_out(texts, tokens, is_fitted, capsys):
+    rows = [texts[number % len(texts)] for number in range(40)]
+    frame = pd.DataFrame({"text": rows, "label": ["good", "bad"] * 20})
+    frame.to_csv("texts.csv", index=False)
+    data = TextDataModule("texts.csv", label_column="label", tokens=tokens)
+    model = DenseModule(data.input_shape, 1, "sigmoid", hidden=[])
+    scores = fitted_scores(model, data, "val")
+    printed = capsys.readouterr().out
+    if is_fitted:
+        assert scores["linear model on TF-IDF"]["acc"] == 1
+    else:
+        assert not scores
+    assert ("is left out, since it cannot be fitted" in printed) != is_fitted

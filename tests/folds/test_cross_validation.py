@@ -167,6 +167,13 @@ def test_finished_folds_without_a_checkpoint_are_trained_again(tmp_path):
     assert len(trained) == 2
 
 
+def test_folds_of_another_model_are_refused(tmp_path):
+    path = tmp_path / "folds.jsonl"
+    cross_validate(numbers(), maker(hidden=[4]), 1, 2, path=path)
+    with pytest.raises(InputError, match="another model; give another run_dir"):
+        cross_validate(numbers(), maker(hidden=[5]), 1, 2, path=path)
+
+
 def losses(result):
     return [fold.history["val_loss"] for fold in result.folds]
 

@@ -1,6 +1,8 @@
 import copy
 from dataclasses import asdict, replace
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,6 +11,8 @@ from torch import nn
 from torchmetrics.classification import MulticlassAccuracy
 
 from dlp.bag_of_words import BagOfWords
+from dlp.datamodules import TableDataModule
+from dlp.errors import InputError
 from dlp.modules import DenseModule, SupervisedModule
 from dlp.modules.serialization import make_spec
 from helpers.training import (
@@ -215,3 +219,24 @@ def test_predictions_are_those_of_logits_over_the_temperature():
     inputs = 5000 * torch.randn(20, 3)  # plain probabilities of most classes are 0
     expected = (module(inputs) / 80).softmax(1)
     torch.testing.assert_close(module.predict_step(inputs)["probabilities"], expected)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"target_scaling": "standard"}, {"target_transform": "log"}]
+)
+def test_a_model_that_does_not_scale_targets_as_the_data_ask_is_refused(arguments):
+    frame = pd.DataFrame({"x": np.arange(40) % 7, "y": np.arange(1.0, 41)})
+    data = TableDataModule(frame, "y", **arguments)
+    model = DenseModule(data.input_shape, 1, "regression", hidden=[])
+    with pytest.raises(InputError, match=r"target_mean=data\.target_mean"):
+        quiet_trainer().fit(model, data)
+    model = DenseModule(
+        data.input_shape,
+        1,
+        "regression",
+        hidden=[],
+        target_mean=data.target_mean,
+        target_std=data.target_std,
+        target_transform=data.target_transform,
+    )
+    quiet_trainer().fit(model, data)

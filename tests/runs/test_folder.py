@@ -69,6 +69,16 @@ def test_a_run_dir_must_be_empty():
         Run.new("a", folder="deep/here")
 
 
+def test_of_two_fits_one_gets_a_folder():
+    run = Run.new("a", folder="deep/here")
+    same = Run.new("a", folder="deep/here")
+    run.claim()
+    with pytest.raises(InputError, match="taken by another fit"):
+        same.claim()
+    run.remove_if_empty()
+    assert not run.folder.exists()
+
+
 def test_an_empty_run_is_removed_and_no_other():
     runs = [Run.new("a"), Run.new("a")]
     checkpoint(runs[1].folder)

@@ -22,6 +22,7 @@ from dlp.errors import InputError, inline
 from dlp.files import write_text
 from dlp.lightning_cli.configs import config_folder
 from dlp.modules.pretrained import Backbone
+from dlp.reader.files import CSVArguments
 
 _MIN_ROWS = 50
 _WIDE_RANGE = 100
@@ -60,7 +61,7 @@ def init(
     text_column: Column = None,
     image_column: Column = None,
     weights: str | None = None,
-    read_csv: Arguments | None = None,
+    read_csv: CSVArguments | None = None,
     positive_class: str | None = None,
     output: Path | None = None,
 ) -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from dlp.console import scores_text
+from dlp.console import say, scores_text
 from dlp.datamodules.base import Part, SupervisedDataModule
 from dlp.datamodules.rows import Array, Estimator
 from dlp.modules.heads import Head
@@ -102,7 +102,11 @@ def fitted_scores(
     scores = {}
     for name, estimator in train.baselines(*_estimators(head, class_weight)).items():
         with warnings.catch_warnings(action="ignore"):  # of iterations that ran out
-            estimator.fit(features, y)
+            try:
+                estimator.fit(features, y)
+            except ValueError as error:  # such as texts that share no word
+                say(f"baseline {name} is left out, since it cannot be fitted: {error}")
+                continue
             predictions = _predict(head, estimator, rows.features())
         for words, each in heads_by_threshold(head).items():
             values = score(each, torch.from_numpy(predictions), targets)

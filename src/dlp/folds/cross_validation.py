@@ -12,7 +12,7 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.errors import check_choice, check_range
 from dlp.files import AnyPath
-from dlp.folds.plan import Fold, append_fold, plan_folds, read_folds
+from dlp.folds.plan import Fold, append_fold, model_fingerprint, plan_folds, read_folds
 from dlp.folds.results import CrossValidation, out_of_fold
 from dlp.folds.training import Engine, MakeModel, train_folds
 from dlp.modules.monitor import monitor_mode
@@ -77,6 +77,10 @@ def cross_validate(
                 model = make_model(data)
             mode = monitor_mode(monitor, model)
             plan = plan_folds(data, split, repeats, seed, max_epochs)
+            if path is not None:
+                data.resplit(replace(split, repeat=0, fold=0))
+                fingerprint = model_fingerprint(make_model(data))
+                plan = [replace(fold, model=fingerprint) for fold in plan]
             finished = read_folds(path, plan)
             pending = _pending(plan, finished, folds, keep)
             training = train_folds(pending, data, make_model, split, trainer or {}, engine, keep)

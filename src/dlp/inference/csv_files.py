@@ -62,6 +62,9 @@ def predict_csv(
     file.seek(0)
     if encoding == "utf-8-sig" and not start.startswith(b"\xef\xbb\xbf"):
         encoding = "utf-8"
+    table = csv_table(file, name, spec)
+    with turn():
+        names = next(table)
     text = io.StringIO(newline="")
     writer = csv.writer(
         text,
@@ -69,9 +72,6 @@ def predict_csv(
         lineterminator="\r\n" if b"\r\n" in start else "\n",
     )
     decimal = options.get("decimal", ".")
-    table = csv_table(file, name, spec)
-    with turn():
-        names = next(table)
     columns: list[str] = []
     first_rows: list[list[str]] = []
     num_rows = 0

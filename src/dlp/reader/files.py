@@ -17,6 +17,10 @@ import numpy as np
 
 from .rows import ReaderError, Spec
 
+_Scalar = str | bool | int | float | None
+#: Arguments of ``pandas.read_csv``, by name; a text stays the text that it is.
+CSVArguments = Mapping[str, _Scalar | list[_Scalar] | dict[Any, _Scalar | list[_Scalar]]]
+
 _TABLES = (".csv", ".tsv", ".txt")
 _CSV_OPTIONS = {
     "sep",
@@ -63,7 +67,9 @@ def typed_rows(words: Sequence[str], spec: Spec) -> list[Any]:
                 raise ReaderError(
                     f"{word} is not an array of numbers in NumPy's format."
                 ) from error
-        elif spec["kind"] != "image" and os.path.exists(word):  # noqa: PTH110  # or a long text
+        elif os.path.isdir(word):  # noqa: PTH112  # or a long text
+            raise ReaderError(f"{word} is a folder: give its files, such as {word}/*.")
+        elif spec["kind"] != "image" and os.path.exists(word):  # noqa: PTH110
             raise ReaderError(f"{word} is not a file of rows: give a .csv, .tsv, .json or .npy.")
         else:
             rows.append(word)
@@ -98,7 +104,8 @@ def csv_table(file: BinaryIO, name: str, spec: Spec) -> Iterator[list[str]]:
         raise ReaderError(f"{name} is not a CSV: give one of {', '.join(_TABLES)}.")
     options = csv_options(spec)
     separator = csv_separator(name, options)
-    unknown = set(options) - _CSV_OPTIONS - _QUOTES
+    given = {option for option, value in options.items() if value is not None}
+    unknown = given - _CSV_OPTIONS - _QUOTES
     if len(separator) != 1:
         unknown.add("sep")
     if unknown:
@@ -167,7 +174,8 @@ def _without_skipped(lines: Iterator[list[str]], options: Mapping[str, Any]) -> 
     num_last = options.get("skipfooter", 0)
     last: deque[list[str]] = deque()
     for number, line in enumerate(lines):
-        if line and number not in skipped:
+        is_blank = len(line) == 1 and line[0].isspace()
+        if line and not is_blank and number not in skipped:
             last.append(line)
         if len(last) > num_last:
             yield last.popleft()

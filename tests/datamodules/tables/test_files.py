@@ -450,3 +450,23 @@ def test_a_utf_8_table_that_is_read_in_another_encoding_is_noted(capsys):
     path.write_text("city,x\nKöln,1\n", encoding="cp1252")
     read_table(path, {"encoding": "cp1252"})
     assert not capsys.readouterr().out
+
+
+def test_without_a_header_columns_are_named_by_their_place():
+    Path("t.csv").write_text("1,01,x,05.01.2020\n2,02,y,06.01.2020\n", encoding="utf-8")
+    options = {
+        "header": None,
+        "dtype": {2: "category"},
+        "na_values": {0: [2]},
+        "parse_dates": [3],
+        "date_format": {3: "%d.%m.%Y"},
+    }
+    table = read_table(Path("t.csv"), options, ["1", None])
+    assert list(table) == ["0", "1", "2", "3"]
+    assert table["0"].isna().tolist() == [False, True]
+    assert table["1"].tolist() == ["01", "02"]
+    assert table["2"].dtype == "category"
+    assert table["3"].dt.month.tolist() == [1, 1]
+    some = read_table(Path("t.csv"), {"header": None, "usecols": [0, 2]})
+    assert list(some) == ["0", "2"]
+    assert some["0"].tolist() == [1, 2]

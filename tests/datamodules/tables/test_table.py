@@ -246,6 +246,18 @@ def test_several_targets_with_holes_stay_numbers():
     assert data.examples("train").targets.dtype == np.float64
 
 
+def test_all_rows_to_predict_are_read_and_need_no_target(tmp_path):
+    frame = houses(20, 1).drop(columns="sold")
+    csv(frame)
+    csv(frame.drop(columns="price"), "new.csv")
+    options = {"nrows": 12, "usecols": list(frame)}
+    data = table(
+        "houses.csv", predict_path="new.csv", read_csv=options, drop_columns=[]
+    )
+    assert sum(map(len, data.labelled_parts().values())) == 12
+    assert len(data.examples("predict")) == 20
+
+
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_a_file_is_predicted_in_pieces_as_at_once(tmp_path, monkeypatch, ending):
     frame = houses(20, 1).assign(city="Nice\n").drop(columns="sold")

@@ -29,6 +29,7 @@ from dlp.datamodules.targets import TargetEncoder, TargetScaling, Task
 from dlp.errors import InputError
 from dlp.files import AnyPath
 from dlp.hyperparameters import Keywords
+from dlp.reader.files import CSVArguments
 from dlp.reader.image import read_image
 
 _ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -88,7 +89,7 @@ class ImageFolderDataModule(SupervisedDataModule):
         on_corrupt: Literal["error", "skip"] = "error",
         image_column: str = "image",
         target: str | list[str] | None = None,
-        read_csv: dict[str, Any] | None = None,
+        read_csv: CSVArguments | None = None,
         drop_unlabelled: bool = False,
         task: Task = "auto",
         positive_class: str | None = None,

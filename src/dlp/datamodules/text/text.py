@@ -20,6 +20,7 @@ from dlp.datamodules.text.encoding import Encoding, TextEncoder
 from dlp.datamodules.text.sources import TextFiles
 from dlp.files import AnyPath
 from dlp.hyperparameters import Keywords
+from dlp.reader.files import CSVArguments
 
 #: Letters of Thai, Lao, Burmese, Khmer, Japanese and Chinese.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
@@ -181,7 +182,7 @@ class TextDataModule(BaseTextDataModule):
         label_column: str | list[str] = "label",
         test_path: AnyPath | None = None,
         drop_unlabelled: bool = False,
-        read_csv: dict[str, Any] | None = None,
+        read_csv: CSVArguments | None = None,
         task: Task = "auto",
         positive_class: str | None = None,
         group_column: str | None = None,
