@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from dlp.errors import check_choice, reading
+from dlp.errors import check_choice, downloading, reading
 from dlp.modules.pretrained.staged import StagedNetwork
 from dlp.modules.weights import load_weights
 
@@ -60,10 +60,11 @@ def _blocks(network: nn.Module) -> dict[str, list[str]]:
 
 def load_published(network: nn.Module, entry: Any) -> None:
     """Load published weights, downloaded once and checked by their hash."""
-    folder = Path(torch.hub.get_dir(), "checkpoints")
-    with reading(
-        f"{entry.url}, or its copy in {folder},",
-        "weights; put a complete copy there, or give its path",
-    ):
+    file = Path(torch.hub.get_dir(), "checkpoints", entry.url.rpartition("/")[2])
+    advice = f"Put {entry.url} there, or give the path of a copy as weights."
+    refusal = downloading(file.parent, file.name, advice)
+    if file.exists():
+        refusal = reading(file, "weights; delete it, and it is downloaded again")
+    with refusal:
         tensors = entry.get_state_dict(check_hash=True, weights_only=True, map_location="cpu")
     load_weights(network, tensors)
