@@ -3,6 +3,7 @@
 import sys
 import warnings
 from dataclasses import asdict
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
@@ -53,6 +54,27 @@ def test_a_number_that_stands_for_a_missing_cell_is_missing_as_number_and_text(
     numbers, codes = TableReader(spec)(columns)
     np.testing.assert_array_equal(numbers[:, 0], [np.nan, np.nan, 3])
     assert codes[:, 0].tolist() == [1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["1900-01-01", "2020-01-01"],
+        [datetime(1900, 1, 1), datetime(2020, 1, 1)],
+        np.array(["1900-01-01", "2020-01-01"], "datetime64[ns]"),
+    ],
+)
+def test_a_date_that_stands_for_a_missing_cell_is_missing_in_every_form(cells):
+    spec = {
+        "scales": {"d": {"fill": 0.0, "quantiles": ()}},
+        "categories": {},
+        "indicators": [],
+        "dates": ["d"],
+        "missing": "mean",
+        "read_csv": {"na_values": {"d": ["1900-01-01"]}},
+    }
+    numbers, _ = TableReader(spec)(Columns({"d": cells}, range(2)))
+    assert np.isnan(numbers[:, 0]).tolist() == [True, False]
 
 
 def test_an_image_that_cannot_be_read_is_named_with_the_reason(tmp_path):

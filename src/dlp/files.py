@@ -34,7 +34,7 @@ def cache_dir() -> Path:
 
 def find_data_dir(path: AnyPath | None = None) -> Path:
     """Return the folder of the reference sets: `path`, ``DLP_DATA_DIR``, else the cache's data."""
-    return Path(path or os.environ.get("DLP_DATA_DIR") or cache_dir() / "data")
+    return Path(path or os.environ.get("DLP_DATA_DIR") or cache_dir() / "data").expanduser()
 
 
 @contextmanager

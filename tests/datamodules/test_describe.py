@@ -27,10 +27,12 @@ def test_a_table_has_a_line_per_column():
     assert lines[5][-5:] == ["missing,", "give", "read_csv:", "{na_values:", "NA}"]
 
 
-def test_a_column_of_lists_has_its_line():
-    frame = pd.DataFrame({"text": ["a b", "c"], "labels": [["x"], []]})
+@pytest.mark.parametrize("make", [list, np.array])
+def test_a_column_of_lists_has_its_line(make):
+    lists = [make(["x", "y"]), make([])]
+    frame = pd.DataFrame({"text": ["a b", "c"], "labels": lists})
     lines = [line.split() for line in TableRows(frame).describe().splitlines()]
-    assert lines[3] == ["labels", "list", "0", "2", "['x'],", "[]"]
+    assert lines[3][:4] == ["labels", "list", "0", "2"]
 
 
 @pytest.mark.parametrize(

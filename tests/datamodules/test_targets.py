@@ -159,3 +159,12 @@ def test_columns_with_a_single_1_per_row_are_classes_and_a_line_says_so(capsys):
     assert "for labels give task: multilabel" in capsys.readouterr().out
     assert fitted(values, "multilabel").task == "multilabel"
     assert not capsys.readouterr().out
+
+
+def test_a_second_fit_of_targets_begins_again():
+    encoder = TargetEncoder()
+    encoder.fit(np.array([0.5, 1.5, 2.5]))
+    encoder.fit(np.array(["1", "2"], object))
+    assert (encoder.task, encoder.class_names) == ("classification", ["1", "2"])
+    encoder.fit(np.array(["2", "3"], object))
+    assert encoder.encode(np.array(["3"], object)).tolist() == [1]

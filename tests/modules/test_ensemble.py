@@ -1,11 +1,13 @@
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 
+from dlp.datamodules import ArrayDataModule
 from dlp.errors import InputError
 from dlp.modules import DenseModule, EnsembleModule, EnsembleNet, PretrainedModule
-from dlp.modules.heads import HEADS
+from dlp.modules.heads import HEADS, MultilabelHead
 from helpers.training import OneWeight, X, Y, loader, plain_loaders, quiet_trainer, sgd
 
 pytestmark = plain_loaders
@@ -81,3 +83,21 @@ def test_confident_members_that_disagree_have_finite_logits():
 def test_a_module_that_is_trained_in_another_way_is_refused(make, name):
     with pytest.raises(InputError, match=f"differs in {name}"):
         EnsembleModule(make, size=1)
+
+
+@pytest.mark.parametrize("is_ensemble", [False, True])
+def test_a_checkpoint_without_its_head_is_not_read_with_another(is_ensemble, tmp_path):
+    data = ArrayDataModule(np.eye(24, 4), np.eye(24, 3), task="multilabel", val_size=4)
+    make = partial(DenseModule, (4,), 3, MultilabelHead(3), hidden=[])
+    module = EnsembleModule(make, 2) if is_ensemble else make()
+    trainer = quiet_trainer()
+    trainer.fit(module, data)
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    restore = partial(
+        type(module).load_from_checkpoint, tmp_path / "a.ckpt", weights_only=True
+    )
+    with pytest.raises(InputError, match="trained with a MultilabelHead"):
+        restore()
+    same = restore(make_member=make) if is_ensemble else restore(head=MultilabelHead(3))
+    x = torch.eye(4)
+    assert torch.equal(same.eval()(x), module.eval()(x))

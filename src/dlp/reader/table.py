@@ -94,6 +94,7 @@ class TableReader(Reader):
         values = np.full(len(rows), np.inf)
         if is_date and kind == "M":
             values = (cells.astype("datetime64[us]") - _EPOCH) / _DAY
+            values[np.isin(values, self._missing_numbers(name))] = np.nan
         elif not is_date and kind in "biuf":
             values = cells.astype(np.float64)
             values[np.isin(values, self._missing_numbers(name))] = np.nan
@@ -188,13 +189,17 @@ class TableReader(Reader):
         return values, np.array(codes, np.int64)
 
     def _missing_numbers(self, name: str) -> list[float]:
-        """Return the numbers among the missing values of a column, -999 also where it is text."""
+        """Return the numbers among the missing values of a column, -999 also where it is text.
+
+        Those of a column of dates are days.
+        """
         numbers: list[float] = []
-        if name in self.spec["dates"]:
-            return numbers
         for value in missing_values(self.csv, name):
-            with suppress(ValueError):
-                numbers.append(float(value))
+            with suppress(ValueError, TypeError):
+                if name in self.spec["dates"]:
+                    numbers.append(self._convert(name, value, False))
+                else:
+                    numbers.append(float(value))
         return numbers
 
     def _value(self, name: str, row: Any, cell: Any, is_text: bool, holes: Sequence[Any]) -> Any:

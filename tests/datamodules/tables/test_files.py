@@ -470,3 +470,21 @@ def test_without_a_header_columns_are_named_by_their_place():
     some = read_table(Path("t.csv"), {"header": None, "usecols": [0, 2]})
     assert list(some) == ["0", "2"]
     assert some["0"].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("cell", "options"),
+    [
+        (" 00501", {}),
+        ("00501 ", {}),
+        (" 1.5", {"thousands": "."}),
+        ("00.501", {"thousands": "."}),
+        ("1.5e3", {"thousands": "."}),
+    ],
+)
+def test_a_code_with_blanks_or_marks_elsewhere_is_refused(cell, options):
+    rows = [f"{number};{1000 + number}" for number in range(250)]
+    text = "\n".join(["x;code", *rows, f"1;{cell}"])
+    Path("t.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match="would make another number"):
+        read_table(Path("t.csv"), {"sep": ";", **options})

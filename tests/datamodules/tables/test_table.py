@@ -1,11 +1,20 @@
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from dlp.datamodules import TableDataModule
+from dlp.callbacks import PredictionWriter
+from dlp.datamodules import ImageFolderDataModule, TableDataModule, TextDataModule
+from dlp.datamodules.tables.features import with_features
 from dlp.errors import InputError
+from dlp.modules import DenseModule
+from dlp.reader.rows import Columns
+from dlp.reader.table import TableReader
 from helpers.rounding import assert_rounded_alike
+from helpers.sets import image_folder
+from helpers.training import quiet_trainer
 
 IN_ORDER = {"val_size": 10, "split_seed": None}
 
@@ -273,3 +282,81 @@ def test_a_file_is_predicted_in_pieces_as_at_once(tmp_path, monkeypatch, ending)
         pieces.append(data.inputs("predict"))
     assert list(map(len, pieces)) == [7, 7, 6]
     assert_rounded_alike(torch.cat(pieces), whole)
+
+
+def test_a_checkpoint_of_a_data_frame_is_restored_without_it(tmp_path):
+    data = table(houses(), predict_path=houses(5, 1))
+    model = DenseModule(data.input_shape, data.num_outputs, "regression")
+    trainer = quiet_trainer()
+    trainer.fit(model, data)
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    restore = partial(
+        TableDataModule.load_from_checkpoint, tmp_path / "a.ckpt", weights_only=True
+    )
+    restored = restore(predict_path=houses(5, 1))
+    assert_rounded_alike(restored.inputs("predict"), data.inputs("predict"))
+    with pytest.raises(InputError, match="the train table was a data frame"):
+        restore().examples("train")
+
+
+def test_rows_of_a_class_that_training_did_not_have_are_predicted(tmp_path, capsys):
+    frame = houses()
+    new = frame.head(3).assign(city=["Paris", "Rome", "Nice"])
+    data = table(frame, "city", drop_columns=["price", "sold"], predict_path=new)
+    model = DenseModule(data.input_shape, data.num_outputs)
+    writer = PredictionWriter(tmp_path / "p.csv")
+    quiet_trainer(callbacks=[writer]).predict(model, data)
+    predictions = pd.read_csv(tmp_path / "p.csv")
+    assert predictions["target"].tolist() == ["Paris", "Rome", "Nice"]
+    assert "unknown class 'Rome'" in capsys.readouterr().out
+
+
+def test_labels_that_are_not_0_or_1_are_written_as_they_are(tmp_path):
+    frame = pd.DataFrame({"x": np.arange(20) % 7, "a": [0, 1] * 10, "b": [0, 0, 1, 1] * 5})
+    new = frame.head(3).assign(x=0.5, a=2)
+    data = TableDataModule(frame, ["a", "b"], task="multilabel", predict_path=new)
+    model = DenseModule(data.input_shape, 2, "multilabel")
+    writer = PredictionWriter(tmp_path / "p.csv")
+    quiet_trainer(callbacks=[writer]).predict(model, data)
+    predictions = pd.read_csv(tmp_path / "p.csv")
+    assert predictions["target_a"].tolist() == [2, 2, 2]
+    assert predictions["target_b"].tolist() == [0, 0, 1]
+
+
+def test_a_path_may_begin_with_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    csv(houses(), tmp_path / "houses.csv")
+    image_folder(tmp_path / "photos")
+    (tmp_path / "texts.csv").write_text(
+        "text,label\n" + "".join(f"word{n},{n % 2}\n" for n in range(40)),
+        encoding="utf-8",
+    )
+    monkeypatch.chdir(tmp_path.anchor)
+    data = table("~/houses.csv", predict_path="~/houses.csv")
+    assert len(data.examples("train")) == 32
+    assert [len(rows) for rows in data.pieces_to_predict()] == [40]
+    assert (
+        len(TextDataModule("~/texts.csv", label_column="label").examples("train")) == 32
+    )
+    assert ImageFolderDataModule("~/photos").class_names == ["cats", "dogs"]
+    assert PredictionWriter("~/p.csv").path == tmp_path / "p.csv"
+
+
+def test_a_number_that_stands_for_a_missing_cell_is_missing_for_features_too(tmp_path):
+    frame = pd.DataFrame({"x": [*np.arange(30) % 7, -999], "y": np.arange(31.0)})
+    data = TableDataModule(
+        csv(frame),
+        "y",
+        features=lambda rows: rows[["x"]] * 2,
+        read_csv={"na_values": [-999]},
+        missing="mean",
+    )
+    reader = TableReader(data.input_spec())
+    read = with_features(reader, data.encoder.features.transformer, data.input_spec())
+    for rows in (
+        [{"x": -999}],
+        [{"x": "-999"}],
+        Columns({"x": np.array([-999])}, range(1)),
+    ):
+        assert np.isnan(read(rows)[0]).all()

@@ -113,7 +113,7 @@ class ImageFolderDataModule(SupervisedDataModule):
             eval_batch_size=eval_batch_size,
             **split,
         )
-        self.path = Path(path)
+        self.path = Path(path).expanduser()
         self.test_path = test_path
         self.predict_path = predict_path
         if isinstance(image_size, int):
@@ -133,14 +133,14 @@ class ImageFolderDataModule(SupervisedDataModule):
         """Return the images of each part that the files have."""
         paths = part_folders(self.path)
         if self.test_path is not None:
-            paths["test"] = Path(self.test_path)
+            paths["test"] = Path(self.test_path).expanduser()
         return {part: self.decoded(self._labelled(path)) for part, path in paths.items()}
 
     def load_predict(self) -> Examples | None:
         """Return the images of `predict_path`."""
         if self.predict_path is None:
             return None
-        path = Path(self.predict_path)
+        path = Path(self.predict_path).expanduser()
         if path.is_file() and not _is_image(path):
             examples = self._read_table(path, [])
         else:

@@ -60,12 +60,15 @@ def check_numbers(
 
 def _are_other_numbers(cells: "pd.Series[Any]", mark: str | None) -> "pd.Series[bool]":
     """Return a mask of texts that begin with a zero, or have a thousands mark elsewhere."""
+    cells = cells.str.strip()
     are_codes = cells.str.fullmatch(r"0\d+", na=False)
     if not mark:
         return are_codes
     mark = re.escape(mark)
-    are_marked = cells.str.fullmatch(rf"[-+]?\d[\d.,{mark}]*{mark}[\d.,{mark}]*", na=False)
-    are_grouped = cells.str.fullmatch(rf"[-+]?\d{{1,3}}({mark}\d{{3}})+(\D\d*)?", na=False)
+    number = rf"[-+]?\d[\d.,{mark}]*{mark}[\d.,{mark}]*(e[-+]?\d+)?"
+    are_marked = cells.str.fullmatch(number, case=False, na=False)
+    grouped = rf"[-+]?[1-9]\d{{0,2}}({mark}\d{{3}})+(\D\d*)?"
+    are_grouped = cells.str.fullmatch(grouped, na=False)
     return are_codes | (are_marked & ~are_grouped)
 
 

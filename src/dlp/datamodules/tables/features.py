@@ -166,7 +166,7 @@ def _as_trained(column: Any, dtype: str, reader: TableReader, rows: Columns) -> 
         microseconds = (days * 86_400e6).round()
         has_zone = "," in dtype
         return pd.to_datetime(microseconds, unit="us", utc=has_zone).astype(dtype)
-    if not pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_numeric_dtype(column):
+    if not pd.api.types.is_numeric_dtype(dtype):
         return column
     numbers: Any = pd.Series(reader.read_numbers(name, rows))
     is_whole = bool((numbers % 1 == 0).all())  # missing numbers are not

@@ -138,14 +138,16 @@ def _describe_column(column: "pd.Series[Any]") -> tuple[Any, ...]:
 def _hints(frame: pd.DataFrame) -> list[str]:
     """Return a line on cells of R that are missing, and one on names that look like cells."""
     hints = []
-    counts: Any = (frame == "NA").sum()
+    plain = frame.loc[:, frame.dtypes != "object"]  # lists may be arrays
+    counts: Any = (plain == "NA").sum()
     if counts.any():
         hints.append(
             f"cells with the text NA: {inline(counts[counts > 0].to_dict())}; if they are missing, "
             "give read_csv: {na_values: NA}"
         )
     names = frame.columns.to_series()
-    is_cell = pd.to_numeric(names, errors="coerce").notna() | (frame == names).any()
+    are_among_cells = (plain == names[plain.columns]).any().reindex(names.index, fill_value=False)
+    is_cell = pd.to_numeric(names, errors="coerce").notna() | are_among_cells
     if is_cell.all() and not names.str.isdigit().all():  # as names by header: null are
         hints.append(
             "the names of the columns look like cells; if the file has no names, give read_csv: "

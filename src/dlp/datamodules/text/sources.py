@@ -64,7 +64,7 @@ class TextFiles:
         if self.is_on_hub:
             files = replace(self, path=_at_commit(self.path))
         else:
-            path = Path(self.path)
+            path = Path(self.path).expanduser()
             paths = [path, *sorted(path.rglob("*"))]
             versions = [(str(file), sha256(file)) for file in paths if file.is_file()]
         return cached_texts(repr((files, versions)), files.read)
@@ -120,7 +120,7 @@ class TextFiles:
 
         from dlp.datamodules.tables.files import read_table
 
-        path = Path(self.path)
+        path = Path(self.path).expanduser()
         if self.is_on_hub:
             name, _, commit = self.path.removeprefix(_HUB).partition("@")
             return self._hub(name, commit or None)
