@@ -181,9 +181,10 @@ def test_a_network_of_ones_own_is_given(tmp_path):
     assert predictor.scores(X).shape == (30, 2)
 
 
-def test_an_argument_that_is_none_does_not_come_back_as_its_default():
-    head = build(describe(CapHead(cap=None)), "head")
-    assert head.cap is None
+@pytest.mark.parametrize("cap", [None, {"yes": 0.5}])
+def test_a_plain_argument_comes_back_as_it_was(cap):
+    head = build(describe(CapHead(cap=cap)), "head")
+    assert head.cap == cap
 
 
 @pytest.mark.parametrize(

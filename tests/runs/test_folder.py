@@ -38,7 +38,7 @@ def test_runs_are_numbered_and_the_newest_comes_first():
         "version_10",
         "version_9",
     ]
-    assert Run.named("a.yaml") == Run.named("a")
+    assert Run.named("a.yaml") == Run.named("a") == Run.named("./runs/a")
     Path("runs/a/version_10").rmdir()
     assert Run.new("a").folder.name == "version_10"
 

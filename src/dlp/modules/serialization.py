@@ -129,7 +129,7 @@ def build(component: Component, role: str) -> Any:
 
 def _built(value: Any) -> Any:
     """Build a module among the arguments from its description."""
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and set(value) == {"path", "arguments"}:
         return build(Component(**value), "network")
     if isinstance(value, list):
         return [_built(item) for item in value]
