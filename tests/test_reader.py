@@ -314,6 +314,12 @@ def test_an_interval_is_as_wide_on_the_scale_of_the_loss(transform, low, high):
     assert columns["high"] == pytest.approx([high])
 
 
+def test_an_absent_column_is_named_with_those_that_are_there():
+    spec = {"scales": {"x": {}}, "categories": {}, "indicators": [], "dates": []}
+    with pytest.raises(ValueError, match=r"'x' is absent; .* the rows have 'a;x'"):
+        TableReader({**spec, "missing": "mean"})([{"a;x": 1}])
+
+
 def test_blank_lines_and_empty_options_of_a_csv_count_for_nothing(tmp_path):
     rows = csv_file(tmp_path / "rows.csv", b"a,b\n1,2\n   \n3,4\n", {"comment": None})
     assert rows == [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}]

@@ -304,7 +304,7 @@ def test_an_export_of_a_changed_checkpoint_is_served_with_a_note(
     serve.serve(str(run / "exported"), port=0)
     note = capsys.readouterr().out
     assert "best.ckpt has changed since this export" in note
-    assert "dlp export " in note
+    assert "run dlp export run --folder" in note
 
 
 def test_a_run_with_features_is_served_with_dates(tmp_path):

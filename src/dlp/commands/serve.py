@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import pandas as pd
 from PIL import Image
 
-from dlp.console import say
+from dlp.console import command_text, say
 from dlp.errors import InputError, check_range, extra
 from dlp.inference import csv_files
 from dlp.inference.predictor import Predictor, exported_file
@@ -67,9 +67,10 @@ def serve(run: str, host: str = "127.0.0.1", port: int = 8000) -> None:
         predictor = Predictor.load(run)
         checkpoint = changed_checkpoint(file, predictor.models[0].source)
         if checkpoint is not None:
+            renew = command_text("export", checkpoint.parents[1], "--folder", file.parent)
             say(
                 f"note: {checkpoint} has changed since this export; the export answers as before. "
-                f"To renew it, run dlp export {checkpoint.parents[1]}."
+                f"To renew it, run dlp {renew}."
             )
     else:
         from dlp.runs.restoring import load_predictor  # an export needs no torch

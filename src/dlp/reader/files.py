@@ -200,11 +200,27 @@ def csv_encoding(options: Mapping[str, Any]) -> str:
 
 
 def utf8_note(file: BinaryIO, name: str, options: Mapping[str, Any]) -> str | None:
-    """Return a note on a CSV that is in UTF-8 but is read in another encoding."""
+    """Return a note on a CSV that is in UTF-8 but is read in another encoding.
+
+    Raises:
+        ReaderError: If the file begins with the mark of UTF-8.
+    """
     encoding = csv_encoding(options)
-    if encoding.lower().startswith("utf") or not _is_utf8(file):
+    if encoding.lower().startswith("utf"):
         return None
-    return f"{name} seems to be in UTF-8, but is read as {encoding}"
+    start = file.read(len(codecs.BOM_UTF8))
+    file.seek(0)
+    if start == codecs.BOM_UTF8:
+        raise ReaderError(
+            f"{name} is in UTF-8, but is read as {encoding}, the encoding of the training table; "
+            "save it in that one."
+        )
+    if not _is_utf8(file):
+        return None
+    return (
+        f"{name} seems to be in UTF-8, but is read as {encoding}, so that letters such as ö are "
+        f"wrong; save it as {encoding}"
+    )
 
 
 def _is_utf8(file: BinaryIO) -> bool:

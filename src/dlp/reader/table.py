@@ -80,7 +80,11 @@ class TableReader(Reader):
         if not isinstance(row, Mapping):
             raise ValueError(f"a row is a dictionary by column, not {row!r:.80}.")
         if name not in row:
-            raise ValueError(f"column {name!r} is absent; the model takes {', '.join(self.names)}.")
+            given = ", ".join(map(repr, row))
+            raise ValueError(
+                f"column {name!r} is absent; the model takes {', '.join(self.names)}, and the rows "
+                f"have {given:.300}."
+            )
         return row[name]
 
     def read_numbers(self, name: str, rows: Columns) -> Any:
@@ -149,10 +153,12 @@ class TableReader(Reader):
             form = None
             if name in self.dates:
                 kind = "date"
-                form = self._date_format(name)
+                form = self.date_format(name)
                 if cell:
                     date = datetime.fromisoformat(cell)
-                    if form is None and date.time() != time():
+                    if form is None and date.tzinfo is not None:
+                        form = "%Y-%m-%dT%H:%M:%S%z"
+                    elif form is None and date.time() != time():
                         form = "%Y-%m-%dT%H:%M:%S"
                     cell = date.strftime(form or _ISO_DATE)
                 form = form or _ISO_DATE
@@ -215,7 +221,7 @@ class TableReader(Reader):
             except (ValueError, TypeError, OverflowError) as error:
                 accepted = "finite numbers"
                 if name in self.spec["dates"]:
-                    accepted = f"dates {self._date_format(name) or 'by ISO 8601'}"
+                    accepted = f"dates {self.date_format(name) or 'by ISO 8601'}"
                 raise ValueError(
                     f"column {name!r} of row {row} takes {accepted}, not {str(cell)!r:.80}."
                 ) from error
@@ -236,7 +242,7 @@ class TableReader(Reader):
     def _convert(self, name: str, cell: Any, is_text: bool) -> Any:
         """Return a number, of a date the days since 1970, or the text of a category."""
         if name in self.spec["dates"]:
-            form = self._date_format(name)
+            form = self.date_format(name)
             if form is None or not isinstance(cell, str):
                 date = datetime.fromisoformat(str(cell))
             else:
@@ -251,7 +257,7 @@ class TableReader(Reader):
             return re.sub(r"^(-?\d+)\.0$", r"\1", str(cell))  # holes make floats of whole numbers
         return number(cell, self.csv)
 
-    def _date_format(self, name: str) -> str | None:
+    def date_format(self, name: str) -> str | None:
         """Return the format of a column of dates; None is ISO 8601."""
         form = column_option(self.csv, "date_format", name)
         return None if form == "ISO8601" else form

@@ -452,6 +452,21 @@ def test_a_utf_8_table_that_is_read_in_another_encoding_is_noted(capsys):
     assert not capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("city,x\nKöln,1\n".encode("utf-8-sig"), "is in UTF-8, but is read as cp1252"),
+        (b"city,x\nK\x81ln,1\n", "is not in cp1252, the encoding of read_csv"),
+    ],
+)
+def test_a_table_that_cannot_be_in_the_encoding_of_read_csv_is_refused(
+    content, message
+):
+    Path("t.csv").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_table(Path("t.csv"), {"encoding": "cp1252"})
+
+
 def test_without_a_header_columns_are_named_by_their_place():
     Path("t.csv").write_text("1,01,x,05.01.2020\n2,02,y,06.01.2020\n", encoding="utf-8")
     options = {

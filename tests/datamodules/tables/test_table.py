@@ -8,6 +8,7 @@ import torch
 from dlp.callbacks import PredictionWriter
 from dlp.datamodules import ImageFolderDataModule, TableDataModule, TextDataModule
 from dlp.datamodules.tables.features import with_features
+from dlp.datamodules.tables.rows import TableRows
 from dlp.errors import InputError
 from dlp.modules import DenseModule
 from dlp.reader.rows import Columns
@@ -312,7 +313,9 @@ def test_rows_of_a_class_that_training_did_not_have_are_predicted(tmp_path, caps
 
 
 def test_labels_that_are_not_0_or_1_are_written_as_they_are(tmp_path):
-    frame = pd.DataFrame({"x": np.arange(20) % 7, "a": [0, 1] * 10, "b": [0, 0, 1, 1] * 5})
+    frame = pd.DataFrame(
+        {"x": np.arange(20) % 7, "a": [0, 1] * 10, "b": [0, 0, 1, 1] * 5}
+    )
     new = frame.head(3).assign(x=0.5, a=2)
     data = TableDataModule(frame, ["a", "b"], task="multilabel", predict_path=new)
     model = DenseModule(data.input_shape, 2, "multilabel")
@@ -360,3 +363,26 @@ def test_a_number_that_stands_for_a_missing_cell_is_missing_for_features_too(tmp
         Columns({"x": np.array([-999])}, range(1)),
     ):
         assert np.isnan(read(rows)[0]).all()
+
+
+def test_times_without_an_offset_are_refused_if_the_training_has_one(tmp_path):
+    times = pd.date_range("2024-01-01", periods=48, freq="h", tz="+01:00")
+    frame = pd.DataFrame({"time": times, "load": range(48)})
+    data = TableDataModule(
+        frame, "load", features=lambda rows: rows[[]].assign(hour=rows["time"].dt.hour)
+    )
+    spec = data.input_spec()
+    [field] = TableReader(spec).fields()[:1]
+    read = with_features(TableReader(spec), data.encoder.features.transformer, spec)
+    assert pd.Timestamp(field["typical"]).tzinfo is not None
+    assert read([{"time": "2024-01-05T12:00:00+01:00"}])[0][0, 0] == 12
+    naive = pd.Series(times[:2]).dt.tz_localize(None)
+    for rows in (
+        [{"time": "2024-01-05T12:00:00"}],
+        Columns({"time": naive.to_numpy()}, range(2)),
+    ):
+        with pytest.raises(InputError, match="have no offset from UTC"):
+            read(rows)
+    new = frame.assign(time=frame["time"].dt.tz_localize(None))
+    with pytest.raises(InputError, match="have no offset from UTC"):
+        data.encoder.transform(TableRows(new[["time"]]))

@@ -57,6 +57,9 @@ class FeatureTransformer:
 
     def transform(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the features, row for row."""
+        for name, dtype in self.dtypes.items():
+            if name in frame and is_date(frame[name]) and frame[name].dt.tz is None:
+                _check_zone(name, dtype, has_zone=False)
         rows = frame.reset_index(drop=True)
         try:
             result = getattr(self.transformer, "transform", self.transformer)(rows)
@@ -153,6 +156,15 @@ def _columns(rows: Any) -> Columns:
     return Columns(cells, range(len(rows)))
 
 
+def _check_zone(name: str, dtype: str, has_zone: bool) -> None:
+    """Check that times have an offset from UTC if those of the training had one."""
+    if "," in dtype and not has_zone:
+        raise InputError(
+            f"the times of column {name!r} have no offset from UTC, but those of the training have "
+            "one. Write it, such as 2024-01-05T12:00:00+01:00."
+        )
+
+
 def _as_trained(column: Any, dtype: str, reader: TableReader, rows: Columns) -> Any:
     """Return a column with the type that it had in the training."""
     name = str(column.name)
@@ -162,6 +174,10 @@ def _as_trained(column: Any, dtype: str, reader: TableReader, rows: Columns) -> 
     if dtype.startswith("datetime64"):
         if is_date(column):
             return column
+        if reader.date_format(name) is None:
+            texts = pd.Series(column.dropna().unique()).astype("str")
+            is_naive = texts.str.fullmatch(r"\d{4}-?\d\d-?\d\d[T ][\d:.,]+")
+            _check_zone(name, dtype, has_zone=not is_naive.any())
         days: Any = pd.Series(reader.read_numbers(name, rows))
         microseconds = (days * 86_400e6).round()
         has_zone = "," in dtype
