@@ -27,6 +27,12 @@ def test_a_table_has_a_line_per_column():
     assert lines[5][-5:] == ["missing,", "give", "read_csv:", "{na_values:", "NA}"]
 
 
+def test_a_table_without_inputs_is_a_line():
+    assert TableRows(pd.DataFrame(index=range(3))).describe() == (
+        "3 rows, no column is an input"
+    )
+
+
 @pytest.mark.parametrize("make", [list, np.array])
 def test_a_column_of_lists_has_its_line(make):
     lists = [make(["x", "y"]), make([])]

@@ -50,6 +50,8 @@ class TableRows(Rows):
         """Return a line per column: kind, missing cells, distinct cells, range."""
         header = ["column", "kind", "missing", "distinct", "values"]
         lines = [_describe_column(self.frame[name]) for name in self.frame]
+        if not lines:
+            return f"{len(self):,} rows, no column is an input"
         table = pd.DataFrame(lines, columns=header).to_string(index=False)
         return "\n".join([f"{len(self):,} rows", table, *_hints(self.frame)])
 
