@@ -8,7 +8,7 @@ import pytest
 
 from dlp.datamodules import ArrayDataModule
 from dlp.datamodules.tables.encoder import TableEncoder
-from dlp.errors import InputError, extra
+from dlp.errors import InputError, extra, unknown
 from dlp.modules import DenseModule
 
 ROOT = Path(__file__).parents[1]
@@ -59,3 +59,8 @@ def test_every_extra_that_a_sentence_names_exists():
     names = {*re.findall(r'with extra\("(\w+)"\)', sources)}
     assert names <= {*project["optional-dependencies"]}
     assert "tune" in names
+
+
+def test_the_beginning_of_a_long_name_is_proposed_first():
+    error = unknown("metric", "val_accuracy", ["val_auroc", "val_acc", "val_loss"])
+    assert "Did you mean 'val_acc'?" in str(error)
