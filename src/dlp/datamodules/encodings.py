@@ -1,13 +1,13 @@
 """Encodings of text files that are not UTF-8."""
 
 import codecs
-import gzip
+import io
 import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
 
 from dlp.errors import InputError, inline
+from dlp.reader.files import open_csv
 
 #: Encodings that are tried, those in which Windows saves tables, and what they are for. The first
 #: one is taken if several are equally plausible.
@@ -69,7 +69,7 @@ def _damaged_line(path: Path) -> int | None:
     """Return the first line that is not UTF-8, from 1, if most that are not ASCII are UTF-8."""
     wrong = []
     num_right = 0
-    with _open(path, "rb") as file:
+    with open_csv(path) as file:
         for number, line in enumerate(file, 1):
             if line.isascii():
                 continue
@@ -85,7 +85,7 @@ def _damaged_line(path: Path) -> int | None:
 
 def _guess(path: Path, names: Collection[str]) -> str | None:
     """Return the encoding in which a file is plausible text, if there is one."""
-    with _open(path, "rb") as file:
+    with open_csv(path) as file:
         start = file.read(2)
     if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) and _decodes(path, "utf-16"):
         return "utf-16"
@@ -123,7 +123,7 @@ def _most_plausible(sample: bytes, encodings: list[str]) -> str | None:
 def _decodes(path: Path, encoding: str) -> bool:
     """Return True if a whole file can be decoded."""
     try:
-        with _open(path, "rt", encoding=encoding, newline="") as file:
+        with open_csv(path) as content, io.TextIOWrapper(content, encoding, newline="") as file:
             while file.read(_CHUNK):
                 pass
     except UnicodeError:
@@ -133,14 +133,14 @@ def _decodes(path: Path, encoding: str) -> bool:
 
 def _has_names(path: Path, encoding: str, names: Collection[str]) -> bool:
     """Return True if the first lines of a file contain all names."""
-    with _open(path, "rt", encoding=encoding, newline="") as file:
+    with open_csv(path) as content, io.TextIOWrapper(content, encoding, newline="") as file:
         text = file.read(_CHUNK)
     return all(name in text for name in names)
 
 
 def _sample(path: Path) -> bytes:
     """Return lines of a file that are not ASCII, which all encodings share."""
-    with _open(path, "rb") as file:
+    with open_csv(path) as file:
         return b"".join(_limited(line for line in file if not line.isascii()))
 
 
@@ -152,9 +152,3 @@ def _limited(lines: Iterator[bytes]) -> Iterator[bytes]:
         size += len(line)
         if size > _MAX_SAMPLE:
             return
-
-
-def _open(path: Path, mode: str, **options: Any) -> Any:
-    if path.name.lower().endswith(".gz"):
-        return gzip.open(path, mode, **options)
-    return path.open(mode, **options)

@@ -67,9 +67,9 @@ def typed_rows(words: Sequence[str], spec: Spec) -> list[Any]:
                 raise ReaderError(
                     f"{word} is not an array of numbers in NumPy's format."
                 ) from error
-        elif os.path.isdir(word):  # noqa: PTH112  # or a long text
+        elif os.path.isdir(word):  # noqa: PTH112  # Path.is_dir fails for a long text
             raise ReaderError(f"{word} is a folder: give its files, such as {word}/*.")
-        elif spec["kind"] != "image" and os.path.exists(word):  # noqa: PTH110
+        elif spec["kind"] != "image" and os.path.exists(word):  # noqa: PTH110  # as above
             raise ReaderError(f"{word} is not a file of rows: give a .csv, .tsv, .json or .npy.")
         else:
             rows.append(word)
@@ -212,8 +212,8 @@ def utf8_note(file: BinaryIO, name: str, options: Mapping[str, Any]) -> str | No
     file.seek(0)
     if start == codecs.BOM_UTF8:
         raise ReaderError(
-            f"{name} is in UTF-8, but is read as {encoding}, the encoding of the training table; "
-            "save it in that one."
+            f"{name} begins with the mark of UTF-8, but is read as {encoding}. Save it as "
+            f"{encoding}, or train on a table in UTF-8."
         )
     if not _is_utf8(file):
         return None

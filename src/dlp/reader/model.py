@@ -80,17 +80,21 @@ class Model:
         for start in range(0, max(1, len(rows)), size):
             end = start + size
             try:
-                try:
-                    arrays = self.read(rows[start:end])
-                except ValueError:
-                    self.read(rows[:end])  # an error of dictionaries counts them from the first
-                    raise
+                arrays = self.read(rows[start:end])
             except ValueError as error:
-                raise ReaderError(str(error)) from error
+                raise self._refusal(rows[:end], error) from error
             except RecursionError as error:
                 raise ReaderError("a row is nested too deeply.") from error
             batches.append(self.run(arrays))
         return np.concatenate(batches)
+
+    def _refusal(self, rows: Any, error: ValueError) -> ReaderError:
+        """Return the refusal of rows; read from the first one on, they have their numbers."""
+        try:
+            self.read(rows)
+        except ValueError as numbered:
+            error = numbered
+        return ReaderError(str(error))
 
 
 def load_exported(path: Path) -> Model:

@@ -455,7 +455,10 @@ def test_a_utf_8_table_that_is_read_in_another_encoding_is_noted(capsys):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("city,x\nKöln,1\n".encode("utf-8-sig"), "is in UTF-8, but is read as cp1252"),
+        (
+            "city,x\nKöln,1\n".encode("utf-8-sig"),
+            "the mark of UTF-8, but is read as cp1252",
+        ),
         (b"city,x\nK\x81ln,1\n", "is not in cp1252, the encoding of read_csv"),
     ],
 )

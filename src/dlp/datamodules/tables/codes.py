@@ -1,6 +1,5 @@
 """Texts of which pandas makes other numbers: 501 of 00501, 15 of 1.5 with a thousands mark."""
 
-import gzip
 import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ import pandas as pd
 
 from dlp.datamodules.tables.kinds import read_arguments
 from dlp.errors import Fix, InputError, inline
+from dlp.reader.files import open_csv
 
 _BYTES_PER_BLOCK = 2**18  # they stay in the cache
 _INSIDE_CELLS = "+-.:/_" + ascii_letters  # next to digits of decimals, dates, times and names
@@ -84,8 +84,7 @@ def _may_hold_codes(path: Path, options: Mapping[str, Any]) -> bool:
     inside = set(_INSIDE_CELLS) | {options.get("decimal", ".")}
     inside -= {options.get(name) for name in ("sep", "quotechar", "escapechar", "lineterminator")}
     inside_bytes = np.frombuffer("".join(inside).encode("ascii", "ignore"), np.uint8)
-    opener: Any = gzip.open if path.name.lower().endswith(".gz") else open
-    with opener(path, "rb") as file:
+    with open_csv(path) as file:
         while block := file.read(_BYTES_PER_BLOCK) + file.readline():
             if _has_code(block, inside_bytes):
                 return True
