@@ -1,5 +1,6 @@
 """Fixtures of all tests: own folders, no network, one thread."""
 
+import atexit
 import gc
 import os
 import socket
@@ -46,8 +47,7 @@ def quick_session():
     torch.set_num_threads(1)
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()  # otherwise Triton reports frozen objects as leaks at exit
+    atexit.register(gc.unfreeze)  # otherwise Triton reports frozen objects as leaks
 
 
 @pytest.fixture(autouse=True)

@@ -27,6 +27,7 @@ from dlp.speed.forks import run_at_once
 from helpers.backbones import fit, small_data, small_model
 from helpers.training import Curves, quiet_trainer
 
+pytestmark = pytest.mark.slow  # three processes import and train
 EPOCHS, SEED = 2, 5
 draw = torch.Generator().manual_seed(0)
 X, X_TEST = torch.randn(31, 6, generator=draw), torch.randn(5, 6, generator=draw)

@@ -38,7 +38,13 @@ def test_there_are_six_of_at_most_80_lines_without_the_library():
         assert not re.search(r"^\s*(from|import) dlp\b", text, re.M), script.name
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def parameter(script):
+    """Return a script as a parameter; a network of 15 million weights is slow."""
+    marks = [pytest.mark.slow] if script.stem == "vgg16" else []
+    return pytest.param(script, id=script.stem, marks=marks)
+
+
+@pytest.mark.parametrize("script", [*map(parameter, SCRIPTS)])
 @pytest.mark.filterwarnings(
     "ignore:.*does not have many workers", "ignore:.*LeafSpec.*"
 )

@@ -180,6 +180,7 @@ def check_readme(folder, monkeypatch, capsys):
             np.testing.assert_allclose(table[numbers.columns], numbers, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_readme_of_a_table_runs_word_for_word(german, monkeypatch, capsys):
     check_readme(german / "runs/german/version_0/exported", monkeypatch, capsys)
 
@@ -261,6 +262,7 @@ def test_code_of_a_file_is_refused(tmp_path):
     assert not (tmp_path / "harmed").exists()
 
 
+@pytest.mark.slow
 def test_features_of_ones_own_run_are_imported_and_no_export_brings_them(fails):
     code = "def doubled(frame):\n    return frame.assign(a=2 * frame['a'])\n"
     Path("own_features.py").write_text(code, encoding="utf-8")

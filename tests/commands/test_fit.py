@@ -274,6 +274,7 @@ def test_a_run_of_folds_is_not_taken_for_a_fit(validated, fails):
         )
 
 
+@pytest.mark.slow
 def test_printed_commands_take_names_with_blanks(fitted, capsys):
     Path("runs/points").rename("runs/my points")
     resume = [

@@ -39,6 +39,7 @@ def test_flipped_labels_and_contradictions_are_among_the_first(table, capsys):
     )
 
 
+@pytest.mark.slow
 def test_no_suspects_are_a_sentence(points, capsys):
     frame = pd.read_csv("points.csv")
     frame["label"] = ["yes" if x > 0 else "no" for x in frame["x"]]

@@ -113,6 +113,7 @@ def test_a_trial_that_diverges_is_pruned(space):
     assert not Path("runs").exists()  # of a trial run
 
 
+@pytest.mark.slow
 def test_a_hopeless_trial_is_stopped_before_its_last_epoch(space, monkeypatch):
     monkeypatch.setattr(optuna.Trial, "should_prune", lambda trial: trial.number > 0)
     study = main([*ARGS, "--trials", "2", "--storage", "study.log"])

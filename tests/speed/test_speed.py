@@ -183,6 +183,7 @@ def run_python(*args):
     return result
 
 
+@pytest.mark.slow
 def test_a_callback_of_a_command_plots_a_metric(tmp_path):
     write_points(tmp_path)
     Path("plots.py").write_text(_PLOT, encoding="utf-8")
