@@ -1,5 +1,6 @@
 """Every kind of module comes back from its checkpoint, and no code of a file is run."""
 
+import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from dlp.modules import (
     DenseModule,
     EnsembleModule,
     SoftmaxHead,
+    SupervisedModule,
 )
 from dlp.modules.heads import RegressionHead
 from dlp.modules.serialization import build, describe, spec_in
@@ -185,6 +187,19 @@ def test_a_network_of_ones_own_is_given(tmp_path):
 def test_a_plain_argument_comes_back_as_it_was(cap):
     head = build(describe(CapHead(cap=cap)), "head")
     assert head.cap == cap
+
+
+@pytest.mark.parametrize("cap", [torch.tensor(0.5), signal.SIGINT])
+def test_an_argument_that_a_file_cannot_hold_is_refused_or_given(tmp_path, cap):
+    head = CapHead(cap=cap)
+    module = SupervisedModule(nn.Linear(4, 1), head)
+    path = saved(module, X[:, :1], tmp_path / "a.ckpt")
+    with pytest.raises(
+        InputError, match=r"CapHead with cap.*Predictor.load\(path, head="
+    ):
+        Predictor.load(path, network=nn.Linear(4, 1))
+    predictor = Predictor.load(path, network=nn.Linear(4, 1), head=head)
+    assert predictor.scores(X).max() <= float(cap)
 
 
 @pytest.mark.parametrize(

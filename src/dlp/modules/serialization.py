@@ -58,26 +58,30 @@ def output_names(data: Any, count: int) -> list[str]:
 def describe(module: nn.Module) -> Component:
     """Describe a module by its class and each argument of `__init__` that is also an attribute.
 
-    An argument is described if it is plain or a submodule, or a list of these. The others are left
-    out, and so have their defaults: metrics of torchmetrics, for example, are modules too, but the
-    network does not run them.
+    An argument is described if it is plain or a submodule, or a list of these. One that is neither
+    is named as missing, since a file cannot hold it, unless it is the default. `metrics` may be
+    objects: predictions do not need them.
     """
     arguments = {}
+    missing = []
     kind = type(module)
     submodules = set(module.modules())
     for cls in kind.__mro__:
         if cls is nn.Module:
             break
         parameters = inspect.signature(cls).parameters
-        for name in parameters:
+        for name, parameter in parameters.items():
             if not hasattr(module, name):
                 continue
-            value = _described(getattr(module, name), submodules)
+            attribute = getattr(module, name)
+            value = _described(attribute, submodules)
             if is_plain(value):
                 arguments[name] = value
+            elif name in vars(module) and name != "metrics" and attribute is not parameter.default:
+                missing.append(name)
         if not any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
             break  # it passes nothing on
-    return Component(f"{kind.__module__}.{kind.__qualname__}", arguments)
+    return Component(f"{kind.__module__}.{kind.__qualname__}", arguments, missing)
 
 
 def _described(value: Any, submodules: Collection[nn.Module]) -> Any:
@@ -108,8 +112,15 @@ def build(component: Component, role: str) -> Any:
     """Build the ``network`` or the ``head`` of a description.
 
     Raises:
-        InputError: If its class is neither one of the project's nor an imported head or backbone.
+        InputError: If its class is neither one of the project's nor an imported head or backbone,
+            or if the file could not hold one of its arguments.
     """
+    give = f"Predictor.load(path, {role}=...)"
+    if component.missing:
+        raise InputError(
+            f"the {role} is a {component.path} with {', '.join(component.missing)}, which a file "
+            f"cannot hold: it holds numbers, texts, and lists of them. Give the {role}: {give}."
+        )
     base: type = nn.Module
     if role == "head":
         base = Head
@@ -121,7 +132,7 @@ def build(component: Component, role: str) -> Any:
     if builder is None:
         raise InputError(
             f"the {role} is a {component.path}, whose code a file cannot bring; import a head "
-            f"or backbone first, or give it: Predictor.load(path, {role}=...)."
+            f"or backbone first, or give it: {give}."
         )
     arguments = {name: _built(value) for name, value in component.arguments.items()}
     return builder(**arguments)
@@ -129,7 +140,7 @@ def build(component: Component, role: str) -> Any:
 
 def _built(value: Any) -> Any:
     """Build a module among the arguments from its description."""
-    if isinstance(value, Mapping) and set(value) == {"path", "arguments"}:
+    if isinstance(value, Mapping) and {"path", "arguments"} <= set(value):
         return build(Component(**value), "network")
     if isinstance(value, list):
         return [_built(item) for item in value]

@@ -1,6 +1,6 @@
 """Description of a trained model, the same in a checkpoint, an export, a card and a server."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
@@ -12,10 +12,17 @@ FORMAT = 2
 
 @dataclass(frozen=True)
 class Component:
-    """Network or head: its class, and the plain arguments by which it is built again."""
+    """Network or head: its class, and the plain arguments by which it is built again.
+
+    Args:
+        path: Import path of the class.
+        arguments: Plain arguments by name.
+        missing: Names of other arguments, which a file cannot hold.
+    """
 
     path: str
     arguments: Mapping[str, Any]
+    missing: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
