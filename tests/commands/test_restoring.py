@@ -4,12 +4,15 @@ import json
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 import yaml
 from onnx import TensorProto, helper
 
 from dlp.cli import main
+from dlp.commands import export
+from dlp.datamodules.tables import table
 from dlp.errors import InputError
 from dlp.inference import Predictor
 from dlp.modules import PretrainedModule
@@ -44,6 +47,49 @@ def test_a_checkpoint_outside_of_a_run_is_a_sentence(fitted):
     path = (RUN / "checkpoints/best.ckpt").rename("best.ckpt")
     with pytest.raises(InputError, match=r"best.ckpt is not in the folder of a run"):
         restore(path)
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """Return the list of the files that torch reads from now on."""
+    files = []
+    load = torch.load
+
+    def listed(file, *args, **options):
+        files.append(file)
+        return load(file, *args, **options)
+
+    monkeypatch.setattr(torch, "load", listed)
+    return files
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "fit --ckpt_path points --trainer.max_epochs 4 --test_after_fit null",
+        "test --config points.yaml",
+        "predict --config points.yaml --data.predict_path points.csv",
+        "calibrate points",
+        "export points",
+    ],
+    ids=lambda words: words.partition(" ")[0],
+)
+def test_a_command_reads_its_checkpoint_once(fitted, words, reads, monkeypatch):
+    monkeypatch.setattr(table, "_ROWS_PER_PIECE", 50)  # of 120 rows
+    monkeypatch.setattr(export, "_write_model", lambda *_: "0")  # it takes seconds
+    monkeypatch.setattr(export, "move", lambda *_: None)
+    main(words.split())
+    assert len(reads) == 1
+
+
+def test_pieces_are_predicted_as_all_rows_at_once(fitted, monkeypatch):
+    words = "predict --config points.yaml --data.predict_path points.csv --output"
+    main([*words.split(), "all.csv"])
+    monkeypatch.setattr(table, "_ROWS_PER_PIECE", 50)
+    main([*words.split(), "pieces.csv"])
+    pd.testing.assert_frame_equal(
+        pd.read_csv("pieces.csv"), pd.read_csv("all.csv"), rtol=1e-5
+    )
 
 
 class OwnModule(PretrainedModule):

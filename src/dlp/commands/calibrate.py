@@ -19,11 +19,11 @@ from dlp.evaluation.temperature import best_temperature, log_loss
 from dlp.files import atomic_path
 from dlp.modules.heads import Head
 from dlp.modules.serialization import build, spec_in
-from dlp.modules.weights import read_file
+from dlp.modules.weights import Checkpoint
 from dlp.reader.answer import Answer
 from dlp.reader.transforms import transformed, untransformed
 from dlp.runs.folder import Run, checkpoints_of
-from dlp.runs.restoring import out_of_fold_outputs, restore
+from dlp.runs.restoring import out_of_fold_outputs, restored
 
 #: Part -> its logits, or its predictions of values, and its targets.
 PartOutputs = dict[str, tuple[Tensor, Tensor]]
@@ -50,8 +50,8 @@ def calibrate(
     """
     paths = checkpoints_of(run)
     record = Run(paths[0].absolute().parents[1])
-    checkpoints = [read_file(path, "state_dict") for path in paths]
-    spec = spec_in(checkpoints[0])
+    checkpoints = [Checkpoint.read(path) for path in paths]
+    spec = spec_in(checkpoints[0].content)
     head: Head = build(spec.head, "head")
     if threshold is not None and head.task != "binary":
         raise InputError(f"--threshold is for head: sigmoid, of two classes, not for {run}.")
@@ -64,7 +64,7 @@ def calibrate(
     if len(paths) > 1:
         parts = {"out of fold": _out_of_fold(record, head)}
     else:
-        parts = _validation_and_test(str(paths[0]), head)
+        parts = _validation_and_test(checkpoints[0], head)
     part, (scores, targets) = next(iter(parts.items()))
     with naming("calibrate"):
         answer.doubt(scores.numpy())  # nothing is learned from NaN
@@ -81,10 +81,10 @@ def calibrate(
         if len(table.columns) < 3 * len(answer.names):
             raise InputError("low and high are the ends of an interval; rename the target.")
     say(table.to_string(index=False, float_format="{:.4g}".format))
-    for path, checkpoint in zip(paths, checkpoints, strict=True):
-        checkpoint["spec"]["answer"] = asdict(answer)
+    for path, content in checkpoints:
+        content["spec"]["answer"] = asdict(answer)
         with atomic_path(path) as temporary, temporary.open("wb") as file:
-            torch.save(checkpoint, file)
+            torch.save(content, file)
     record.add_results(
         calibration=table.to_dict("records"),
         temperature=answer.temperature,
@@ -167,14 +167,14 @@ def _quantiles(answer: Answer, scores: Array, truth: Array, coverage: float) -> 
 
 
 @torch.no_grad()
-def _validation_and_test(run: str, head: Head) -> PartOutputs:
+def _validation_and_test(checkpoint: Checkpoint, head: Head) -> PartOutputs:
     """Return the outputs of a run; of the test part only if there is one."""
-    restored: Any = restore(run)
-    _, data, module = restored
+    run: Any = restored(checkpoint)
+    _, data, module = run
     if not data.has("val"):
         raise InputError(
-            f"{run} has no validation part to calibrate by; take a run with val_size, or one of "
-            "crossval --keep true."
+            f"{checkpoint.path} has no validation part to calibrate by; take a run with val_size, "
+            "or one of crossval --keep true."
         )
     parts = {}
     for part in ("val", "test"):

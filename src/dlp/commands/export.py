@@ -19,9 +19,10 @@ from dlp.errors import InputError, extra
 from dlp.files import move, write_text
 from dlp.inference.card import card, write_example
 from dlp.inference.predictor import Predictor
+from dlp.modules.weights import Checkpoint
 from dlp.runs.exports import source_of
 from dlp.runs.folder import checkpoint_of
-from dlp.runs.restoring import restore
+from dlp.runs.restoring import restored
 
 _MAX_ROWS = 500
 _LIMIT = 1e-5
@@ -41,13 +42,14 @@ def export(run: str, folder: Path | None = None) -> Path:
         folder: Folder to write; None is ``exported`` in the folder of the run.
     """
     checkpoint = checkpoint_of(run)
-    home, data, module = restore(checkpoint)
+    read = Checkpoint.read(checkpoint)
+    home, data, module = restored(read)
     if folder is None:
         folder = home.folder / "exported"
     if any(folder.glob("*")) and not (folder / "model.onnx").is_file():
         raise InputError(f"{folder} holds other files than an export; give a new folder.")
     network = getattr(module, "network", None)
-    trained = Predictor.load(checkpoint, network, getattr(module, "head", None))
+    trained = Predictor.of([read], network, getattr(module, "head", None))
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent, prefix=".export") as name:
         path = Path(name) / "model.onnx"

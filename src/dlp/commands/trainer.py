@@ -93,7 +93,7 @@ def predict(
     model = recipe.model(data)
     if recipe.is_dev_run:
         say("fast_dev_run: a batch is predicted, and nothing is written")
-        _predict(recipe, recipe.trainer(run_dir=None), model, data)
+        _predict(recipe.trainer(run_dir=None), model, data)
         return
     is_ours = isinstance(data, SupervisedDataModule) or isinstance(model, SupervisedModule)
     path = output
@@ -108,7 +108,7 @@ def predict(
         for number, rows in enumerate(pieces, 1):
             if rows is None:  # the test part is predicted
                 recipe.check_rows(data)
-            _predict(recipe, trainer, model, data)
+            _predict(trainer, model, data, recipe.checkpoint if number == 1 else None)
             limit = trainer.limit_predict_batches
             if isinstance(limit, int) or limit < 1:  # 1 is a batch, 1.0 all of them
                 break
@@ -119,13 +119,16 @@ def predict(
 
 
 def _predict(
-    recipe: Recipe, trainer: Trainer, model: LightningModule, data: LightningDataModule
+    trainer: Trainer,
+    model: LightningModule,
+    data: LightningDataModule,
+    checkpoint: Path | None = None,
 ) -> None:
     trainer.predict(
         model,
         datamodule=data,
         return_predictions=False,
-        ckpt_path=recipe.checkpoint,
+        ckpt_path=checkpoint,
         weights_only=True,
     )
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from dlp.inference.trained import InferenceModule
     from dlp.modules.heads import Head
+    from dlp.modules.weights import Checkpoint
 
 #: Rows as people have them.
 AnyRows = Sequence[Any] | Mapping[str, Any] | pd.DataFrame | pd.Series | NDArray[Any] | Columns
@@ -64,11 +65,25 @@ class Predictor:
         if file is not None:
             with extra("export"), naming("export"):
                 return cls([load_exported(file)])
-        from dlp.inference import trained  # torch takes a second to import
+        from dlp.modules.weights import Checkpoint  # torch takes a second to import
+
+        checkpoints = [Checkpoint.read(each) for each in checkpoints_of(str(path))]
+        return cls.of(checkpoints, network, head, features)
+
+    @classmethod
+    def of(
+        cls,
+        checkpoints: Sequence["Checkpoint"],
+        network: "nn.Module | None" = None,
+        head: "Head | None" = None,
+        features: Any = None,
+    ) -> Self:
+        """Build the models of checkpoints that were read; see `load`."""
+        from dlp.inference import trained
 
         models = []
         modules = []
-        for checkpoint in checkpoints_of(str(path)):
+        for checkpoint in checkpoints:
             module = trained.load(checkpoint, network, head)
             model = Model(module.spec, module.run)
             if model.spec.inputs.get("features") is not None:

@@ -1,7 +1,6 @@
 """Trained network from the arrays of a reader to probabilities or values."""
 
 import copy
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ from dlp.datamodules import Encoder
 from dlp.errors import InputError, reading
 from dlp.modules.heads import Head
 from dlp.modules.serialization import build, imported_class, spec_in
-from dlp.modules.weights import read_file
+from dlp.modules.weights import Checkpoint
 from dlp.reader.rows import Spec
 from dlp.reader.spec import ModelSpec
 
@@ -53,17 +52,18 @@ class InferenceModule(nn.Module):
             torch.set_num_threads(num_threads)
 
 
-def load(path: Path, network: nn.Module | None = None, head: Head | None = None) -> InferenceModule:
+def load(
+    checkpoint: Checkpoint, network: nn.Module | None = None, head: Head | None = None
+) -> InferenceModule:
     """Return the model in a checkpoint."""
-    content = read_file(path, "state_dict")
-    with reading(path, "a checkpoint"):
-        spec = spec_in(content)
+    with reading(checkpoint.path, "a checkpoint"):
+        spec = spec_in(checkpoint.content)
         with torch.device("meta"):  # no random numbers to overwrite
             network = copy.deepcopy(network) or build(spec.network, "network")
             head = copy.deepcopy(head) or build(spec.head, "head")
         model = nn.ModuleDict({"network": network, "head": head})
         own_names = model.state_dict().keys()
-        weights = content["state_dict"]  # with the versions of its modules
+        weights = copy.copy(checkpoint.content["state_dict"])  # with the versions of its modules
         for name in list(weights):
             is_of_loss = name.startswith("head.loss_function.") and name not in own_names
             if is_of_loss or not name.startswith(("network.", "head.")):

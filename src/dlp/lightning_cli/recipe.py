@@ -26,7 +26,7 @@ from dlp.lightning_cli.parse_errors import arguments
 from dlp.lightning_cli.parser import MODE, SIZES, Parser, import_classes, run_options
 from dlp.lightning_cli.settings import ProcessSettings, own_number_of_threads
 from dlp.modules import SupervisedModule
-from dlp.modules.weights import read_file
+from dlp.modules.weights import Checkpoint, read_file
 from dlp.runs.folder import Run, checkpoint_of
 from dlp.runs.recorder import RunRecorder
 
@@ -72,6 +72,7 @@ class Recipe(LightningCLI):
         #: Recorder of the last Trainer that was built; None if it records nothing.
         self.recorder: RunRecorder | None = None
         self._fitted_data: LightningDataModule | None = None
+        self._read: Checkpoint | None = None
         import_classes(invocation)
         summary = (inspect.getdoc(function) or "").partition("\n\n")[0]
         with quieted():  # Lightning warns of arguments that are given in Python
@@ -150,6 +151,11 @@ class Recipe(LightningCLI):
 
     # What is built from it ---------------------------------------------------------------------
 
+    def use(self, checkpoint: Checkpoint) -> None:
+        """Restore a checkpoint that was read already."""
+        self.checkpoint = checkpoint.path
+        self._read = checkpoint
+
     def data(self, check_rows: bool = True) -> SupervisedDataModule:
         """Build a new DataModule, with the state of the checkpoint if there is one.
 
@@ -160,7 +166,9 @@ class Recipe(LightningCLI):
         if self.config.refit and isinstance(data, SupervisedDataModule):
             data.resplit(data.split.without_validation())
         if self.checkpoint is not None:
-            state = read_file(self.checkpoint, "state_dict", "epoch").get(type(data).__qualname__)
+            if self._read is None:
+                self._read = Checkpoint.read(self.checkpoint)
+            state = self._read.content.get(type(data).__qualname__)
             if state is not None:
                 data.load_state_dict(state)
             elif isinstance(data, SupervisedDataModule):
@@ -258,7 +266,8 @@ class Recipe(LightningCLI):
         with naming("trainer"), quieted():
             trainer = Trainer(**(settings | {"callbacks": every}))
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # no plugin of the user's
-            trainer.strategy.checkpoint_io = AtomicCheckpointIO()
+            trainer.strategy.checkpoint_io = AtomicCheckpointIO(self._read)
+            self._read = None
         return trainer
 
     def _without_validated(self, callbacks: Sequence[Callback]) -> list[Callback]:

@@ -2,12 +2,29 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
 from dlp.errors import naming, reading
+
+
+class Checkpoint(NamedTuple):
+    """Checkpoint that was read once, and is handed on.
+
+    Args:
+        path: Path of the file.
+        content: What it holds: ``state_dict``, ``epoch``, the states of data and callbacks.
+    """
+
+    path: Path
+    content: dict[str, Any]
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read the checkpoint of a Trainer."""
+        return cls(path, read_file(path, "state_dict", "epoch"))
 
 
 def read_file(path: str | Path, *names: str) -> dict[str, Any]:

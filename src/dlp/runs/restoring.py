@@ -14,7 +14,7 @@ from dlp.folds.plan import read_folds
 from dlp.folds.results import out_of_fold
 from dlp.inference.predictor import Predictor
 from dlp.lightning_cli.recipe import load
-from dlp.modules.weights import read_file
+from dlp.modules.weights import Checkpoint
 from dlp.runs.folder import Run, checkpoint_of, checkpoints_of
 
 
@@ -39,31 +39,35 @@ def restore(run: str | Path, check_rows: bool = True) -> RestoredRun:
     Raises:
         InputError: If `run` does not name a run.
     """
-    checkpoint = checkpoint_of(str(run))
-    home = Run.of(checkpoint)
+    return restored(Checkpoint.read(checkpoint_of(str(run))), check_rows)
+
+
+def restored(checkpoint: Checkpoint, check_rows: bool = True) -> RestoredRun:
+    """Restore the run of a checkpoint that was read; see `restore`."""
+    home = Run.of(checkpoint.path)
     if home is None:
-        raise InputError(f"{checkpoint} is not in the folder of a run, whose config it needs.")
+        raise InputError(f"{checkpoint.path} is not in the folder of a run, whose config it needs.")
     home.check_config()
     with isolate_rng():  # a recipe sets the seed
         recipe = load(home.config)
-        recipe.checkpoint = checkpoint
+        recipe.use(checkpoint)
         data = supervised_data(recipe.data(check_rows))
         module = recipe.model(data)
-    module.load_state_dict(read_file(checkpoint, "state_dict")["state_dict"])
+    module.load_state_dict(checkpoint.content["state_dict"])
     return RestoredRun(home, data, module.eval())
 
 
 def load_predictor(run: str | Path) -> Predictor:
     """Load the model of a run with the network, head and features that its config names."""
-    checkpoint = checkpoints_of(str(run))[0]
-    home = Run.of(checkpoint)
+    checkpoints = [Checkpoint.read(path) for path in checkpoints_of(str(run))]
+    home = Run.of(checkpoints[0].path)
     if home is None or not home.config.is_file():
-        return Predictor.load(run)
-    _, data, module = restore(checkpoint, check_rows=False)
+        return Predictor.of(checkpoints)
+    _, data, module = restored(checkpoints[0], check_rows=False)
     network = getattr(module, "network", None)
     features = getattr(data.encoder, "features", None)
     transformer = features and features.transformer
-    return Predictor.load(run, network, getattr(module, "head", None), transformer)
+    return Predictor.of(checkpoints, network, getattr(module, "head", None), transformer)
 
 
 def out_of_fold_outputs(folder: Path) -> tuple[SupervisedDataModule, pd.DataFrame, dict[str, Any]]:
