@@ -131,6 +131,7 @@ def test_snippets_run(snippet, monkeypatch):
     assert snippet
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*does not have many workers")
 def test_keras_beside_lightning_runs_from_top_to_bottom():
     names = {}

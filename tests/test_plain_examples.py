@@ -39,8 +39,8 @@ def test_there_are_six_of_at_most_80_lines_without_the_library():
 
 
 def parameter(script):
-    """Return a script as a parameter; a network of 15 million weights is slow."""
-    marks = [pytest.mark.slow] if script.stem == "vgg16" else []
+    """Return a script as a parameter; those that read pictures are slow."""
+    marks = [pytest.mark.slow] if script.stem in ("vgg16", "cats_dogs") else []
     return pytest.param(script, id=script.stem, marks=marks)
 
 

@@ -53,7 +53,8 @@ def test_a_trial_leaves_no_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["own", pytest.param("plain", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["own", "plain"])
 def test_from_fit_to_predictions(name, tmp_path):
     config = str(HERE / f"{name}.yaml")
     main(["fit", "--config", config, "--data.num_points", "200", "--trainer.max_epochs", "2"])

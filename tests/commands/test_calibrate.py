@@ -290,6 +290,7 @@ def test_a_resumed_fit_forgets_the_intervals(copied):
     assert "low" not in Predictor.load(RUN / "checkpoints/last.ckpt").predict(SOME_ROWS)
 
 
+@pytest.mark.slow
 def test_folds_share_the_half_width_of_the_rows_out_of_fold(points, fails):
     main(
         f"crossval {VALUES} --num_folds 2 --data.drop_columns [label] --keep true".split()

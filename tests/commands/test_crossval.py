@@ -39,6 +39,7 @@ def test_a_run_of_folds_and_what_it_leaves(validated):
     assert correct.tolist() == pytest.approx(values)
 
 
+@pytest.mark.slow
 def test_more_repetitions_go_on(validated, capsys):
     main([*ARGS, "--repeats", "2"])
     output = capsys.readouterr().out
@@ -49,6 +50,7 @@ def test_more_repetitions_go_on(validated, capsys):
     assert len(summary()["folds"]) == 6
 
 
+@pytest.mark.slow
 def test_calls_share_the_folds_and_the_last_one_writes_the_summary(
     points, fails, capsys
 ):

@@ -66,8 +66,11 @@ def reads(monkeypatch):
 @pytest.mark.parametrize(
     "words",
     [
-        "fit --ckpt_path points --trainer.max_epochs 4 --test_after_fit null",
-        "test --config points.yaml",
+        pytest.param(
+            "fit --ckpt_path points --trainer.max_epochs 4 --test_after_fit null",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param("test --config points.yaml", marks=pytest.mark.slow),
         "predict --config points.yaml --data.predict_path points.csv",
         "calibrate points",
         "export points",
@@ -96,6 +99,7 @@ class OwnModule(PretrainedModule):
     """Subclass of the user."""
 
 
+@pytest.mark.slow
 def test_a_module_and_a_backbone_of_ones_own_are_restored_without_the_weights_file():
     image_folder(Path("images"), side=32)
     tensors = TinyBackbone("tiny").model.state_dict()

@@ -106,6 +106,7 @@ def test_two_processes_at_once_share_a_study(space):
     assert not list(Path("runs/points").glob("study_1"))
 
 
+@pytest.mark.slow
 def test_a_trial_that_diverges_is_pruned(space):
     Path("space.yaml").write_text("model.optimizer.lr: [1e30]")
     study = main([*ARGS, *DRY, "--model.optimizer", "SGD", "--model.head", "softmax"])

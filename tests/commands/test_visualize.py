@@ -123,6 +123,7 @@ def test_a_mistake_ends_in_one_sentence(words, message, pets, fails):
     assert message in fails("visualize", *words)
 
 
+@pytest.mark.slow
 def test_a_useless_column_adds_nothing_and_a_copied_one_shares(points):
     cause, other, noise = np.random.default_rng(0).normal(size=(3, 250))
     label = np.where(cause + other > 0, "yes", "no")
@@ -151,6 +152,7 @@ def test_a_useless_column_adds_nothing_and_a_copied_one_shares(points):
     assert written["column"].tolist() == table.index.tolist()
 
 
+@pytest.mark.slow
 def test_words_are_listed_without_their_n_grams_of_characters():
     texts = [f"{'un' * (n % 2)}happy people" for n in range(60)]
     pd.DataFrame({"text": texts, "label": [0, 1] * 30}).to_csv("notes.csv", index=False)
