@@ -98,12 +98,14 @@ def rows():
     return [series[place].tolist() for place in examples.index.argsort()]
 
 
+@pytest.mark.slow
 def test_a_run_on_series_is_tested_beside_baselines(series_run):
     test = json.loads((series_run / "results.json").read_text("utf-8"))["test"]
     assert test["test_acc"] > test["baselines"]["majority_class"]["acc"]
     assert "linear model" in test["baselines"]
 
 
+@pytest.mark.slow
 def test_series_are_predicted_by_command_and_in_python(series_run, rows):
     main(["predict", "--config", str(HERE / "series.yaml")])
     written = pd.read_csv(series_run / "predictions.csv").filter(like="prob_")
@@ -139,6 +141,7 @@ def test_series_are_predicted_without_dlp(series_run, rows, tmp_path):
     assert len(result.stdout.decode().splitlines()) == 2
 
 
+@pytest.mark.slow
 def test_series_are_served_as_json(series_run, rows):
     predictor = Predictor.load(series_run)
     client = TestClient(app(predictor))
@@ -150,6 +153,7 @@ def test_series_are_served_as_json(series_run, rows):
     assert client.post("/explain", json={"rows": rows[:1]}).status_code == 422
 
 
+@pytest.mark.slow
 def test_a_kind_that_is_not_imported_is_named(series_run, monkeypatch):
     monkeypatch.delitem(sys.modules, "series")
     with pytest.raises(InputError, match=r"series.SeriesEncoder.*import series first"):

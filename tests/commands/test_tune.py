@@ -132,7 +132,12 @@ def test_a_hopeless_trial_is_stopped_before_its_last_epoch(space, monkeypatch):
             (),
             "data.val_size=0.1 changes the rows that judge a trial",
         ),
-        ("model.dropuot: [0.1, 0.2]", (), "Did you mean model.dropout?"),
+        pytest.param(
+            "model.dropuot: [0.1, 0.2]",
+            (),
+            "Did you mean model.dropout?",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_mistakes_are_sentences(space, fails, text, args, word):

@@ -113,7 +113,13 @@ CASES = {
 
 
 @pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training")
-@pytest.mark.parametrize(("build", "x", "y", "given"), CASES.values(), ids=CASES)
+@pytest.mark.parametrize(
+    ("build", "x", "y", "given"),
+    [
+        pytest.param(*case, id=name, marks=[pytest.mark.slow] if name == "timm" else [])
+        for name, case in CASES.items()
+    ],
+)
 def test_a_module_comes_back_from_its_checkpoint(build, x, y, given):
     model, trainer = build(), quiet_trainer()
     data = ArrayDataModule(
