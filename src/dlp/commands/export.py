@@ -21,7 +21,7 @@ from dlp.inference.card import card, write_example
 from dlp.inference.predictor import Predictor
 from dlp.modules.weights import Checkpoint
 from dlp.runs.exports import source_of
-from dlp.runs.folder import checkpoint_of
+from dlp.runs.folder import Run, checkpoint_of
 from dlp.runs.restoring import restored
 
 _MAX_ROWS = 500
@@ -42,14 +42,11 @@ def export(run: str, folder: Path | None = None) -> Path:
         folder: Folder to write; None is ``exported`` in the folder of the run.
     """
     checkpoint = checkpoint_of(run)
-    read = Checkpoint.read(checkpoint)
-    home, data, module = restored(read)
+    home, data, trained = _trained(checkpoint)
     if folder is None:
         folder = home.folder / "exported"
     if any(folder.glob("*")) and not (folder / "model.onnx").is_file():
         raise InputError(f"{folder} holds other files than an export; give a new folder.")
-    network = getattr(module, "network", None)
-    trained = Predictor.of([read], network, getattr(module, "head", None))
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent, prefix=".export") as name:
         path = Path(name) / "model.onnx"
@@ -72,6 +69,14 @@ def export(run: str, folder: Path | None = None) -> Path:
     say(f"largest difference from {checkpoint}: {difference}")
     say(f"wrote {folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")
     return folder
+
+
+def _trained(path: Path) -> tuple[Run, Any, Predictor]:
+    """Return the run, the data and the predictor of a checkpoint, whose file is read once."""
+    checkpoint = Checkpoint.read(path)
+    home, data, module = restored(checkpoint)
+    network = getattr(module, "network", None)
+    return home, data, Predictor.of([checkpoint], network, getattr(module, "head", None))
 
 
 def _write_model(trained: Predictor, data: Any, source: dict[str, str], path: Path) -> str:

@@ -1,6 +1,6 @@
 """Predictions of a trained model in three lines, without Lightning."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -67,13 +67,13 @@ class Predictor:
                 return cls([load_exported(file)])
         from dlp.modules.weights import Checkpoint  # torch takes a second to import
 
-        checkpoints = [Checkpoint.read(each) for each in checkpoints_of(str(path))]
+        checkpoints = map(Checkpoint.read, checkpoints_of(str(path)))  # one in memory at a time
         return cls.of(checkpoints, network, head, features)
 
     @classmethod
     def of(
         cls,
-        checkpoints: Sequence["Checkpoint"],
+        checkpoints: Iterable["Checkpoint"],
         network: "nn.Module | None" = None,
         head: "Head | None" = None,
         features: Any = None,

@@ -267,7 +267,7 @@ class Recipe(LightningCLI):
             trainer = Trainer(**(settings | {"callbacks": every}))
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # no plugin of the user's
             trainer.strategy.checkpoint_io = AtomicCheckpointIO(self._read)
-            self._read = None
+        self._read = None
         return trainer
 
     def _without_validated(self, callbacks: Sequence[Callback]) -> list[Callback]:

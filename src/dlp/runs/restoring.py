@@ -1,5 +1,6 @@
 """Runs restored in Python: data, module, and what the folds predicted."""
 
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,14 +60,16 @@ def restored(checkpoint: Checkpoint, check_rows: bool = True) -> RestoredRun:
 
 def load_predictor(run: str | Path) -> Predictor:
     """Load the model of a run with the network, head and features that its config names."""
-    checkpoints = [Checkpoint.read(path) for path in checkpoints_of(str(run))]
-    home = Run.of(checkpoints[0].path)
+    paths = checkpoints_of(str(run))
+    home = Run.of(paths[0])
     if home is None or not home.config.is_file():
-        return Predictor.of(checkpoints)
-    _, data, module = restored(checkpoints[0], check_rows=False)
+        return Predictor.load(run)
+    first = Checkpoint.read(paths[0])
+    _, data, module = restored(first, check_rows=False)
     network = getattr(module, "network", None)
     features = getattr(data.encoder, "features", None)
     transformer = features and features.transformer
+    checkpoints = chain([first], map(Checkpoint.read, paths[1:]))
     return Predictor.of(checkpoints, network, getattr(module, "head", None), transformer)
 
 
