@@ -124,8 +124,8 @@ trainer: {max_epochs: 1, enable_progress_bar: false, enable_model_summary: false
 """
 
 
-def fit_and_export_german():
-    """Fit a table as a German spreadsheet saves it; predict and export."""
+def fit_german():
+    """Fit a table as a German spreadsheet saves it, and predict."""
     draw = np.random.default_rng(0)
     frame = pd.DataFrame({"Größe": draw.uniform(30, 150, 60).round(1)})
     frame["Ort"] = draw.choice(["Köln", "Ulm", "Bonn"], 60)
@@ -142,6 +142,11 @@ def fit_and_export_german():
     Path("german.yaml").write_text(GERMAN_RECIPE, encoding="utf-8")
     main(["fit", "--config", "german.yaml"])
     main(["predict", "--config", "german.yaml", "--data.predict_path", "new.csv"])
+
+
+def fit_and_export_german():
+    """Export the same run too; this takes seconds, so that slow tests ask for it."""
+    fit_german()
     printed = io.StringIO()
     with redirect_stdout(printed), redirect_stderr(printed):
         main(["export", "german"])
@@ -150,5 +155,11 @@ def fit_and_export_german():
 
 @pytest.fixture(scope="package")
 def german(made):
-    """Return a folder with a run of a CSV in cp1252, its predictions and its export."""
+    """Return a folder with a run of a CSV in cp1252 and its predictions."""
+    return made(fit_german)
+
+
+@pytest.fixture(scope="package")
+def german_export(made):
+    """Return such a folder with the export of the run, and what the command has printed."""
     return made(fit_and_export_german)

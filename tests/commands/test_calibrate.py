@@ -110,6 +110,7 @@ def test_a_second_calibration_begins_anew_and_the_diagram_of_a_test_shows_it(
     assert error == pytest.approx(calibrated.first["ece"].iloc[-1])
 
 
+@pytest.mark.slow
 def test_the_proposed_threshold_decides_predictions_and_counts_mistakes(fitted, capsys):
     main(["test", "--config", "points.yaml"])
     before = json.loads((RUN / "results.json").read_text())["test"]

@@ -18,6 +18,7 @@ def fit_ensemble():
     main(["fit", "--config", "points.yaml", "--ensemble", "2"])
 
 
+@pytest.mark.slow
 def test_it_is_calibrated_predicted_and_measured(copied):
     copied(fit_ensemble)
     module = Predictor.load(RUN).modules[0]  # the deviation is that before calibration

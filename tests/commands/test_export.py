@@ -181,26 +181,29 @@ def check_readme(folder, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_the_readme_of_a_table_runs_word_for_word(german, monkeypatch, capsys):
-    check_readme(german / "runs/german/version_0/exported", monkeypatch, capsys)
+def test_the_readme_of_a_table_runs_word_for_word(german_export, monkeypatch, capsys):
+    check_readme(german_export / "runs/german/version_0/exported", monkeypatch, capsys)
 
 
-def test_an_export_names_an_unseen_category_once(german):
-    printed = (german / "export.txt").read_text("utf-8")
+@pytest.mark.slow
+def test_an_export_names_an_unseen_category_once(german_export):
+    printed = (german_export / "export.txt").read_text("utf-8")
     assert printed.count("unseen in training") == 1
     assert "UserWarning" not in printed
 
 
-def test_the_program_of_an_export_names_an_unseen_category_in_one_line(german):
-    folder = german / "runs/german/version_0/exported"
-    command = [sys.executable, folder / "predict.py", german / "test.csv"]
+@pytest.mark.slow
+def test_the_program_of_an_export_names_an_unseen_category_in_one_line(german_export):
+    folder = german_export / "runs/german/version_0/exported"
+    command = [sys.executable, folder / "predict.py", german_export / "test.csv"]
     result = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
     assert result.stderr == "note: column 'Ort': unseen in training: ['Jena']\n"
     assert len(result.stdout.splitlines()) == 11
 
 
-def test_an_export_knows_its_checkpoint(german):
-    folder = german / "runs/german/version_0"
+@pytest.mark.slow
+def test_an_export_knows_its_checkpoint(german_export):
+    folder = german_export / "runs/german/version_0"
     source = load_exported(folder / "exported/model.onnx").source
     assert source["path"] == "runs/german/version_0/checkpoints/best.ckpt"
     assert source["sha256"] == sha256(folder / "checkpoints/best.ckpt")

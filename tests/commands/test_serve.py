@@ -193,17 +193,12 @@ RUN = "runs/german/version_0"
 AS_IN_TRAINING = {"sep": ";", "decimal": ",", "encoding": "cp1252"}
 
 
-# An export rounds otherwise.
-@pytest.mark.parametrize(
-    ("path", "tolerance"), [(RUN, 1e-6), (f"{RUN}/exported", 1e-5)]
-)
-def test_a_served_csv_has_the_encoding_of_the_file_and_the_values_of_dlp_predict(
-    german, path, tolerance
-):
-    client = TestClient(serve.app(Predictor.load(german / path)))
-    content = (german / "new.csv").read_bytes()
+def check_served_csv(folder, model, tolerance):
+    """Check that a served CSV has the encoding of the file and the values of dlp predict."""
+    client = TestClient(serve.app(Predictor.load(folder / model)))
+    content = (folder / "new.csv").read_bytes()
     answer = client.post("/predict_csv", files={"file": ("new.csv", content)})
-    expected = pd.read_csv(german / RUN / "predictions_new.csv")["value"]
+    expected = pd.read_csv(folder / RUN / "predictions_new.csv")["value"]
     assert answer.headers["content-type"] == "text/csv; charset=cp1252"
     table = pd.read_csv(io.BytesIO(answer.content), **AS_IN_TRAINING)
     np.testing.assert_allclose(table["Preis"], expected, rtol=0, atol=tolerance)
@@ -218,9 +213,18 @@ def test_a_served_csv_has_the_encoding_of_the_file_and_the_values_of_dlp_predict
     assert prediction["Preis"] == pytest.approx(expected[0], abs=tolerance)
 
 
+def test_a_run_serves_a_csv_as_dlp_predict_does(german):
+    check_served_csv(german, RUN, 1e-6)
+
+
+@pytest.mark.slow
+def test_an_export_serves_a_csv_as_dlp_predict_does(german_export):
+    check_served_csv(german_export, f"{RUN}/exported", 1e-5)  # it rounds differently
+
+
 @pytest.fixture(scope="module")
 def german_client(german):
-    return TestClient(serve.app(Predictor.load(german / RUN / "exported")))
+    return TestClient(serve.app(Predictor.load(german / RUN)))
 
 
 def test_the_page_gets_a_csv_with_its_first_rows_and_notes(german, german_client):
@@ -287,16 +291,17 @@ def test_the_lines_of_a_txt_file_are_texts(tmp_path):
 def test_a_port_in_use_is_one_sentence(german, fails):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        message = fails("serve", str(german / RUN / "exported"), "--port", str(port))
+        message = fails("serve", str(german / RUN), "--port", str(port))
     assert f"cannot listen at 127.0.0.1, port {port}" in message
     assert f"--port {port + 1}" in message
 
 
+@pytest.mark.slow
 def test_an_export_of_a_changed_checkpoint_is_served_with_a_note(
-    german, tmp_path, capsys, monkeypatch
+    german_export, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setattr(uvicorn.Server, "run", lambda server: None)
-    run = shutil.copytree(german / RUN, tmp_path / "run")
+    run = shutil.copytree(german_export / RUN, tmp_path / "run")
     serve.serve(str(run / "exported"), port=0)
     assert capsys.readouterr().out == ""
     with (run / "checkpoints/best.ckpt").open("ab") as file:
@@ -390,7 +395,7 @@ def test_a_browser_offers_the_csv_of_the_server_for_download(
     expected = german_client.post(
         "/predict_csv", files={"file": ("new.csv", content)}
     ).content
-    api = serve.app(Predictor.load(german / RUN / "exported"))
+    api = serve.app(Predictor.load(german / RUN))
     page = german_client.get("/").text
     script = DROP.replace("CONTENT", base64.b64encode(content).decode())
     api.get("/page_with_a_file")(lambda: HTMLResponse(page + script))

@@ -48,6 +48,7 @@ def trials(study=STUDY):
     return pd.read_csv(study / "trials.csv")
 
 
+@pytest.mark.slow
 def test_a_study_and_what_it_leaves(copied):
     copied(search)
     table = trials()
