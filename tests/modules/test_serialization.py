@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 from torchmetrics.classification import BinaryAccuracy
 
 from dlp.datamodules import ArrayDataModule, ArrayRows
@@ -22,7 +23,7 @@ from dlp.modules import (
     SoftmaxHead,
     SupervisedModule,
 )
-from dlp.modules.heads import RegressionHead
+from dlp.modules.heads import RegressionHead, SigmoidHead
 from dlp.modules.serialization import build, describe, spec_in
 from dlp.reader.spec import Component
 from helpers.backbones import CLASSES, IMAGES, TinyBackbone, small_model
@@ -32,6 +33,7 @@ from helpers.training import quiet_trainer
 X = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
 IS_POSITIVE = X[:, 0] > 0
 PIXELS = IMAGES.numpy()
+ONE = torch.tensor(1.0)
 SCALE = {"target_mean": [1.0, 2.0], "target_std": [3.0, 4.0]}
 OTHERS = """os.system subprocess.Popen torch.nn.modules.linear.Linear this.Head
 dlp.modules.nothing.Head dlp.modules.heads.torch helpers.training.Curves"""
@@ -255,3 +257,32 @@ def test_members_of_a_class_that_was_not_imported_are_refused_or_given(tmp_path)
 def test_a_description_of_a_later_version_is_refused():
     with pytest.raises(InputError, match="written in format 99; update dlp"):
         spec_in({"spec": {"format": 99}})
+
+
+class Capped(RegressionHead):
+    """Head with an argument that a file cannot hold, and a subclass that passes it on."""
+
+    def __init__(self, num_outputs=1, cap=None):
+        super().__init__(num_outputs)
+        self.register_buffer("cap", cap, persistent=False)
+
+
+class CappedAtOne(Capped):
+    def __init__(self, num_outputs=1, cap=ONE):
+        super().__init__(num_outputs, cap)
+
+
+def test_the_most_derived_class_names_an_argument_and_its_default_is_left_out():
+    assert describe(CappedAtOne()).missing == []
+    assert describe(CappedAtOne(cap=torch.tensor(2.0))).missing == ["cap"]
+
+
+def test_a_buffer_that_no_file_holds_is_named():
+    assert describe(Capped(cap=ONE)).missing == ["cap"]
+    assert describe(Capped()).missing == []
+
+
+def test_arguments_of_the_loss_are_not_missing():
+    head = SigmoidHead(loss=functional.binary_cross_entropy_with_logits)
+    head.class_weights = torch.ones(2)
+    assert describe(head).missing == []

@@ -16,6 +16,9 @@ from dlp.modules.heads import Head
 from dlp.reader.answer import Answer
 from dlp.reader.spec import Card, Component, ModelSpec
 
+#: Arguments of heads that predictions do not need.
+_OF_LOSS = {"loss_function", "class_weights", "metrics"}
+
 
 def make_spec(network: nn.Module, head: Head, data: Any, num_epochs: int) -> ModelSpec:
     """Describe a network and its head, trained on a DataModule for some epochs.
@@ -58,12 +61,16 @@ def output_names(data: Any, count: int) -> list[str]:
 def describe(module: nn.Module) -> Component:
     """Describe a module by its class and each argument of `__init__` that is also an attribute.
 
-    An argument is described if it is plain or a submodule, or a list of these. One that is neither
-    is named as missing, since a file cannot hold it, unless it is the default. `metrics` may be
-    objects: predictions do not need them.
+    An argument is described if it is plain or a submodule, or a list of these. A file cannot hold
+    another value: its name is listed as missing, unless the value is the default or comes back
+    with the weights. Arguments of the loss and `metrics` may be objects, since predictions do not
+    need them. Of several classes that name an argument, the most derived one decides.
     """
-    arguments = {}
-    missing = []
+    arguments: dict[str, Any] = {}
+    missing: list[str] = []
+    seen: set[str] = set()
+    stored = {*vars(module), *dict(module.named_buffers(recurse=False))}
+    stored -= module.state_dict().keys()
     kind = type(module)
     submodules = set(module.modules())
     for cls in kind.__mro__:
@@ -71,13 +78,14 @@ def describe(module: nn.Module) -> Component:
             break
         parameters = inspect.signature(cls).parameters
         for name, parameter in parameters.items():
-            if not hasattr(module, name):
+            if name in seen or not hasattr(module, name):
                 continue
+            seen.add(name)
             attribute = getattr(module, name)
             value = _described(attribute, submodules)
             if is_plain(value):
                 arguments[name] = value
-            elif name in vars(module) and name != "metrics" and attribute is not parameter.default:
+            elif name in stored - _OF_LOSS and attribute is not parameter.default:
                 missing.append(name)
         if not any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
             break  # it passes nothing on
@@ -108,18 +116,24 @@ def spec_in(checkpoint: Mapping[str, Any]) -> ModelSpec:
         return ModelSpec.from_dict(checkpoint["spec"])
 
 
-def build(component: Component, role: str) -> Any:
+def build(component: Component, role: str, owner: str = "") -> Any:
     """Build the ``network`` or the ``head`` of a description.
+
+    Args:
+        component: Description.
+        role: ``network`` or ``head``.
+        owner: Role of the module that has this one as an argument; by default it is `role`.
 
     Raises:
         InputError: If its class is neither one of the project's nor an imported head or backbone,
             or if the file could not hold one of its arguments.
     """
-    give = f"Predictor.load(path, {role}=...)"
+    owner = owner or role
+    give = f"Predictor.load(path, {owner}=...)"
     if component.missing:
         raise InputError(
             f"the {role} is a {component.path} with {', '.join(component.missing)}, which a file "
-            f"cannot hold: it holds numbers, texts, and lists of them. Give the {role}: {give}."
+            f"cannot hold: it holds numbers, texts, and lists of them. Give the {owner}: {give}."
         )
     base: type = nn.Module
     if role == "head":
@@ -134,16 +148,16 @@ def build(component: Component, role: str) -> Any:
             f"the {role} is a {component.path}, whose code a file cannot bring; import a head "
             f"or backbone first, or give it: {give}."
         )
-    arguments = {name: _built(value) for name, value in component.arguments.items()}
+    arguments = {name: _built(value, owner) for name, value in component.arguments.items()}
     return builder(**arguments)
 
 
-def _built(value: Any) -> Any:
-    """Build a module among the arguments from its description."""
-    if isinstance(value, Mapping) and {"path", "arguments"} <= set(value):
-        return build(Component(**value), "network")
+def _built(value: Any, owner: str) -> Any:
+    """Build a module among the arguments of a network or head from its description."""
+    if isinstance(value, Mapping) and set(value) - {"missing"} == {"path", "arguments"}:
+        return build(Component(**value), "network", owner)
     if isinstance(value, list):
-        return [_built(item) for item in value]
+        return [_built(item, owner) for item in value]
     return value
 
 
