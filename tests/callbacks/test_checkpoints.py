@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import LambdaCallback
 
 from dlp.callbacks import AtomicCheckpointIO, BestCheckpoint, History, LastCheckpoint
 from dlp.callbacks.checkpoints import time as clock
+from dlp.modules.weights import Checkpoint
 from helpers.training import small_fit
 
 pytestmark = pytest.mark.filterwarnings(
@@ -100,6 +101,14 @@ def test_a_full_disk_leaves_the_old_file(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert content(path) == {"epoch": 1}
     assert [*tmp_path.iterdir()] == [path]
+
+
+def test_a_checkpoint_that_was_written_again_is_read_again(tmp_path):
+    path = tmp_path / "last.ckpt"
+    AtomicCheckpointIO().save_checkpoint({"state_dict": {}, "epoch": 1}, path)
+    given = AtomicCheckpointIO(Checkpoint.read(path))
+    AtomicCheckpointIO().save_checkpoint({"state_dict": {}, "epoch": 2}, path)
+    assert given.load_checkpoint(path, weights_only=True)["epoch"] == 2
 
 
 def test_memory_and_file_have_each_metric_by_epoch(tmp_path):

@@ -50,8 +50,8 @@ def calibrate(
     """
     paths = checkpoints_of(run)
     record = Run(paths[0].absolute().parents[1])
-    checkpoints = [Checkpoint.read(path) for path in paths]
-    spec = spec_in(checkpoints[0].content)
+    checkpoint = Checkpoint.read(paths[0])
+    spec = spec_in(checkpoint.content)
     head: Head = build(spec.head, "head")
     if threshold is not None and head.task != "binary":
         raise InputError(f"--threshold is for head: sigmoid, of two classes, not for {run}.")
@@ -64,7 +64,7 @@ def calibrate(
     if len(paths) > 1:
         parts = {"out of fold": _out_of_fold(record, head)}
     else:
-        parts = _validation_and_test(checkpoints[0], head)
+        parts = _validation_and_test(checkpoint, head)
     part, (scores, targets) = next(iter(parts.items()))
     with naming("calibrate"):
         answer.doubt(scores.numpy())  # nothing is learned from NaN
@@ -81,10 +81,12 @@ def calibrate(
         if len(table.columns) < 3 * len(answer.names):
             raise InputError("low and high are the ends of an interval; rename the target.")
     say(table.to_string(index=False, float_format="{:.4g}".format))
-    for path, content in checkpoints:
-        content["spec"]["answer"] = asdict(answer)
+    for path in paths:
+        if path != checkpoint.path:  # the next one of the folds
+            checkpoint = Checkpoint.read(path)
+        checkpoint.content["spec"]["answer"] = asdict(answer)
         with atomic_path(path) as temporary, temporary.open("wb") as file:
-            torch.save(content, file)
+            torch.save(checkpoint.content, file)
     record.add_results(
         calibration=table.to_dict("records"),
         temperature=answer.temperature,

@@ -92,6 +92,7 @@ class Predictor:
                 model.read = with_features(model.read, features, model.spec.inputs)
             models.append(model)
             modules.append(module)
+            del checkpoint  # before the next one is read
         return cls(models, modules)
 
     def predict(self, rows: AnyRows) -> pd.DataFrame:

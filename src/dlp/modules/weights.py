@@ -16,15 +16,29 @@ class Checkpoint(NamedTuple):
     Args:
         path: Path of the file.
         content: What it holds: ``state_dict``, ``epoch``, the states of data and callbacks.
+        version: Number and time of the file when it was read.
     """
 
     path: Path
     content: dict[str, Any]
+    version: tuple[int, int]
 
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read the checkpoint of a Trainer."""
-        return cls(path, read_file(path, "state_dict", "epoch"))
+        with reading(path, "a checkpoint"):
+            version = _version(path)
+        return cls(path, read_file(path, "state_dict", "epoch"), version)
+
+    def is_current(self) -> bool:
+        """Return True if the file has not been written again since it was read."""
+        return self.path.is_file() and _version(self.path) == self.version
+
+
+def _version(path: Path) -> tuple[int, int]:
+    """Return the number and the time of a file; one that replaces it has others."""
+    state = path.stat()
+    return state.st_ino, state.st_mtime_ns
 
 
 def read_file(path: str | Path, *names: str) -> dict[str, Any]:

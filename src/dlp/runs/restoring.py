@@ -64,12 +64,13 @@ def load_predictor(run: str | Path) -> Predictor:
     home = Run.of(paths[0])
     if home is None or not home.config.is_file():
         return Predictor.load(run)
-    first = Checkpoint.read(paths[0])
-    _, data, module = restored(first, check_rows=False)
+    first = [Checkpoint.read(paths[0])]
+    _, data, module = restored(first[0], check_rows=False)
     network = getattr(module, "network", None)
     features = getattr(data.encoder, "features", None)
     transformer = features and features.transformer
-    checkpoints = chain([first], map(Checkpoint.read, paths[1:]))
+    # Taken from the list, none of them is in memory longer than it is used.
+    checkpoints = chain(map(first.pop, [0]), map(Checkpoint.read, paths[1:]))
     return Predictor.of(checkpoints, network, getattr(module, "head", None), transformer)
 
 
