@@ -164,3 +164,10 @@ def test_a_damaged_export_is_a_sentence(tmp_path):
         path.write_bytes(damaged)
         with pytest.raises(InputError, match=r"model\.onnx cannot be read"):
             Predictor.load(path)
+
+
+def test_predictions_of_processes_that_bring_nothing_back_are_refused(points, fails):
+    arguments = ("--trainer.strategy", "ddp_spawn", "--trainer.fast_dev_run", "true")
+    message = fails("predict", "--config", "points.yaml", *arguments)
+    assert "ddp_spawn" in message
+    assert "--trainer.strategy ddp" in message

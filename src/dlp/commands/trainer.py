@@ -17,6 +17,8 @@ from dlp.runs.folder import Run
 from dlp.runs.recorder import at_threshold, stage_scores
 
 _PIECES_PER_LINE = 16
+#: Words in the names of strategies whose processes bring nothing back.
+_OWN_PROCESSES = ("spawn", "fork", "notebook")
 
 
 def fit(recipe: Recipe) -> Trainer:
@@ -89,6 +91,12 @@ def predict(
         check_choice("ending of --output", output.suffix, (".csv", ".parquet"))
         if output.exists():
             raise InputError(f"{output} exists and is not overwritten; give another --output.")
+    strategy = str(recipe.config.trainer.strategy)
+    if any(start in strategy for start in _OWN_PROCESSES):
+        raise InputError(
+            f"trainer.strategy: {strategy} predicts in processes of its own, and the file would "
+            "stay empty. Leave it out, or give --trainer.strategy ddp."
+        )
     data = recipe.data(check_rows=False)
     model = recipe.model(data)
     if recipe.is_dev_run:
