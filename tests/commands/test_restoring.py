@@ -166,7 +166,7 @@ def test_a_damaged_export_is_a_sentence(tmp_path):
             Predictor.load(path)
 
 
-def test_predictions_of_processes_that_bring_nothing_back_are_refused(points, fails):
+def test_strategies_whose_processes_return_nothing_are_refused(points, fails):
     arguments = ("--trainer.strategy", "ddp_spawn", "--trainer.fast_dev_run", "true")
     message = fails("predict", "--config", "points.yaml", *arguments)
     assert "ddp_spawn" in message

@@ -17,8 +17,8 @@ from dlp.runs.folder import Run
 from dlp.runs.recorder import at_threshold, stage_scores
 
 _PIECES_PER_LINE = 16
-#: Words in the names of strategies whose processes bring nothing back.
-_OWN_PROCESSES = ("spawn", "fork", "notebook")
+#: Parts of the names of strategies whose processes return no predictions.
+_OTHER_PROCESSES = ("spawn", "fork", "notebook")
 
 
 def fit(recipe: Recipe) -> Trainer:
@@ -92,10 +92,10 @@ def predict(
         if output.exists():
             raise InputError(f"{output} exists and is not overwritten; give another --output.")
     strategy = str(recipe.config.trainer.strategy)
-    if any(start in strategy for start in _OWN_PROCESSES):
+    if any(part in strategy for part in _OTHER_PROCESSES):
         raise InputError(
-            f"trainer.strategy: {strategy} predicts in processes of its own, and the file would "
-            "stay empty. Leave it out, or give --trainer.strategy ddp."
+            f"trainer.strategy: {strategy} predicts in other processes, which return nothing to "
+            "write. Leave it out, or give --trainer.strategy ddp."
         )
     data = recipe.data(check_rows=False)
     model = recipe.model(data)

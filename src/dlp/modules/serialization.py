@@ -61,10 +61,11 @@ def output_names(data: Any, count: int) -> list[str]:
 def describe(module: nn.Module) -> Component:
     """Describe a module by its class and each argument of `__init__` that is also an attribute.
 
-    An argument is described if it is plain or a submodule, or a list of these. A file cannot hold
-    another value: its name is listed as missing, unless the value is the default or comes back
-    with the weights. Arguments of the loss and `metrics` may be objects, since predictions do not
-    need them. Of several classes that name an argument, the most derived one decides.
+    An argument is described if it is plain or a submodule, or a list of these. A file cannot
+    contain any other value, so the name of the argument is listed as missing. Three kinds are not
+    listed: a value that is the default, a tensor that the weights contain, and arguments of the
+    loss and the metrics, which predictions do not need. If several classes have an argument of
+    the same name, the most derived class decides.
     """
     arguments: dict[str, Any] = {}
     missing: list[str] = []

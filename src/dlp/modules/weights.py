@@ -16,7 +16,7 @@ class Checkpoint(NamedTuple):
     Args:
         path: Path of the file.
         content: What it holds: ``state_dict``, ``epoch``, the states of data and callbacks.
-        version: Number and time of the file when it was read.
+        version: Inode and modification time of the file when it was read.
     """
 
     path: Path
@@ -36,7 +36,7 @@ class Checkpoint(NamedTuple):
 
 
 def _version(path: Path) -> tuple[int, int]:
-    """Return the number and the time of a file; one that replaces it has others."""
+    """Return the inode and the modification time of a file; a new file in its place differs."""
     state = path.stat()
     return state.st_ino, state.st_mtime_ns
 

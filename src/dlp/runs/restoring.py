@@ -1,6 +1,6 @@
 """Runs restored in Python: data, module, and what the folds predicted."""
 
-from itertools import chain
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,14 +64,17 @@ def load_predictor(run: str | Path) -> Predictor:
     home = Run.of(paths[0])
     if home is None or not home.config.is_file():
         return Predictor.load(run)
-    first = [Checkpoint.read(paths[0])]
-    _, data, module = restored(first[0], check_rows=False)
+    already_read = [Checkpoint.read(paths[0])]
+    _, data, module = restored(already_read[0], check_rows=False)
     network = getattr(module, "network", None)
     features = getattr(data.encoder, "features", None)
     transformer = features and features.transformer
-    # Taken from the list, none of them is in memory longer than it is used.
-    checkpoints = chain(map(first.pop, [0]), map(Checkpoint.read, paths[1:]))
-    return Predictor.of(checkpoints, network, getattr(module, "head", None), transformer)
+
+    def checkpoints() -> Iterator[Checkpoint]:
+        yield already_read.pop()  # a name for it would keep it in memory
+        yield from map(Checkpoint.read, paths[1:])
+
+    return Predictor.of(checkpoints(), network, getattr(module, "head", None), transformer)
 
 
 def out_of_fold_outputs(folder: Path) -> tuple[SupervisedDataModule, pd.DataFrame, dict[str, Any]]:
