@@ -15,10 +15,11 @@ from dlp.datamodules.tables.files import read_table
 from dlp.reader import __main__ as program
 from dlp.reader.answer import Answer
 from dlp.reader.array import ArrayReader
+from dlp.reader.cells import number
 from dlp.reader.files import typed_rows
 from dlp.reader.image import ImageReader
 from dlp.reader.rows import Columns, ReaderError
-from dlp.reader.table import TableReader, number
+from dlp.reader.table import TableReader
 from dlp.reader.text import TextReader
 
 

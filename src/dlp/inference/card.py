@@ -13,9 +13,9 @@ import pandas as pd
 import yaml
 
 from dlp.files import write_json
+from dlp.reader.cells import column_option
 from dlp.reader.files import csv_options
 from dlp.reader.model import Model
-from dlp.reader.table import column_option
 from dlp.runs.folder import Run
 
 #: What a reader of the card needs to know about the inputs, in addition to their columns.

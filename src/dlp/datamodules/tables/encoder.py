@@ -140,7 +140,7 @@ class TableEncoder(Encoder):
             if self.indicator and column.isna().nunique() == 2:
                 self.indicators.append(name)
             return name in self.scales or name in self.indicators
-        texts = set(reader.read_texts(name, rows))
+        texts = set(reader.read_texts(name, rows)[0])
         if len(texts) > 1:
             self.categories[name] = sorted(texts, key=lambda text: (not text, text))  # "" last
         return name in self.categories

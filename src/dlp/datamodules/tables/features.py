@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pydoc import locate
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from dlp.datamodules.rows import PlainValues
@@ -169,12 +170,13 @@ def _as_trained(column: Any, dtype: str, reader: TableReader, rows: Columns) -> 
     """Return a column with the type that it had in the training."""
     name = str(column.name)
     if dtype in ("str", "category"):
-        texts: Any = pd.Series(reader.read_text_column(name, rows), dtype="str")
+        distinct, places = reader.read_texts(name, rows)
+        texts: Any = pd.Series(np.array(distinct, object)[places], dtype="str")
         return texts.where(texts != "").astype(dtype)
     if dtype.startswith("datetime64"):
         if is_date(column):
             return column
-        if reader.date_format(name) is None:
+        if reader.converter.date_format(name) is None:
             texts = pd.Series(column.dropna().unique()).astype("str")
             is_naive = texts.str.fullmatch(r"\d{4}-?\d\d-?\d\d[T ][\d:.,]+")
             _check_zone(name, dtype, has_zone=not is_naive.any())
