@@ -25,7 +25,7 @@ from districts import districts
 from sklearn import datasets
 
 from dlp.cli import main
-from dlp.lightning_cli.configs import config_folder
+from dlp.configs import config_folder
 
 ROOT = Path("runs/own_data")
 FIRST_SEED = 100

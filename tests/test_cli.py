@@ -30,7 +30,7 @@ from dlp import cli, console
 from dlp.cli import COMMANDS, main
 from dlp.commands import report, trainer
 from dlp.errors import InputError
-from dlp.lightning_cli.invocation import _scan
+from dlp.recipes.invocation import _scan
 from helpers.sets import write_points
 from helpers.training import plain_loaders, quiet_trainer
 

@@ -11,7 +11,7 @@ import pytest
 
 import dlp
 from dlp.cli import COMMANDS, main
-from dlp.lightning_cli.configs import config_folder, named_configs
+from dlp.configs import config_folder, named_configs
 from helpers.pages import SAMPLES
 
 ROOT = Path(__file__).parents[1]

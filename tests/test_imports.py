@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from dlp.lightning_cli.recipe import Recipe
+from dlp.recipes.recipe import Recipe
 from helpers.reference_sets import SMALLER, write_all, write_parquet
 from helpers.sets import image_folder, points_table
 

@@ -18,7 +18,7 @@ from dlp.evaluation.intervals import conformal_quantile, half_widths
 from dlp.evaluation.temperature import best_temperature, log_loss
 from dlp.inference import Predictor
 from dlp.inference.card import Example, card
-from dlp.lightning_cli.recipe import load
+from dlp.recipes.recipe import load
 from dlp.runs.folder import Run
 from helpers.sets import write_points
 from helpers.training import quiet_trainer

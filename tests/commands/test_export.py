@@ -22,8 +22,8 @@ from dlp.modules.heads import SigmoidHead
 from dlp.modules.networks import ConvNet
 from dlp.reader.files import typed_rows
 from dlp.reader.model import load_exported
+from dlp.recipes.restoring import load_predictor
 from dlp.runs.folder import Run
-from dlp.runs.restoring import load_predictor
 from helpers.models import predictor_of
 from helpers.sets import DATA_MODULES, image_folder
 

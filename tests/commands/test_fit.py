@@ -21,7 +21,7 @@ from dlp import load
 from dlp.callbacks import History
 from dlp.cli import main
 from dlp.errors import InputError
-from dlp.runs import restore
+from dlp.recipes import restore
 
 RUN = Path("runs/points/version_0")
 FIT = ("fit", "--config", "points.yaml")

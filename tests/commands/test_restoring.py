@@ -16,7 +16,7 @@ from dlp.datamodules.tables import table
 from dlp.errors import InputError
 from dlp.inference import Predictor
 from dlp.modules import PretrainedModule
-from dlp.runs import restore
+from dlp.recipes import restore
 from helpers.backbones import TinyBackbone
 from helpers.sets import image_folder
 
@@ -25,7 +25,7 @@ PAGE = Path(__file__).parents[2] / "docs/project/index.md"
 
 
 def test_the_lines_of_the_page_restore_a_run(fitted):
-    pattern = r"```python\n(from dlp.runs import restore\n.*?)```"
+    pattern = r"```python\n(from dlp.recipes import restore\n.*?)```"
     (snippet,) = re.findall(pattern, PAGE.read_text(), re.S)
     names = {}
     exec(snippet.replace("reviews", "points"), names)

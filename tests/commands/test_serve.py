@@ -23,7 +23,7 @@ from dlp.inference import Predictor
 from dlp.modules.heads import SigmoidHead
 from dlp.modules.networks import ConvNet
 from dlp.reader.model import Model
-from dlp.runs.restoring import load_predictor
+from dlp.recipes.restoring import load_predictor
 from helpers.models import predictor_of
 from helpers.sets import image_data, text_data
 

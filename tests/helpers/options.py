@@ -19,7 +19,7 @@ LIGHTNING = ("--config", "--data", "--model", "--print_config", "--seed_everythi
 def describe():
     """Return the help of each command; what `dlp fit` takes too is named there only."""
     source = load_source()
-    run_options = source["lightning_cli.parser.run_options"].parameters
+    run_options = source["recipes.parser.run_options"].parameters
     shared = {}
     lines = []
     for name, command in COMMANDS.items():

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from dlp.configs import find_config, flatten, read_config, run_name
 from dlp.errors import InputError
-from dlp.lightning_cli.configs import find_config, flatten, read_config, run_name
 from dlp.runs.folder import Run, checkpoint_of, checkpoints_of, origin_of
 
 

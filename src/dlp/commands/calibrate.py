@@ -22,8 +22,8 @@ from dlp.modules.serialization import build, spec_in
 from dlp.modules.weights import Checkpoint
 from dlp.reader.answer import Answer
 from dlp.reader.transforms import transformed, untransformed
+from dlp.recipes.restoring import out_of_fold_outputs, restored
 from dlp.runs.folder import Run, checkpoints_of
-from dlp.runs.restoring import out_of_fold_outputs, restored
 
 #: Part -> its logits, or its predictions of values, and its targets.
 PartOutputs = dict[str, tuple[Tensor, Tensor]]

@@ -6,10 +6,10 @@ from typing import Any
 
 import pandas as pd
 
+from dlp.configs import read_config
 from dlp.console import say
 from dlp.errors import check_choice, reading
 from dlp.files import save_figure
-from dlp.lightning_cli.configs import read_config
 from dlp.runs.folder import ROOT, Run
 
 #: Settings that may differ between runs of one label: they repeat it, or change no result.

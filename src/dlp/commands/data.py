@@ -2,7 +2,7 @@
 
 from dlp.console import say
 from dlp.datamodules.base import supervised_data
-from dlp.lightning_cli.recipe import Recipe
+from dlp.recipes.recipe import Recipe
 
 
 def data(recipe: Recipe) -> None:

@@ -20,9 +20,9 @@ from dlp.files import move, write_text
 from dlp.inference.card import card, write_example
 from dlp.inference.predictor import Predictor
 from dlp.modules.weights import Checkpoint
+from dlp.recipes.restoring import restored
 from dlp.runs.exports import source_of
 from dlp.runs.folder import Run, checkpoint_of
-from dlp.runs.restoring import restored
 
 _MAX_ROWS = 500
 _LIMIT = 1e-5

@@ -12,6 +12,7 @@ import yaml
 
 import dlp.datamodules
 from dlp.callbacks.mistakes import RARE
+from dlp.configs import config_folder
 from dlp.console import command_text, muted, say
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.encodings import settle_encoding
@@ -20,7 +21,6 @@ from dlp.datamodules.tables.kinds import check_inputs
 from dlp.datamodules.tables.rows import TableRows
 from dlp.errors import InputError, inline
 from dlp.files import write_text
-from dlp.lightning_cli.configs import config_folder
 from dlp.modules.pretrained import Backbone
 from dlp.reader.files import CSVArguments
 

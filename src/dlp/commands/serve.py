@@ -73,7 +73,7 @@ def serve(run: str, host: str = "127.0.0.1", port: int = 8000) -> None:
                 f"To renew it, run dlp {renew}."
             )
     else:
-        from dlp.runs.restoring import load_predictor  # an export needs no torch
+        from dlp.recipes.restoring import load_predictor  # an export needs no torch
 
         file = checkpoints_of(run)[0]
         predictor = load_predictor(run)

@@ -6,8 +6,8 @@ from jsonargparse.typing import PositiveInt
 from dlp.callbacks.mistakes import write_mistakes
 from dlp.console import say
 from dlp.files import write_table
+from dlp.recipes.restoring import out_of_fold_outputs
 from dlp.runs.folder import Run
-from dlp.runs.restoring import out_of_fold_outputs
 
 
 def suspects(run: str, count: PositiveInt = 100) -> pd.DataFrame:

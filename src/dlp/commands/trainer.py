@@ -11,8 +11,8 @@ from dlp.console import say, scores_text
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.errors import InputError, check_choice
 from dlp.files import TableWriter
-from dlp.lightning_cli.recipe import Recipe
 from dlp.modules import SupervisedModule
+from dlp.recipes.recipe import Recipe
 from dlp.runs.folder import Run
 from dlp.runs.recorder import at_threshold, stage_scores
 

@@ -23,14 +23,14 @@ with extra("tune"):
     from optuna.study import MaxTrialsCallback, Study
     from optuna.trial import FrozenTrial, Trial, TrialState
 
+from dlp.configs import find_config, flatten, named_configs, read_config
 from dlp.console import command_text, muted, say
 from dlp.datamodules.base import supervised_data
 from dlp.evaluation.verdict import verdict
 from dlp.files import write_text
 from dlp.folds.training import silent_trainer
-from dlp.lightning_cli.configs import find_config, flatten, named_configs, read_config
-from dlp.lightning_cli.recipe import Recipe
 from dlp.modules.monitor import Mode, monitor_mode
+from dlp.recipes.recipe import Recipe
 from dlp.runs.folder import Run
 from dlp.seeds import derived_seed
 

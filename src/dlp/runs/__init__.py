@@ -1,4 +1,4 @@
-"""Runs: their folder, the callbacks that fill it, and what is restored from it."""
+"""Runs: their folder, and the callbacks that fill it."""
 
 from lazy_loader import attach_stub
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import yaml
 
+from dlp.configs import find_config, flatten, read_config, run_name
 from dlp.console import say
 from dlp.errors import InputError
-from dlp.lightning_cli.configs import find_config, flatten, read_config, run_name
 from dlp.runs.folder import (
     Origin,
     Run,

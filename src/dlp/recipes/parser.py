@@ -12,9 +12,9 @@ from torch.optim import Optimizer
 
 from dlp import callbacks, datamodules, modules
 from dlp.datamodules import SupervisedDataModule
-from dlp.lightning_cli.invocation import Invocation
-from dlp.lightning_cli.parse_errors import ShortErrors, arguments
 from dlp.modules import SupervisedModule
+from dlp.recipes.invocation import Invocation
+from dlp.recipes.parse_errors import ShortErrors, arguments
 
 #: Attributes of a DataModule that are arguments of a module.
 SIZES = ("input_shape", "num_outputs", "target_mean", "target_std", "target_transform")

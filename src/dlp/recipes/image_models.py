@@ -16,8 +16,8 @@ from dlp.errors import InputError, check_choice, reading
 from dlp.modules import SupervisedModule
 from dlp.modules.pretrained.families import load_published
 from dlp.reader.image import read_image
+from dlp.recipes.restoring import restore
 from dlp.runs.folder import ROOT, Run
-from dlp.runs.restoring import restore
 from dlp.visualization.layers import forward
 
 

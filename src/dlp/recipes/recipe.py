@@ -21,12 +21,12 @@ from dlp.datamodules import SupervisedDataModule
 from dlp.datamodules.parts import rows_fingerprint
 from dlp.errors import InputError, check_range, naming
 from dlp.hyperparameters import plain_value
-from dlp.lightning_cli.invocation import resolve
-from dlp.lightning_cli.parse_errors import arguments
-from dlp.lightning_cli.parser import MODE, SIZES, Parser, import_classes, run_options
-from dlp.lightning_cli.settings import ProcessSettings, own_number_of_threads
 from dlp.modules import SupervisedModule
 from dlp.modules.weights import Checkpoint, read_file
+from dlp.recipes.invocation import resolve
+from dlp.recipes.parse_errors import arguments
+from dlp.recipes.parser import MODE, SIZES, Parser, import_classes, run_options
+from dlp.recipes.settings import ProcessSettings, own_number_of_threads
 from dlp.runs.folder import Run, checkpoint_of
 from dlp.runs.recorder import RunRecorder
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from dlp.errors import InputError
-from dlp.lightning_cli.invocation import resolve
-from dlp.lightning_cli.recipe import Recipe
+from dlp.recipes.invocation import resolve
+from dlp.recipes.recipe import Recipe
 
 RECIPE = """\
 data: {class_path: TableDataModule, init_args: {path: points.csv, target: side}}

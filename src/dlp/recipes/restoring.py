@@ -14,8 +14,8 @@ from dlp.errors import InputError
 from dlp.folds.plan import read_folds
 from dlp.folds.results import out_of_fold
 from dlp.inference.predictor import Predictor
-from dlp.lightning_cli.recipe import load
 from dlp.modules.weights import Checkpoint
+from dlp.recipes.recipe import load
 from dlp.runs.folder import Run, checkpoint_of, checkpoints_of
 
 

@@ -1,1 +1,0 @@
-"""LightningCLI with the project's defaults, configs by name, and errors of one sentence."""

@@ -1,0 +1,5 @@
+"""Recipes: configs that LightningCLI parses, and what is built and restored from them."""
+
+from lazy_loader import attach_stub
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)  # the imports of __init__.pyi
