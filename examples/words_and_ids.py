@@ -19,7 +19,7 @@ Path("pets.csv").write_text(
 data = TextDataModule("pets.csv", num_words=10, val_size=None)
 data.fit()
 texts = data.examples("train").inputs
-ids, lengths = data.encoder.ids(texts[:1])
+ids, lengths = data.encoder.ids(texts[:1].raw())
 print("first text:", texts[:1].raw()[0])
 print("ids:", ids.tolist())
 print("words:", data.encoder.decode(ids))

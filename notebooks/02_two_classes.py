@@ -44,10 +44,10 @@ num_val = len(data.examples("val"))
 
 # %%
 texts = data.examples("train").inputs[:3]
-ids, lengths = data.encoder.ids(texts)
+ids, lengths = data.encoder.ids(texts.raw())
 rows = torch.tensor(ids).split(lengths.tolist())
 words = {0: "<fill>", 1: "<start>", 2: "<rare>", 3: "<unused>"}
-words |= dict(enumerate(data.encoder.words, start=4))
+words |= dict(enumerate(data.encoder.words_, start=4))
 print("ids  ", rows[0][:12].tolist(), "...")
 print("words", " ".join(words[id] for id in rows[0][:41].tolist()), "...")
 print("text ", " ".join(texts.raw()[0].split()[:40]), "...")
@@ -297,7 +297,7 @@ assert 0.86 < result["test_acc"] < 0.9
 # A new text goes the same way: words, ids, a multi-hot row, a logit, a probability.
 
 # %%
-numbers = {word: id for id, word in enumerate(data.encoder.words, start=4)}
+numbers = {word: id for id, word in enumerate(data.encoder.words_, start=4)}
 
 
 def predict(text):

@@ -2,7 +2,6 @@
 
 import sys
 import warnings
-from dataclasses import asdict
 from datetime import datetime
 
 import numpy as np
@@ -10,31 +9,33 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from dlp.datamodules.images.store import ImageFormat
 from dlp.datamodules.tables.files import read_table
 from dlp.reader import __main__ as program
 from dlp.reader.answer import Answer
-from dlp.reader.array import ArrayReader
-from dlp.reader.cells import number
+from dlp.reader.array import ArrayEncoder
+from dlp.reader.cells import CellConverter, number
 from dlp.reader.files import typed_rows
-from dlp.reader.image import ImageReader
-from dlp.reader.rows import Columns, ReaderError
-from dlp.reader.table import TableReader
-from dlp.reader.text import TextReader
+from dlp.reader.image import ImageEncoder
+from dlp.reader.rows import ReaderError
+from dlp.reader.table import TableEncoder
+from dlp.reader.text import TextEncoder
 
 
 def test_cells_that_stand_for_holes_are_missing_and_dates_can_be_categories():
-    scale = {"fill": 0.0, "quantiles": ()}
-    inputs = {
-        "scales": {"size": scale},
-        "categories": {"sold": ["2021-03-01 00:00:00", ""]},
-    }
-    inputs |= {"indicators": [], "dates": ["sold"], "missing": "mean"}
-    inputs["read_csv"] = {"na_values": {"size": [-999, "?"]}}
+    encoder = TableEncoder(
+        categorical_columns=["sold"],
+        missing="mean",
+        read_csv={"na_values": {"size": [-999, "?"]}},
+    )
+    days = pd.to_datetime(["2021-03-01", "2021-03-01", None])
+    encoder.fit(pd.DataFrame({"size": [1.0, 2.0, 4.0], "sold": days}))
+    assert encoder.categories_ == {"sold": ["2021-03-01 00:00:00", ""]}
     rows = [{"size": size, "sold": "2021-03-01"} for size in ("-999.0", "?", "", "3")]
-    numbers, codes = TableReader(inputs)([*rows, {"size": pd.NA, "sold": pd.NA}])
-    np.testing.assert_array_equal(numbers[:, 0], [np.nan, np.nan, np.nan, 3, np.nan])
-    assert codes[:, 0].tolist() == [0, 0, 0, 0, 1]
+    cells = encoder.read([*rows, {"size": pd.NA, "sold": pd.NA}])
+    np.testing.assert_array_equal(
+        cells.numbers[:, 0], [np.nan, np.nan, np.nan, 3, np.nan]
+    )
+    assert cells.codes.tolist() == [0, 0, 0, 0, 1]
 
 
 @pytest.mark.parametrize("cells", [[-999, -999.0, 3], ["-999", "-999.0", "3"]])
@@ -43,18 +44,11 @@ def test_cells_that_stand_for_holes_are_missing_and_dates_can_be_categories():
 def test_a_number_that_stands_for_a_missing_cell_is_missing_as_number_and_text(
     cells, na_values, make
 ):
-    spec = {
-        "scales": {"x": {"fill": 0.0, "quantiles": ()}},
-        "categories": {"code": ["3", ""]},
-        "indicators": [],
-        "dates": [],
-        "missing": "mean",
-        "read_csv": {"na_values": na_values},
-    }
-    columns = Columns({"x": make(cells), "code": make(cells)}, range(3))
-    numbers, codes = TableReader(spec)(columns)
-    np.testing.assert_array_equal(numbers[:, 0], [np.nan, np.nan, 3])
-    assert codes[:, 0].tolist() == [1, 1, 0]
+    converter = CellConverter({"na_values": na_values})
+    numbers = converter.numbers("x", make(cells), range(3))
+    np.testing.assert_array_equal(numbers, [np.nan, np.nan, 3])
+    texts, places = converter.distinct_texts("x", make(cells), range(3))
+    assert [texts[place] for place in places] == ["", "", "3"]
 
 
 @pytest.mark.parametrize(
@@ -66,47 +60,41 @@ def test_a_number_that_stands_for_a_missing_cell_is_missing_as_number_and_text(
     ],
 )
 def test_a_date_that_stands_for_a_missing_cell_is_missing_in_every_form(cells):
-    spec = {
-        "scales": {"d": {"fill": 0.0, "quantiles": ()}},
-        "categories": {},
-        "indicators": [],
-        "dates": ["d"],
-        "missing": "mean",
-        "read_csv": {"na_values": {"d": ["1900-01-01"]}},
-    }
-    numbers, _ = TableReader(spec)(Columns({"d": cells}, range(2)))
-    assert np.isnan(numbers[:, 0]).tolist() == [True, False]
+    converter = CellConverter({"na_values": {"d": ["1900-01-01"]}}, dates=["d"])
+    numbers = converter.numbers("d", cells, range(2))
+    assert np.isnan(numbers).tolist() == [True, False]
 
 
 def test_an_image_that_cannot_be_read_is_named_with_the_reason(tmp_path):
     deep = tmp_path / "deep.tiff"
-    reader = ImageReader(asdict(ImageFormat(5, 6)))
+    encoder = ImageEncoder(5, 6)
     for dtype in (np.uint16, np.int32, np.float32):
         Image.fromarray(np.zeros((9, 9), dtype)).save(deep)
         with pytest.raises(
             ValueError, match=r"deep.tiff cannot be read \(16 or .* with 8 bits"
         ):
-            reader([deep])
+            encoder.transform([deep])
     with pytest.raises(
         ValueError, match=r"image 0 cannot be read \(cannot identify image file\)"
     ):
-        reader([b"no image"])
+        encoder.transform([b"no image"])
 
 
 @pytest.mark.parametrize("cell", [{"a": 1}, ["red"]])
 def test_a_cell_that_holds_several_is_no_category(cell):
-    inputs = {"scales": {}, "categories": {"kind": ["blue", "red"]}, "indicators": []}
-    reader = TableReader({**inputs, "dates": [], "missing": "mean"})
+    encoder = TableEncoder()
+    encoder.fit(pd.DataFrame({"kind": ["blue", "red"]}))
     with pytest.raises(
         ValueError, match="'kind' of row 0 takes one text or number, not"
     ):
-        reader([{"kind": cell}])
+        encoder.transform([{"kind": cell}])
 
 
 def test_a_row_without_the_column_of_texts_names_the_column():
-    reader = TextReader({"words": [], "num_words": 5, "column": "review"})
+    encoder = TextEncoder(column="review")
+    encoder.fit(["a film"])
     with pytest.raises(ValueError, match="has a text in column 'review', not"):
-        reader([{"text": "a film"}])
+        encoder.transform([{"text": "a film"}])
 
 
 @pytest.mark.parametrize(
@@ -122,7 +110,7 @@ def test_a_wrong_csv_is_refused(text, message, tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text(text, "utf-8")
     with pytest.raises(ValueError, match=message):
-        typed_rows([str(path)], {"kind": "table", "read_csv": None})
+        typed_rows([str(path)], TableEncoder())
 
 
 @pytest.mark.parametrize(
@@ -142,7 +130,7 @@ def test_a_csv_is_read_as_in_training(text, options, tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text(text, "utf-8")
     frame = read_table(path, {**options, "dtype": str, "na_filter": False})
-    rows = typed_rows([str(path)], {"kind": "table", "read_csv": options})
+    rows = typed_rows([str(path)], TableEncoder(read_csv=options))
     assert [{name: row[name] for name in frame} for row in rows] == frame.to_dict(
         "records"
     )
@@ -150,7 +138,7 @@ def test_a_csv_is_read_as_in_training(text, options, tmp_path):
 
 def csv_file(path, content, options):
     path.write_bytes(content)
-    return typed_rows([str(path)], {"kind": "table", "read_csv": options})
+    return typed_rows([str(path)], TableEncoder(read_csv=options))
 
 
 def test_a_csv_is_read_in_the_encoding_of_the_training_table(tmp_path):
@@ -195,7 +183,7 @@ def test_arguments_that_only_pandas_knows_are_named(options, tmp_path):
 def test_a_damaged_file_of_rows_is_named(name, content, tmp_path):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ReaderError, match=name):
-        typed_rows([name], {"kind": "array"})
+        typed_rows([name], ArrayEncoder())
 
 
 def test_the_program_of_an_export_prints_a_note_and_an_error_as_one_line(
@@ -233,12 +221,12 @@ def test_rows_are_typed_or_stand_in_files(tmp_path):
     (tmp_path / "rows.json").write_text("[[1, 2], [3]]", "utf-8")
     np.save(tmp_path / "rows.npy", np.arange(4).reshape(2, 2))
     words = [str(tmp_path / f"rows.{ending}") for ending in ("csv", "json", "npy")]
-    spec = {"kind": "text", "read_csv": {"sep": ";"}}
+    spec = TextEncoder(read_csv={"sep": ";"})
     rows = typed_rows([*words, "a film"], spec)
     assert rows[:3] == [{"a": "1", "b": "x"}, [1, 2], [3]]
     assert [list(row) for row in rows[3:5]] == [[0, 1], [2, 3]]
     assert rows[5:] == ["a film"]
-    assert typed_rows([words[0]], {"kind": "image"}) == [
+    assert typed_rows([words[0]], ImageEncoder(5, 6)) == [
         words[0]
     ]  # refused as an image
     with pytest.raises(ValueError, match="is a folder: give its files"):
@@ -274,8 +262,10 @@ def test_the_text_of_a_number_follows_the_table(cell, options, value):
 
 
 def test_arrays_of_another_shape_and_scores_of_nan_are_refused():
+    encoder = ArrayEncoder()
+    encoder.fit(np.zeros((3, 4)))
     with pytest.raises(ValueError, match=r"a row has the shape \[4\], not \[1\]"):
-        ArrayReader({"shape": [4]})(np.zeros((3, 1)))
+        encoder.transform(np.zeros((3, 1)))
     with pytest.raises(ValueError, match="predicts NaN or infinity"):
         Answer(None, ["price"]).columns(np.array([[np.nan]]))
 
@@ -316,9 +306,10 @@ def test_an_interval_is_as_wide_on_the_scale_of_the_loss(transform, low, high):
 
 
 def test_an_absent_column_is_named_with_those_that_are_there():
-    spec = {"scales": {"x": {}}, "categories": {}, "indicators": [], "dates": []}
+    encoder = TableEncoder()
+    encoder.fit(pd.DataFrame({"x": [1.0, 2.0]}))
     with pytest.raises(ValueError, match=r"'x' is absent; .* the rows have 'a;x'"):
-        TableReader({**spec, "missing": "mean"})([{"a;x": 1}])
+        encoder.transform([{"a;x": 1}])
 
 
 def test_blank_lines_and_empty_options_of_a_csv_count_for_nothing(tmp_path):

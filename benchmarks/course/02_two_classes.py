@@ -79,7 +79,7 @@ def measure(seed: int) -> dict[str, Any]:
     numbers["test accuracy"] = result["test_acc"]
     batch = data.inputs("train")[torch.arange(num_val)]
     truth = torch.from_numpy(data.targets.encode(data.examples("train").targets[:num_val]))
-    ids = {word: id for id, word in enumerate(data.encoder.words, start=4)}
+    ids = {word: id for id, word in enumerate(data.encoder.words_, start=4)}
     with torch.no_grad():
         is_right = (model(batch).flatten() > 0) == (truth.flatten() == 1)
         numbers["accuracy on rows it trained on"] = is_right.float().mean().item()

@@ -1,15 +1,12 @@
 """A kind of row of one's own: vibrations of machines, series of numbers of different lengths."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from series_reader import SeriesReader
+from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from torch import Tensor, nn
 
 from dlp.datamodules import Encoder, Examples, Rows, SupervisedDataModule
 from dlp.datamodules.rows import row_hashes
@@ -46,46 +43,46 @@ class SeriesRows(Rows):
         return {"linear model": make_pipeline(StandardScaler(), linear())}
 
 
-class LogPower(nn.Module):
-    """The arrays of the reader as inputs of a network: standardised logarithms."""
-
-    def __init__(self, spec: Mapping[str, Any]) -> None:
-        super().__init__()
-        self.mean = torch.tensor(spec["mean"])
-        self.std = torch.tensor(spec["std"])
-
-    def forward(self, powers: Tensor) -> Tensor:
-        """Return float32 (N, num_bands)."""
-        return ((powers + 1e-6).log() - self.mean) / self.std
-
-
-class SeriesEncoder(Encoder):
-    """Encoder of series by `SeriesReader` and `LogPower`, in training as in use.
+class SeriesEncoder(Encoder[Sequence[ArrayLike]]):
+    """Encoder of series: standardised logarithms of the mean power of bands of frequencies.
 
     Args:
-        num_bands: Number of bands of frequencies.
+        num_bands: Number of bands.
     """
 
     kind = "series"
-    reader = SeriesReader
-    module = LogPower
 
     def __init__(self, num_bands: int) -> None:
         self.num_bands = num_bands
-        self.mean = [0.0] * num_bands
-        self.std = [1.0] * num_bands
+        self.mean_ = [0.0] * num_bands
+        self.std_ = [1.0] * num_bands
 
-    def fit(self, rows: SeriesRows, targets: NDArray[Any]) -> None:
+    def fit(self, rows: Sequence[ArrayLike], targets: NDArray[Any] | None = None) -> None:
         """Learn mean and deviation of each band."""
-        logarithms = self.transform(rows)
-        self.mean = logarithms.mean(dim=0).tolist()
-        self.std = logarithms.std(dim=0).tolist()
-        self.input_shape = (self.num_bands,)
+        powers = self.log_powers(rows)
+        self.mean_ = powers.mean(axis=0).tolist()
+        self.std_ = powers.std(axis=0, ddof=1).tolist()
+        self.input_shape_ = (self.num_bands,)
 
-    def transform(self, rows: SeriesRows) -> Tensor:
-        """Return float32 (N, num_bands)."""
-        [powers] = SeriesReader(self.spec())(rows.raw())
-        return LogPower(self.spec())(torch.from_numpy(powers))
+    def transform(self, rows: Sequence[ArrayLike]) -> NDArray[np.float32]:
+        """Return float32 (N, num_bands); series of all lengths have the same bands."""
+        powers = self.log_powers(rows)
+        return ((powers - self.mean_) / self.std_).astype(np.float32)
+
+    def log_powers(self, rows: Sequence[ArrayLike]) -> NDArray[np.float64]:
+        """Return the logarithm of the mean power of each band, (N, num_bands)."""
+        powers = []
+        for row in rows:
+            try:
+                series = np.asarray(row, np.float64)
+            except (TypeError, ValueError) as error:
+                raise ValueError("a row is a series of numbers.") from error
+            if series.ndim != 1 or len(series) < 2 * self.num_bands:
+                raise ValueError(f"a row is a series of {2 * self.num_bands} numbers or more.")
+            spectrum = abs(np.fft.rfft(series)[1:]) ** 2 / len(series)
+            bands = np.array_split(spectrum, self.num_bands)
+            powers.append([band.mean() for band in bands])
+        return np.log(np.array(powers) + 1e-6)
 
 
 class SeriesDataModule(SupervisedDataModule):

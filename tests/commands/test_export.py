@@ -151,7 +151,7 @@ def test_the_row_of_a_card_is_one_of_the_training_set_in_its_program_and_command
     assert capsys.readouterr().out == f"{expected}\n"
     words = commands_of(text)[0]
     pd.testing.assert_frame_equal(
-        predictor.predict(typed_rows(words, predictor.spec.inputs)), expected
+        predictor.predict(typed_rows(words, predictor.encoder)), expected
     )
     assert (" pillow" in blocks(text, "bash")[0]) == (kind == "images")
 

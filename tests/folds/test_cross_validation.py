@@ -9,7 +9,7 @@ from lightning import Callback
 from lightning.pytorch.callbacks import EarlyStopping
 from torch import nn
 
-from dlp.datamodules import ArrayDataModule, ArrayRows
+from dlp.datamodules import ArrayDataModule
 from dlp.errors import InputError
 from dlp.folds.cross_validation import cross_validate
 from dlp.folds.training import silent_trainer
@@ -120,7 +120,7 @@ def test_a_kept_checkpoint_restores_model_and_data_of_its_fold(engine, tmp_path)
         assert content["spec"]["card"]["epoch"] == 2
         data = numbers(scaling=True)
         data.load_state_dict(content["ArrayDataModule"])
-        inputs = data.encoder.transform(ArrayRows(X[rows["index"]]))
+        inputs = torch.from_numpy(data.encoder.transform(X[rows["index"]]))
         model = DenseModule.load_from_checkpoint(path).eval()
         values = model(inputs).detach()[:, 0]
         assert np.allclose(values, rows["value"], rtol=1e-6, atol=1e-6)

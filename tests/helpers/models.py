@@ -16,4 +16,6 @@ def predictor_of(data, head, network=None):
         network = DenseNet(data.input_shape, head.num_logits)
     spec = make_spec(network, head, data, 1)
     module = InferenceModule(spec, network, head).eval()
-    return Predictor([Model(spec, module.run)], [module])
+    features = getattr(data.encoder, "features", None)
+    objects = {"features": features.transformer} if features else {}
+    return Predictor([Model(spec, module.run, objects)], [module])

@@ -8,12 +8,10 @@ from captum.attr import IntegratedGradients
 from PIL import Image
 
 from dlp.datamodules import TableDataModule
-from dlp.datamodules.tables.features import with_features
 from dlp.errors import InputError
 from dlp.inference import Predictor
 from dlp.modules.heads import RegressionHead, SigmoidHead, SoftmaxHead
 from dlp.modules.networks import ConvNet, DenseNet
-from dlp.reader.table import TableReader
 from dlp.visualization import word_weights
 from helpers.models import predictor_of
 from helpers.sets import image_data, points_table, text_data
@@ -46,7 +44,7 @@ def reviews(tmp_path):
 
 
 def test_the_typical_row_of_the_card_is_predicted_in_the_formats_of_the_file(sales):
-    fields = sales.reader.fields()
+    fields = sales.encoder.fields()
     row = {field["name"]: field["typical"] for field in fields}
     formats = [field["date_format"] for field in fields]
     assert formats == ["%d.%m.%Y", "%Y-%m-%d", None]
@@ -64,7 +62,7 @@ def test_the_typical_date_of_a_column_with_hours_has_an_hour(tmp_path):
     hours = pd.date_range("2024-01-01", periods=48, freq="h")
     frame = pd.DataFrame({"time": hours, "load": range(48)})
     predictor = predictor_of(TableDataModule(frame, "load"), RegressionHead(1))
-    [field] = predictor.reader.fields()
+    [field] = predictor.encoder.fields()
     assert field["date_format"] == "%Y-%m-%dT%H:%M:%S"
     assert pd.Timestamp(field["typical"]) in set(hours)
     assert len(predictor.predict([{"time": field["typical"]}])) == 1
@@ -72,7 +70,7 @@ def test_the_typical_date_of_a_column_with_hours_has_an_hour(tmp_path):
 
 @pytest.mark.parametrize("as_columns", [True, False])
 def test_a_wrong_row_is_named_by_its_number_among_all(as_columns, sales):
-    fields = sales.reader.fields()
+    fields = sales.encoder.fields()
     typical = {field["name"]: field["typical"] for field in fields}
     rows = [typical] * 4999 + [typical | {"size": "large"}]
     given = pd.DataFrame(rows) if as_columns else rows
@@ -80,13 +78,10 @@ def test_a_wrong_row_is_named_by_its_number_among_all(as_columns, sales):
         sales.predict(given)
 
 
-def test_a_column_has_its_range_in_training_which_a_model_of_1_1_does_not_know(sales):
-    size = sales.reader.fields()[2]
+def test_a_column_has_its_range_in_training(sales):
+    size = sales.encoder.fields()[2]
     low, high = size["range"]
     assert low < size["typical"] < high
-    spec = dict(sales.reader.spec)
-    del spec["ranges"]
-    assert {field["range"] for field in TableReader(spec).fields()} == {None}
 
 
 def test_a_row_of_a_frame_is_explained_as_its_dictionary(sales):
@@ -127,8 +122,6 @@ def test_features_get_dictionaries_with_the_types_of_the_training(tmp_path):
         tmp_path / "load.csv", "load", features=hour, read_csv=options
     )
     predictor = predictor_of(data, RegressionHead(1))
-    model = predictor.models[0]
-    model.read = with_features(model.read, hour, model.spec.inputs)
     frame = data.examples("train").inputs.frame.reset_index(drop=True)
     expected = predictor.predict(frame)
     numbers = table.drop(columns="load").iloc[data.examples("train").index]
@@ -139,7 +132,7 @@ def test_features_get_dictionaries_with_the_types_of_the_training(tmp_path):
     ).to_dict("records")
     pd.testing.assert_frame_equal(predictor.predict(rows_of_json), expected)
     pd.testing.assert_frame_equal(predictor.predict(rows_of_csv), expected)
-    [typical] = [field for field in predictor.reader.fields() if field["name"] == "t"]
+    [typical] = [field for field in predictor.encoder.fields() if field["name"] == "t"]
     assert typical["kind"] == "date"
     with pytest.raises(
         ValueError, match="'t' of row 0 takes dates by ISO 8601, not 'noon'"
@@ -213,7 +206,7 @@ def test_word_weights_are_the_integrated_gradients_of_captum(
 
 
 def test_a_text_without_its_strongest_words_is_less_sure(reviews):
-    words = reviews.spec.inputs["words"][:12]
+    words = reviews.encoder.words_[:12]
     text = " ".join(words)
     name = reviews.predict([text])["class"][0]
     reasons = reviews.explain(text)

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 from torchmetrics.classification import BinaryAccuracy
 
-from dlp.datamodules import ArrayDataModule, ArrayRows
+from dlp.datamodules import ArrayDataModule
 from dlp.errors import InputError
 from dlp.inference import Predictor
 from dlp.modules import (
@@ -130,7 +130,7 @@ def test_a_module_comes_back_from_its_checkpoint(build, x, y, given):
     trainer.fit(model, data)
     trainer.save_checkpoint("a.ckpt")
     again = type(model).load_from_checkpoint("a.ckpt", weights_only=True, **given)
-    inputs = data.encoder.transform(ArrayRows(x))
+    inputs = torch.from_numpy(data.encoder.transform(x))
     expected = model.eval().head.predict(model(inputs)).detach()
     assert_rounded_alike(again.eval().head.predict(again(inputs)), expected)
     assert dict(again.hparams) == dict(model.hparams)
@@ -174,11 +174,10 @@ def test_what_the_encoder_learned_is_in_a_checkpoint_once():
     trainer.fit(module, data)
     trainer.save_checkpoint("model.ckpt")
     checkpoint = torch.load("model.ckpt", weights_only=True)
-    described = checkpoint["spec"]["inputs"]
+    described = checkpoint["spec"]["encoder"]["state"]
     learned = checkpoint["ArrayDataModule"]["inputs"]
-    assert (
-        described["mean"] is learned["mean"]
-    )  # of texts all words, so files are smaller
+    # The words of texts are many, so files are smaller.
+    assert described["mean_"] is learned["mean_"]
 
 
 def test_a_network_of_ones_own_is_given(tmp_path):

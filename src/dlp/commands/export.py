@@ -1,6 +1,5 @@
 """Command ``export``: a model in one ONNX file, the reader that runs it, and its card."""
 
-import inspect
 import json
 import os
 import shutil
@@ -18,6 +17,7 @@ from dlp.console import say
 from dlp.errors import InputError, extra
 from dlp.files import move, write_text
 from dlp.inference.card import card, write_example
+from dlp.inference.encoder_source import write_encoder
 from dlp.inference.predictor import Predictor
 from dlp.modules.weights import Checkpoint
 from dlp.recipes.restoring import restored
@@ -59,10 +59,7 @@ def export(run: str, folder: Path | None = None) -> Path:
         package = Path(reader.__file__).parent
         caches = shutil.ignore_patterns("__pycache__")
         shutil.copytree(package, path.with_name("reader"), ignore=caches)
-        reader_class: Any = data.encoder.reader
-        source = Path(inspect.getfile(reader_class))
-        if source.parent != package:
-            shutil.copyfile(source, path.with_name(source.name))
+        write_encoder(type(data.encoder), path.parent)
         folder.mkdir(exist_ok=True)
         move(path, folder / path.name)  # first: a folder without it is taken for another's
         shutil.copytree(name, folder, copy_function=os.replace, dirs_exist_ok=True)
@@ -85,19 +82,13 @@ def _write_model(trained: Predictor, data: Any, source: dict[str, str], path: Pa
     numbers = np.arange(min(_MAX_ROWS, len(examples)))
     rows = examples.take(numbers).inputs.raw()
     served = trained.modules[0]
-    with warnings.catch_warnings(action="ignore", category=UserWarning):
-        arrays = trained.models[0].read([rows[0]] * 2)  # a batch of one has a size that is fixed
-    example = tuple(map(torch.from_numpy, arrays))
-    dynamic = torch.export.Dim.DYNAMIC
-    shapes: list[dict[int, Any]] = []
-    for array in example:  # codes are as many as the words of the longest row
-        shapes.append({0: dynamic, 1: dynamic} if array.dtype == torch.int64 else {0: dynamic})
+    example = torch.zeros(2, *data.input_shape)  # a size of 1 would be taken for a fixed one
     with extra("export"):
         program: Any = torch.onnx.export(
             served,
-            example,
+            (example,),
             dynamo=True,
-            dynamic_shapes=(tuple(shapes),),
+            dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
             verbose=False,
         )
     for node in program.model.graph:

@@ -84,11 +84,11 @@ def _columns(
             shuffled = table.copy()
             shuffled[name] = table[name].array[order]
             with muted(True):
-                losses[name].append(loss(encoder.transform(TableRows(shuffled))))
+                losses[name].append(loss(data.store(TableRows(shuffled))))
     inputs = data.inputs(part)[rows]
-    for name in encoder.texts:
-        for word in encoder.categories[name][:_WORDS_OF_A_COLUMN]:
-            place = encoder.names.index(f"{name}: {word}")
+    for name in encoder.text_columns:
+        for word in encoder.categories_[name][:_WORDS_OF_A_COLUMN]:
+            place = encoder.column_names.index(f"{name}: {word}")
             for order in orders:
                 others = inputs.clone()
                 others[:, place] = inputs[order, place]
@@ -125,7 +125,8 @@ def _words(
         totals.index_add_(0, numbers, weights)
         num_texts += numbers.bincount(minlength=num_classes)
     names = data.class_names or ["prediction"] * num_classes
-    words = SPECIAL + data.input_spec()["words"]  # a small set has fewer than the network
+    encoder: Any = data.encoder
+    words = SPECIAL + encoder.words_  # a small set has fewer than the network
     classes = num_texts.nonzero().flatten().tolist()
     count = max(_MIN_WORDS, _NUM_WORDS // len(classes))
     frames = []

@@ -15,6 +15,7 @@ from PIL import Image
 from dlp.console import command_text, say
 from dlp.errors import InputError, check_range, extra
 from dlp.inference import csv_files
+from dlp.inference.card import input_facts
 from dlp.inference.predictor import Predictor, exported_file
 from dlp.reader.rows import ReaderError
 from dlp.runs.exports import changed_checkpoint
@@ -133,11 +134,12 @@ def app(
     def schema() -> dict[str, Any]:
         spec = predictor.spec
         names = ("kind", "tokens", "fit", "shape", "column")
-        inputs = {name: spec.inputs.get(name) for name in names}
+        known = input_facts(predictor.encoder)
+        inputs = {name: known.get(name) for name in names}
         return {
             **inputs,
-            "form": predictor.reader.form,
-            "columns": predictor.reader.fields(),
+            "form": predictor.encoder.form,
+            "columns": predictor.encoder.fields(),
             "classes" if spec.answer.task else "targets": spec.answer.names,
             "coverage": spec.answer.coverage,
             "card": spec.card,
@@ -151,7 +153,7 @@ def app(
     Image.MAX_IMAGE_PIXELS = 40_000_000  # twice as many are an error: a small file may hold more
     lock = Lock()  # requests wait for each other
     body = Body(embed=True, min_length=1, max_length=_MAX_ROWS)
-    if predictor.reader.form == "file":
+    if predictor.encoder.form == "file":
         body = Depends(_contents)
     rows_type = Annotated[list[Any], body]
 
@@ -180,7 +182,7 @@ def app(
             explanations = [_plain(predictor.explain(row)) for row in rows]
         return {"explanations": explanations}
 
-    if predictor.reader.form not in ("columns", "text"):
+    if predictor.encoder.form not in ("columns", "text"):
         return api
 
     @api.post("/predict_csv", max_body_size=_MAX_CSV_BYTES, response_model=None)

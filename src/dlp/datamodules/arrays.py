@@ -1,29 +1,17 @@
 """NumPy arrays and tensors in memory."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
-from torch import Tensor, nn
 
 from dlp.datamodules.base import DataArguments, Examples, LabelledParts, SupervisedDataModule
-from dlp.datamodules.rows import (
-    Array,
-    Encoder,
-    Estimator,
-    Estimators,
-    Indices,
-    PlainValues,
-    Rows,
-    row_hashes,
-)
+from dlp.datamodules.rows import Array, Estimator, Estimators, Indices, Rows, row_hashes
 from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.errors import InputError
 from dlp.hyperparameters import Keywords
-from dlp.reader.array import ArrayReader
-from dlp.reader.rows import Spec
+from dlp.reader.array import ArrayEncoder as ArrayEncoder
 
 
 @dataclass(frozen=True)
@@ -65,62 +53,6 @@ class ArrayRows(Rows):
             "linear model": make_pipeline(StandardScaler(), linear()),
             "gradient boosting": boosting(),
         }
-
-
-class Standardised(nn.Module):
-    """Arrays, float64 (N, ...), as the float32 that `ArrayEncoder` makes."""
-
-    def __init__(self, spec: Spec) -> None:
-        super().__init__()
-        self.mean = torch.tensor(spec.get("mean", []), dtype=torch.float64)
-        self.std = torch.tensor(spec.get("std", []), dtype=torch.float64)
-
-    def forward(self, array: Tensor) -> Tensor:
-        """Return float32 (N, ...)."""
-        if len(self.mean):
-            array = (array - self.mean) / self.std
-        return array.float()
-
-
-class ArrayEncoder(Encoder):
-    """Encoder of arrays into float32 tensors.
-
-    Args:
-        scaling: ``standard`` subtracts the mean of each position of a row and divides by its
-            standard deviation; a position that is constant in training becomes 0.
-    """
-
-    kind = "array"
-    reader = ArrayReader
-    module = Standardised
-
-    def __init__(self, scaling: Literal["none", "standard"] = "none") -> None:
-        self.scaling = scaling
-        self.mean: list[Any] = []
-        self.std: list[Any] = []
-
-    def fit(self, rows: ArrayRows, targets: Any = None) -> None:
-        """Learn the shape, and mean and standard deviation of each position."""
-        self.input_shape = rows.array.shape[1:]
-        if self.scaling == "none":
-            return
-        numbers = rows.array.astype(np.float64)
-        is_constant = np.ptp(numbers, axis=0) == 0  # rounding gives a constant 0.1 a deviation
-        self.mean = numbers.mean(axis=0).tolist()
-        self.std = np.where(is_constant, np.inf, numbers.std(axis=0)).tolist()
-
-    def spec(self) -> PlainValues:
-        """Return also the shape of a row."""
-        return {**super().spec(), "shape": list(self.input_shape)}
-
-    def transform(self, rows: ArrayRows) -> Tensor:
-        """Return float32 (N, ...)."""
-        dtype: Any = np.float64
-        if self.scaling == "none":
-            dtype = np.float32
-        array = torch.from_numpy(rows.array.astype(dtype))
-        encoded: Tensor = Standardised(self.state())(array)
-        return encoded
 
 
 class ArrayDataModule(SupervisedDataModule):

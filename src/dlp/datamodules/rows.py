@@ -1,26 +1,25 @@
 """The contract of a kind of row: tables, texts, images, arrays, or a kind of one's own.
 
 A kind is a `Rows`, an `Encoder` and a DataModule whose `load` returns such rows. All commands ask
-these; none of them looks at what the rows are. In use, a reader and a torch module stand for the
-encoder: both are built from its `spec` alone.
+these; none of them looks at what the rows are.
 """
 
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from dlp.errors import InputError
+from dlp.reader.encoder import Array, Encoder, PlainValues
 
-Array = NDArray[Any]
+__all__ = ["Array", "Encoder", "Examples", "Indices", "PlainValues", "Rows", "StoredRows"]
+
 Indices = NDArray[np.int64]
-#: Numbers, texts, None, lists and dictionaries of them by name: what a checkpoint keeps.
-PlainValues = dict[str, Any]
 #: Function that builds an estimator of scikit-learn.
 Estimator = Callable[..., Any]
 #: Estimators of scikit-learn by name.
@@ -74,6 +73,10 @@ class Rows(ABC):
     @abstractmethod
     def raw(self) -> Sequence[Any] | Array:
         """Return each row as people have it, and as `Predictor` takes it."""
+
+    def encodable(self) -> Any:
+        """Return the rows as their encoder takes them: `raw`, or the same rows in a faster form."""
+        return self.raw()
 
     def readable(self) -> list[str]:
         """Return a line per row for lists of mistakes; empty where name or number tells it."""
@@ -167,58 +170,3 @@ class StoredRows(Protocol):
 
     def __getitem__(self, index: Tensor) -> Any:
         """Return a batch."""
-
-
-class Encoder(ABC):
-    """Encoder of rows into the stored form that batches are sliced from.
-
-    It learns from the training part alone; each split has a new copy. Its attributes are plain
-    values: `fit` sets `input_shape`, the shape of one encoded row.
-
-    A subclass names its kind and the two classes that encode new rows of a trained model:
-
-    - `kind`: ``table``, ``text``, ``image``, ``array``, or a name of one's own.
-    - `reader`: ``reader(spec)(rows)`` returns NumPy arrays, N rows each, of rows as people have
-      them. Its file needs NumPy alone: an exported model brings it along.
-    - `module`: ``module(spec)(*tensors)`` returns the inputs of the network for these arrays.
-    - `explained_by`: Parts of a row by which its prediction is explained: ``columns``, ``words``
-      of a bag, ``pixels`` of an image, or None.
-    """
-
-    kind = "rows"
-    reader: ClassVar[type | None] = None
-    module: ClassVar[type[nn.Module]] = nn.Identity
-    explained_by: ClassVar[Literal["columns", "words", "pixels"] | None] = None
-    input_shape: tuple[int, ...] = ()
-
-    @abstractmethod
-    def fit(self, rows: Any, targets: Array) -> None:
-        """Learn from the rows of the training part."""
-
-    @abstractmethod
-    def transform(self, rows: Any) -> StoredRows:
-        """Encode rows."""
-
-    def baseline_rows(self, rows: Any) -> Any:
-        """Return the rows that simple models are given, whose columns `fit` may have made."""
-        return rows
-
-    def facts(self, rows: Any) -> PlainValues:
-        """Return what a report says of the rows of the training part."""
-        return {}
-
-    def spec(self) -> PlainValues:
-        """Return the plain values from which `reader` and `module` are built."""
-        paths = {}
-        for role, cls in (("encoder", type(self)), ("reader", self.reader)):
-            if cls is not None:
-                paths[role] = f"{cls.__module__}.{cls.__qualname__}"
-        return {"kind": self.kind, **paths, **self.state()}
-
-    def state(self) -> PlainValues:
-        """Return what was learned as plain values."""
-        return dict(vars(self))
-
-    def load_state(self, state: PlainValues) -> None:
-        """Restore a `state`."""
-        vars(self).update(state)

@@ -93,11 +93,11 @@ def fitted_scores(
         accuracy, which then does not say which model is better.
     """
     head = model.head
-    train = data.encoder.baseline_rows(data.examples("train").inputs)
+    train = data.baseline_rows("train")
     y = part_targets(head, data, "train").numpy()[:_MAX_ROWS].squeeze()
     targets = part_targets(head, data, part)
     features = train.features()[:_MAX_ROWS]
-    rows = data.encoder.baseline_rows(data.examples(part).inputs)
+    rows = data.baseline_rows(part)
     class_weight = _class_weight(model, data.class_names)
     scores = {}
     for name, estimator in train.baselines(*_estimators(head, class_weight)).items():

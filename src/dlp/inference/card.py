@@ -14,6 +14,7 @@ import yaml
 
 from dlp.files import write_json
 from dlp.reader.cells import column_option
+from dlp.reader.encoder import Encoder
 from dlp.reader.files import csv_options
 from dlp.reader.model import Model
 from dlp.runs.folder import Run
@@ -45,20 +46,20 @@ def write_example(folder: Path, model: Model, row: Any) -> Example:
         model: Exported model.
         row: Row of the training set, as `Rows.raw` returns it.
     """
-    form = model.reader.form
+    form = model.encoder.form
     if form == "text":
         text = shorten(row, _MAX_LETTERS, placeholder="")
         return Example("", repr([text]), shlex.quote(text))
     if form == "file":
         row.save(folder / "example.png")
         return Example("", '["example.png"]', "example.png")
-    if model.spec.inputs["kind"] == "array":
+    if model.encoder.kind == "array":
         np.save(folder / "example.npy", row[np.newaxis])
         return Example("import numpy as np\n\n", 'np.load("example.npy")', "example.npy")
     if form == "columns":
-        options = csv_options(model.spec.inputs)
+        options = csv_options(model.encoder)
         cells = {}
-        for name in [field["name"] for field in model.reader.fields()]:
+        for name in [field["name"] for field in model.encoder.fields()]:
             cells[name] = _plain(row[name], column_option(options, "date_format", name))
         row = cells
     rows = [_plain(row)]
@@ -91,8 +92,9 @@ def card(model: Model, run: Run, checkpoint: str, difference: str, example: Exam
         example: Row that the card predicts.
     """
     spec = model.spec
-    inputs = {name: spec.inputs[name] for name in _FACTS if spec.inputs.get(name)}
-    fields = pd.DataFrame(model.reader.fields())
+    facts = input_facts(model.encoder)
+    inputs = {name: facts[name] for name in _FACTS if facts.get(name)}
+    fields = pd.DataFrame(model.encoder.fields())
     columns = ""
     if len(fields):
         columns = _table(fields.set_index("name").fillna(""))
@@ -106,11 +108,20 @@ def card(model: Model, run: Run, checkpoint: str, difference: str, example: Exam
         training=yaml.safe_dump(asdict(spec.card), sort_keys=False, allow_unicode=True),
         checkpoint=checkpoint,
         difference=difference,
-        packages=" pillow" if model.reader.form == "file" else "",
+        packages=" pillow" if model.encoder.form == "file" else "",
         word=example.word,
         imports=example.imports,
         code=example.code,
     )
+
+
+def input_facts(encoder: Encoder[Any]) -> dict[str, Any]:
+    """Return the kind of the rows, the shape of arrays, and the arguments of the encoder."""
+    facts: dict[str, Any] = {"kind": encoder.kind, **encoder.arguments()}
+    if encoder.form == "json":
+        facts["shape"] = list(encoder.input_shape_)
+    facts["fit"] = facts.get("resizing")
+    return facts
 
 
 def _scores(run: Run, checkpoint: str) -> str:

@@ -55,14 +55,13 @@ def predict_csv(
     Raises:
         ReaderError: If the file or a row cannot be read.
     """
-    spec = predictor.spec.inputs
-    options = csv_options(spec)
+    options = csv_options(predictor.encoder)
     encoding = csv_encoding(options)
     start = file.read(2**16)
     file.seek(0)
     if encoding == "utf-8-sig" and not start.startswith(b"\xef\xbb\xbf"):
         encoding = "utf-8"
-    table = csv_table(file, name, spec)
+    table = csv_table(file, name, predictor.encoder)
     with turn():
         names = next(table)
     text = io.StringIO(newline="")

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from dlp.errors import InputError
-from dlp.inference.trained import encoder_of
 from dlp.reader.answer import decide
 from dlp.reader.text import CHAR_NGRAM, tokenise
 from dlp.visualization.grad_cam import GradCAM
@@ -23,11 +22,9 @@ def explain(predictor: "Predictor", row: Any) -> Any:
     """Return the reasons of the prediction of a row, as `Predictor.explain` does."""
     if isinstance(row, pd.Series):
         row = row.to_dict()
-    explained_by = encoder_of(predictor.spec.inputs).explained_by
+    explained_by = predictor.encoder.explained_by
     if explained_by is None:
-        raise InputError(
-            f"explain takes columns, texts and images, not {predictor.spec.inputs['kind']}."
-        )
+        raise InputError(f"explain takes columns, texts and images, not {predictor.encoder.kind}.")
     scores = predictor.scores([row])
     answer = predictor.spec.answer
     number = 0  # the first target
@@ -57,18 +54,18 @@ def _columns(
 
     A column of texts has also a line for each word as its value, which is left out of the text.
     """
-    texts = getattr(predictor.reader, "texts", ())
+    encoder: Any = predictor.encoder
     rows = [row]
     lines = []
-    for field in predictor.reader.fields():
+    for field in encoder.fields():
         name = field["name"]
         if name not in row:
             continue
         rows.append(row | {name: field["typical"]})
         lines.append((name, row[name], field["typical"]))
-        if name in texts and isinstance(row[name], str):
+        if name in encoder.text_columns and isinstance(row[name], str):
             words = tokenise(row[name])
-            known = predictor.spec.inputs["categories"][name]
+            known = encoder.categories_[name]
             for word in set(words).intersection(known):
                 others = " ".join(other for other in words if other != word)
                 rows.append(row | {name: others})
@@ -92,7 +89,8 @@ def _words(
     """Return the mean weight of each word over the models, without n-grams of characters."""
     weights = []
     for model, network, inputs in predictor.networks_with_inputs(row):
-        names = np.array(SPECIAL + model.spec.inputs["words"], object)
+        encoder: Any = model.encoder
+        names: Any = np.array(SPECIAL + encoder.words_, object)
         ids = inputs[0].nonzero().flatten()
         values = word_weights(network, inputs, number)[0, ids]
         weights.append(pd.Series(values.numpy(), names[ids]))

@@ -9,8 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dlp.errors import InputError, extra, naming
+from dlp.reader.encoder import Bags
 from dlp.reader.model import Model, load_exported
-from dlp.reader.rows import Columns
+from dlp.reader.rows import Columns, ReaderError
+from dlp.reader.spec import FittedComponent
 from dlp.runs.folder import checkpoints_of
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ class Predictor:
         self.models = models
         self.modules = modules
         self.spec = models[0].spec
-        self.reader = models[0].reader
+        self.encoder = models[0].encoder
 
     @classmethod
     def load(
@@ -85,12 +87,11 @@ class Predictor:
         modules = []
         for checkpoint in checkpoints:
             module = trained.load(checkpoint, network, head)
-            model = Model(module.spec, module.run)
-            if model.spec.inputs.get("features") is not None:
-                from dlp.datamodules.tables.features import with_features
-
-                model.read = with_features(model.read, features, model.spec.inputs)
-            models.append(model)
+            objects = _objects(module.spec.encoder, features)
+            try:
+                models.append(Model(module.spec, module.run, objects))
+            except ReaderError as error:
+                raise InputError(str(error)) from error
             modules.append(module)
             del checkpoint  # before the next one is read
         return cls(models, modules)
@@ -147,10 +148,31 @@ class Predictor:
         from dlp.visualization.layers import averaged_networks
 
         for model, module in zip(self.models, self.modules, strict=True):
-            arrays = [torch.from_numpy(array) for array in model.read([row])]
-            inputs = module.encode(*arrays)
+            encoded = model.encoder.transform([row])
+            if isinstance(encoded, Bags):
+                encoded = encoded.to_dense(model.encoder.input_shape_[0])
+            inputs = torch.from_numpy(encoded)
             for network in averaged_networks(module.network):
                 yield model, network, inputs
+
+
+def _objects(encoder: FittedComponent, features: Any) -> dict[str, Any]:
+    """Return the arguments of an encoder that a file does not hold.
+
+    Raises:
+        InputError: If they are not given.
+    """
+    if not encoder.missing:
+        return {}
+    if features is None:
+        name = encoder.state["features_"]["name"]
+        raise InputError(
+            f"the model was trained with features: {name}, whose code a file cannot bring. Give it "
+            "to Predictor.load(features=...), or the run to dlp predict or serve."
+        )
+    import dlp.datamodules.tables.features  # noqa: F401  # a file imports no class
+
+    return {"features": features}
 
 
 def exported_file(path: str | Path) -> Path | None:

@@ -1,22 +1,21 @@
-"""Trained network from the arrays of a reader to probabilities or values."""
+"""Trained network from encoded rows to probabilities or values."""
 
 import copy
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from dlp.datamodules import Encoder
-from dlp.errors import InputError, reading
+from dlp.bag_of_words import BagOfWords
+from dlp.errors import reading
 from dlp.modules.heads import Head
-from dlp.modules.serialization import build, imported_class, spec_in
+from dlp.modules.serialization import build, spec_in
 from dlp.modules.weights import Checkpoint
-from dlp.reader.rows import Spec
+from dlp.reader.encoder import Array, Bags, Encoded
 from dlp.reader.spec import ModelSpec
 
 
 class InferenceModule(nn.Module):
-    """Network between the arrays of a reader and the predictions of a head.
+    """Network with its head.
 
     Args:
         spec: Description of the model.
@@ -27,29 +26,37 @@ class InferenceModule(nn.Module):
     def __init__(self, spec: ModelSpec, network: nn.Module, head: Head) -> None:
         super().__init__()
         self.spec = spec
-        self.encode: nn.Module = encoder_of(spec.inputs).module(spec.inputs)
         self.network = network
         self.head = head
         self.temperature = spec.answer.temperature
 
-    def forward(self, *arrays: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor | BagOfWords) -> Tensor:
         """Return probabilities (N, C) or values (N, T)."""
-        return self.predict(self.network(self.encode(*arrays)))
+        return self.predict(self.network(inputs))
 
     def predict(self, logits: Tensor) -> Tensor:
         """Return the predictions of logits."""
         return self.head.predict(logits / self.temperature)
 
     @torch.no_grad()
-    def run(self, arrays: list[Any]) -> Any:
-        """Return the predictions of NumPy arrays; those of a table by one thread."""
+    def run(self, encoded: Encoded) -> Array:
+        """Return the predictions of encoded rows; of a table by one thread."""
         num_threads = torch.get_num_threads()
-        if self.spec.inputs["kind"] == "table":  # a second thread takes longer to wait
+        is_table = self.spec.encoder.path.endswith(("TableEncoder", "FeatureEncoder"))
+        if is_table:  # a second thread takes longer to wait
             torch.set_num_threads(1)
         try:
-            return self(*map(torch.from_numpy, arrays)).numpy()
+            predictions: Array = self(network_inputs(encoded)).numpy()
+            return predictions
         finally:
             torch.set_num_threads(num_threads)
+
+
+def network_inputs(encoded: Encoded) -> Tensor | BagOfWords:
+    """Return encoded rows as tensors."""
+    if isinstance(encoded, Bags):
+        return BagOfWords(*map(torch.from_numpy, encoded))
+    return torch.from_numpy(encoded)
 
 
 def load(
@@ -71,15 +78,3 @@ def load(
         model.load_state_dict(weights, assign=True)
         # Weights of --trainer.precision 64-true or bf16-true are so in the file.
         return InferenceModule(spec, network.float(), head.float()).eval()
-
-
-def encoder_of(inputs: Spec) -> type[Encoder]:
-    """Return the encoder that a spec names: one of dlp's, or one that the program has imported."""
-    path = inputs["encoder"]
-    encoder: type[Encoder] | None = imported_class(path, Encoder)
-    if encoder is None:
-        raise InputError(
-            f"the rows are encoded by {path}, whose code a file cannot bring; import "
-            f"{path.rpartition('.')[0]} first."
-        )
-    return encoder

@@ -14,7 +14,8 @@ from dlp.errors import InputError, naming
 from dlp.hyperparameters import is_plain, plain_value
 from dlp.modules.heads import Head
 from dlp.reader.answer import Answer
-from dlp.reader.spec import Card, Component, ModelSpec
+from dlp.reader.array import ArrayEncoder
+from dlp.reader.spec import Card, Component, ModelSpec, describe_encoder
 
 #: Arguments of heads that predictions do not need.
 _OF_LOSS = {"loss_function", "class_weights", "metrics"}
@@ -23,18 +24,15 @@ _OF_LOSS = {"loss_function", "class_weights", "metrics"}
 def make_spec(network: nn.Module, head: Head, data: Any, num_epochs: int) -> ModelSpec:
     """Describe a network and its head, trained on a DataModule for some epochs.
 
-    A DataModule of the project describes its rows. Without one they are arrays as the network takes
-    them.
+    A DataModule of the project has the encoder of its rows. Without one they are arrays as the
+    network takes them.
     """
-    inputs: dict[str, Any] = {
-        "kind": "array",
-        "encoder": "dlp.datamodules.ArrayEncoder",
-        "reader": "dlp.reader.array.ArrayReader",
-        "shape": getattr(network, "input_shape", None),
-    }
+    encoder: Any = ArrayEncoder()
+    encoder.input_shape_ = tuple(getattr(network, "input_shape", ()))
     rows = {}
-    if hasattr(data, "input_spec"):
-        inputs = data.input_spec()
+    if hasattr(data, "encoder"):
+        data.fit()
+        encoder = data.encoder
         rows = {part: len(examples) for part, examples in data.labelled_parts().items()}
     names = output_names(data, head.num_outputs)
     transform: Any = getattr(head, "target_transform", "none")
@@ -42,7 +40,7 @@ def make_spec(network: nn.Module, head: Head, data: Any, num_epochs: int) -> Mod
     return ModelSpec(
         network=describe(network),
         head=describe(head),
-        inputs=inputs,
+        encoder=describe_encoder(encoder),
         answer=Answer(head.task, names, head.threshold, transform),
         card=Card(type(data).__name__, rows, num_epochs, versions),
     )
@@ -168,7 +166,7 @@ def imported_class(path: str, base: type) -> Any:
     A file imports nothing else, and its values reach the constructor of no other class.
     """
     module, _, name = path.rpartition(".")
-    if path.startswith(("dlp.modules.", "dlp.datamodules.")):
+    if path.startswith("dlp.modules."):
         with suppress(ImportError, ValueError):
             import_module(module)
     value = getattr(sys.modules.get(module), name, None)

@@ -15,7 +15,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from .rows import ReaderError, Spec
+from .encoder import Encoder
+from .rows import ReaderError
+from .text import TextEncoder
 
 _Scalar = str | bool | int | float | None
 #: Arguments of ``pandas.read_csv``, by name; a text stays the text that it is.
@@ -44,7 +46,7 @@ _CHUNK = 2**20
 _QUOTES = {"quotechar", "quoting", "escapechar", "doublequote", "skipinitialspace"}
 
 
-def typed_rows(words: Sequence[str], spec: Spec) -> list[Any]:
+def typed_rows(words: Sequence[str], encoder: Encoder[Any]) -> list[Any]:
     """Return the rows in the files that words name; other words are rows themselves.
 
     Raises:
@@ -53,9 +55,9 @@ def typed_rows(words: Sequence[str], spec: Spec) -> list[Any]:
     rows: list[Any] = []
     for word in words:
         ending = Path(word).suffix.lower()
-        if ending in _TABLES and spec["kind"] != "image":
+        if ending in _TABLES and encoder.kind != "image":
             with Path(word).open("rb") as file:
-                lines = csv_table(file, word, spec)
+                lines = csv_table(file, word, encoder)
                 names = next(lines)
                 rows += [dict(zip(names, line, strict=True)) for line in lines]
         elif ending == ".json":
@@ -69,7 +71,7 @@ def typed_rows(words: Sequence[str], spec: Spec) -> list[Any]:
                 ) from error
         elif os.path.isdir(word):  # noqa: PTH112  # Path.is_dir fails for a long text
             raise ReaderError(f"{word} is a folder: give its files, such as {word}/*.")
-        elif spec["kind"] != "image" and os.path.exists(word):  # noqa: PTH110  # as above
+        elif encoder.kind != "image" and os.path.exists(word):  # noqa: PTH110  # as above
             raise ReaderError(f"{word} is not a file of rows: give a .csv, .tsv, .json or .npy.")
         else:
             rows.append(word)
@@ -86,7 +88,7 @@ def _read_json(path: str) -> list[Any]:
     return content
 
 
-def csv_table(file: BinaryIO, name: str, spec: Spec) -> Iterator[list[str]]:
+def csv_table(file: BinaryIO, name: str, encoder: Encoder[Any]) -> Iterator[list[str]]:
     """Yield the names of the columns of a CSV, then the cells of each row.
 
     A file .txt for a model of texts has a text per line.
@@ -94,7 +96,8 @@ def csv_table(file: BinaryIO, name: str, spec: Spec) -> Iterator[list[str]]:
     Args:
         file: Content of the file.
         name: Name of the file, for its ending and for errors.
-        spec: Spec of the rows, with the arguments of ``pandas.read_csv`` of the training table.
+        encoder: Encoder of the rows, with the arguments of ``pandas.read_csv`` of the training
+            table.
 
     Raises:
         ReaderError: If the file does not follow these arguments.
@@ -102,7 +105,7 @@ def csv_table(file: BinaryIO, name: str, spec: Spec) -> Iterator[list[str]]:
     ending = Path(name).suffix.lower()
     if ending not in _TABLES:
         raise ReaderError(f"{name} is not a CSV: give one of {', '.join(_TABLES)}.")
-    options = csv_options(spec)
+    options = csv_options(encoder)
     separator = csv_separator(name, options)
     given = {option for option, value in options.items() if value is not None}
     unknown = given - _CSV_OPTIONS - _QUOTES
@@ -119,8 +122,8 @@ def csv_table(file: BinaryIO, name: str, spec: Spec) -> Iterator[list[str]]:
     encoding = csv_encoding(options)
     try:
         with io.TextIOWrapper(file, encoding, newline="") as text:
-            if ending == ".txt" and spec["kind"] == "text":
-                yield [spec["column"]]
+            if ending == ".txt" and isinstance(encoder, TextEncoder):
+                yield [encoder.column]
                 for line in text:
                     yield [line.rstrip("\r\n")]
             else:
@@ -181,9 +184,9 @@ def _without_skipped(lines: Iterator[list[str]], options: Mapping[str, Any]) -> 
             yield last.popleft()
 
 
-def csv_options(spec: Spec) -> Mapping[str, Any]:
+def csv_options(encoder: Encoder[Any]) -> Mapping[str, Any]:
     """Return the arguments of ``pandas.read_csv`` by which the training table was read."""
-    return spec.get("read_csv") or {}
+    return encoder.read_csv or {}
 
 
 def csv_separator(name: str, options: Mapping[str, Any]) -> str:

@@ -1,38 +1,100 @@
-"""Reader of images."""
+"""Encoder of images."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .rows import Reader, Spec
+from .encoder import Array, Encoder
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    #: Path or content of a file, or an image of Pillow.
+    ImageSource = str | Path | bytes | Image.Image
+    #: Images, or decoded ones, uint8 (N, H, W, C).
+    ImageRows = Sequence[ImageSource] | NDArray[np.uint8]
 
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 
+Fit = Literal["squeeze", "crop"]
 
-class ImageReader(Reader):
-    """Reader of image files, their content or Pillow images, uint8 (N, H, W, C)."""
 
+@dataclass(frozen=True)
+class ImageFormat:
+    """Common size and channels of decoded images.
+
+    Args:
+        height: Height in pixels.
+        width: Width in pixels.
+        fit: ``squeeze`` resizes whatever the shape, as in the book; ``crop`` cuts out the middle.
+        channels: 3 for colours, 1 for grey.
+    """
+
+    height: int
+    width: int
+    fit: Fit = "squeeze"
+    channels: Literal[1, 3] = 3
+
+
+class ImageEncoder(Encoder["ImageRows"]):
+    """Encoder of images into float32 (N, C, H, W) in [0, 1]; nothing is learned from pixels.
+
+    Args:
+        height: Height in pixels.
+        width: Width in pixels.
+        resizing: ``squeeze`` resizes whatever the shape, as in the book; ``crop`` cuts out the
+            middle.
+        channels: 3 for colours, 1 for grey.
+    """
+
+    kind = "image"
     form = "file"
+    explained_by = "pixels"
 
-    def __call__(self, rows: Sequence[Any]) -> list[Any]:
-        """Decode images."""
-        shape = [self.spec[name] for name in ("height", "width", "channels")]
-        pixels = np.zeros([len(rows), *shape], np.uint8)
-        for number, source in enumerate(rows):
+    def __init__(
+        self, height: int, width: int, resizing: Fit = "squeeze", channels: Literal[1, 3] = 3
+    ) -> None:
+        self.height = height
+        self.width = width
+        self.resizing = resizing
+        self.channels = channels
+        self.input_shape_ = (channels, height, width)
+
+    @property
+    def image_format(self) -> ImageFormat:
+        """Size and channels of decoded images."""
+        return ImageFormat(self.height, self.width, self.resizing, self.channels)
+
+    def fit(self, rows: "ImageRows", targets: Array | None = None) -> None:
+        """Learn nothing."""
+
+    def transform(self, rows: "ImageRows") -> NDArray[np.float32]:
+        """Encode files, their content, Pillow images, or decoded images, uint8 (N, H, W, C)."""
+        pixels = rows if isinstance(rows, np.ndarray) else self.read(rows)
+        scaled = pixels.astype(np.float32)
+        scaled /= 255
+        return scaled.transpose(0, 3, 1, 2)
+
+    def read(self, images: "Sequence[ImageSource]") -> NDArray[np.uint8]:
+        """Decode images, uint8 (N, H, W, C)."""
+        pixels = np.zeros((len(images), self.height, self.width, self.channels), np.uint8)
+        for number, source in enumerate(images):
             try:
-                pixels[number] = read_image(source, self.spec)
+                pixels[number] = read_image(source, self.image_format)
             except Exception as error:  # decoders fail on damaged files in every way
                 name = source if isinstance(source, str | Path) else f"image {number}"
                 reason = str(error).partition(" <")[0]
                 raise ValueError(f"{name} cannot be read ({reason}).") from error
-        return [pixels]
+        return pixels
 
 
-def read_image(source: Any, spec: Spec) -> Any:
+def read_image(source: "ImageSource", image_format: ImageFormat) -> NDArray[np.uint8]:
     """Read a path, the content of a file or a Pillow image as uint8 (height, width, channels).
 
     The EXIF orientation is undone, transparent pixels become white, and an animation gives its
@@ -40,12 +102,11 @@ def read_image(source: Any, spec: Spec) -> Any:
     """
     from PIL import Image, ImageOps
 
-    size = (spec["width"], spec["height"])
+    size = (image_format.width, image_format.height)
     bilinear = Image.Resampling.BILINEAR
-    if isinstance(source, bytes):
-        source = BytesIO(source)
-    is_read = isinstance(source, Image.Image)
-    with nullcontext(source) if is_read else Image.open(source, formats=_FORMATS) as image:
+    file: Any = BytesIO(source) if isinstance(source, bytes) else source
+    is_read = isinstance(file, Image.Image)
+    with nullcontext(file) if is_read else Image.open(file, formats=_FORMATS) as image:
         image.load()
         with suppress(Exception):  # damaged EXIF data of a whole image
             image = ImageOps.exif_transpose(image)
@@ -54,9 +115,9 @@ def read_image(source: Any, spec: Spec) -> Any:
         if image.has_transparency_data:
             white = Image.new("RGBA", image.size, "white")
             image = Image.alpha_composite(white, image.convert("RGBA"))
-        image = image.convert("L" if spec["channels"] == 1 else "RGB")
-        if spec["fit"] == "crop":
+        image = image.convert("L" if image_format.channels == 1 else "RGB")
+        if image_format.fit == "crop":
             image = ImageOps.fit(image, size, bilinear)
         else:
             image = image.resize(size, bilinear)
-    return np.array(image, np.uint8).reshape(spec["height"], spec["width"], -1)
+    return np.array(image, np.uint8).reshape(image_format.height, image_format.width, -1)

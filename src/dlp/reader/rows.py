@@ -1,12 +1,10 @@
-"""The contract of readers: rows as people have them become arrays of NumPy."""
+"""Rows as people have them, and errors of those that cannot be read."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-#: What an encoder learned of its rows, plain values by name.
-Spec = Mapping[str, Any]
+from .encoder import Array
 
 
 class ReaderError(ValueError):
@@ -18,7 +16,7 @@ class Columns:
     """Rows of a table as columns.
 
     Args:
-        cells: Cells (N,) of each column, by name.
+        cells: Cells (N,) of each column by name: an array, a list or a series of pandas.
         index: Row numbers (N,), for errors.
     """
 
@@ -36,29 +34,52 @@ class Columns:
         cells = {name: column[rows] for name, column in self.cells.items()}
         return Columns(cells, self.index[rows])
 
+    def array(self, name: str) -> Array:
+        """Return the cells of a column as an array, or a list of any objects."""
+        cells = self.cells[name]
+        array: Array = cells.to_numpy() if hasattr(cells, "to_numpy") else cells
+        return array
 
-class Reader(ABC):
-    """Reader of rows as people have them; it returns arrays of NumPy with N rows each.
 
-    A page asks for a row in a `form`: ``columns``, ``text``, ``file`` or ``json``.
+#: Rows of a table: dictionaries by column, `Columns`, or a data frame of pandas.
+Table = Any
+
+
+def as_columns(rows: Table, names: Sequence[str] | None = None) -> Columns:
+    """Return rows of a table as columns.
 
     Args:
-        spec: `Encoder.spec` of the rows.
+        rows: Dictionaries by column, columns, or a data frame.
+        names: Columns that are needed; None are those of the first row.
+
+    Raises:
+        ValueError: If a row is not a dictionary, or lacks a column.
     """
+    if hasattr(rows, "iloc"):
+        cells = {str(name): column for name, column in rows.items()}
+        rows = Columns(cells, rows.index)
+    if isinstance(rows, Columns):
+        for name in names or ():
+            if names is not None and name not in rows.cells:
+                raise _absent(name, names, rows.cells)
+        return rows
+    columns: dict[str, list[Any]] = {}
+    for number, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            raise ValueError(f"a row is a dictionary by column, not {row!r:.80}.")
+        for name in names or list(rows[0]):
+            if name not in row:
+                if names is None:
+                    raise ValueError(f"column {name!r} of row {number} is absent.")
+                raise _absent(name, names, row)
+            columns.setdefault(name, []).append(row[name])
+    return Columns(columns, range(len(rows)))
 
-    form = "json"
 
-    def __init__(self, spec: Spec) -> None:
-        self.spec = spec
-
-    @abstractmethod
-    def __call__(self, rows: Any) -> list[Any]:
-        """Encode rows.
-
-        Raises:
-            ValueError: If a row cannot be read; the message is a sentence for its owner.
-        """
-
-    def fields(self) -> list[dict[str, Any]]:
-        """Return name, kind, typical cell, categories, ... of each column."""
-        return []
+def _absent(name: str, names: Iterable[str], given: Mapping[str, Any]) -> ValueError:
+    """Return the error of a column that rows lack."""
+    present = ", ".join(map(repr, given))
+    return ValueError(
+        f"column {name!r} is absent; the model takes {', '.join(names)}, and the rows have "
+        f"{present:.300}."
+    )

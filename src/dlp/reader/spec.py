@@ -1,18 +1,22 @@
-"""Description of a trained model, the same in a checkpoint, an export, a card and a server."""
+"""Record of a trained model, the same in a checkpoint and in an export."""
 
+import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from importlib import import_module
+from pathlib import Path
 from typing import Any, Self
 
 from .answer import Answer
-from .rows import Spec
+from .encoder import Encoder, PlainValues
+from .rows import ReaderError
 
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True)
 class Component:
-    """Network or head: its class, and the plain arguments by which it is built again.
+    """Object described by its class, by which it is built again.
 
     Args:
         path: Import path of the class.
@@ -23,6 +27,17 @@ class Component:
     path: str
     arguments: Mapping[str, Any]
     missing: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class FittedComponent(Component):
+    """Encoder with what it learned.
+
+    Args:
+        state: What it learned, `Encoder.state`.
+    """
+
+    state: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -49,7 +64,7 @@ class ModelSpec:
     Args:
         network: Network that returns logits.
         head: Head that turns logits into scores.
-        inputs: What the encoder of the rows learned, `Encoder.spec`.
+        encoder: Encoder of the rows.
         answer: Steps from scores to the answer.
         card: Facts about the training.
         format: Version of this description.
@@ -57,33 +72,79 @@ class ModelSpec:
 
     network: Component
     head: Component
-    inputs: Spec
+    encoder: FittedComponent
     answer: Answer
     card: Card
     format: int = FORMAT
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> PlainValues:
         """Return the description as plain values.
 
-        `inputs` is not copied: it contains every word of a text model, which the state of the
-        encoder in the same checkpoint shares.
+        The state of the encoder is not copied: it contains every word of a text model, and the
+        state of the data in the same checkpoint shares it.
         """
-        small = replace(self, inputs={})
-        return {**asdict(small), "inputs": self.inputs}
+        small = replace(self, encoder=replace(self.encoder, state={}))
+        content = asdict(small)
+        content["encoder"]["state"] = self.encoder.state
+        return content
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
         """Return the description of which `to_dict` gave the plain values.
 
         Raises:
-            ValueError: If a later version wrote them.
+            ValueError: If another version wrote them.
         """
+        if content["format"] < FORMAT:
+            raise ValueError(
+                f"written in format {content['format']}; dlp 1.2 reads it, or train again"
+            )
         if content["format"] > FORMAT:
             raise ValueError(f"written in format {content['format']}; update dlp to read it")
         return cls(
             network=Component(**content["network"]),
             head=Component(**content["head"]),
-            inputs=content["inputs"],
+            encoder=FittedComponent(**content["encoder"]),
             answer=Answer(**content["answer"]),
             card=Card(**content["card"]),
         )
+
+
+def describe_encoder(encoder: Encoder[Any]) -> FittedComponent:
+    """Describe an encoder with what it learned."""
+    kind = type(encoder)
+    path = f"{kind.__module__}.{kind.__qualname__}"
+    return FittedComponent(path, encoder.arguments(), encoder.objects, encoder.state())
+
+
+def build_encoder(component: FittedComponent, **objects: Any) -> Encoder[Any]:
+    """Build an encoder from its description.
+
+    Its class is one of this package, or one that the program has imported: a description imports
+    nothing and calls only encoders. The copy of this package in an export also imports a module
+    that lies next to it.
+
+    Args:
+        component: Description.
+        **objects: Arguments that a file cannot hold, by name.
+
+    Raises:
+        ValueError: If the class is not imported, or one of its arguments is missing.
+    """
+    module, _, name = component.path.rpartition(".")
+    if module.startswith("dlp.reader."):
+        module = f"{__package__}.{module.rpartition('.')[2]}"
+        import_module(module)
+    elif __package__ == "reader":
+        module = module.rpartition(".")[2]
+        if Path(__file__).parents[1].joinpath(f"{module}.py").is_file():
+            import_module(module)
+    kind: Any = getattr(sys.modules.get(module), name, None)
+    if not isinstance(kind, type) or not issubclass(kind, Encoder):
+        raise ReaderError(
+            f"the rows are encoded by {component.path}, whose code a file cannot bring; import "
+            f"{module} first."
+        )
+    encoder = kind(**component.arguments, **objects)
+    encoder.load_state(component.state)
+    return encoder

@@ -1,111 +1,295 @@
-"""Reader of rows of a table."""
+"""Encoder of rows of a table: scaled numbers, one-hot categories, words, bins, calendar."""
 
 import warnings
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import datetime, time
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .cells import CellConverter
-from .rows import Columns, Reader, Spec
+from .encoder import Array, Encoder, Field, PlainValues, ranges
+from .rows import Columns, Table, as_columns
+from .scale import CALENDAR, Floats, Missing, Scale, Scales, Scaling, calendar
 from .text import tokenise
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+Codes = NDArray[np.int32]
+Counts = NDArray[np.int64]
+
 _ISO_DATE = "%Y-%m-%d"
+_ROWS_PER_BLOCK = 128  # the columns of their bins stay in the cache
 
 
-class TableReader(Reader):
-    """Reader of rows into numbers, float64 (N, K), and codes, int64 (N, any).
+class TableCells(NamedTuple):
+    """Cells of N rows as numbers and codes, from which the matrix of the network is made.
 
-    A missing number is NaN. Codes are the numbers of a row's categories and words among all of
-    training; -1 fills up rows that have fewer than others.
+    Args:
+        numbers: Cells of the columns of numbers and dates, float64 (N, K); NaN if missing.
+        codes: Numbers of the categories and words of a row among those of all columns, one row
+            after the other, int32 (M,).
+        lengths: Number of codes of each row, int64 (N,).
     """
 
-    form = "columns"
+    numbers: Floats
+    codes: Codes
+    lengths: Counts
 
-    def __init__(self, spec: Spec) -> None:
-        super().__init__(spec)
-        self.numeric = list(dict.fromkeys([*spec["scales"], *spec["indicators"]]))
-        self.names = [*self.numeric, *spec["categories"]]
-        self.texts = spec.get("texts", ())  # not in models of 1.1
-        self.dates = {*spec["dates"]}
-        features = spec.get("features") or {}
-        for name, dtype in features.get("dtypes", {}).items():  # not in models of 1.2.0
-            if dtype.startswith("datetime64"):
-                self.dates.add(name)
-        self.converter = CellConverter(
-            spec.get("read_csv"),
-            self.dates,
-            self.texts,
-            spec["missing"] != "error",
-            spec["categories"],
+
+class TableEncoder(Encoder[Table]):
+    """Encoder of a table into a matrix, float32 (N, D).
+
+    Numbers are filled and scaled, a date is the number of its day, its weekday and its place in the
+    year, categories become one-hot, and words of texts become columns of 0 and 1. A missing
+    category is a category of its own, a missing text has no word.
+
+    A column that is constant in training is left out of the matrix, and a category unseen in
+    training becomes zeros; a warning names both.
+
+    Args:
+        numeric_columns: Columns of numbers, whatever they look like.
+        categorical_columns: Columns of categories, whatever they look like. Numbers and dates that
+            are not listed are numeric, all others are categorical.
+        text_columns: Columns of texts.
+        only_listed: Whether columns in none of the three lists are left out.
+        missing: Filling of missing numbers; ``error`` refuses every missing cell.
+        missing_indicator: Whether columns of 0 and 1 mark the missing cells.
+        scaling: Scaling of numbers.
+        bins: Number of bins per column of numbers; 0 for none.
+        num_words: Largest number of words of a column of texts, the most frequent ones.
+        min_df: Number of training rows that a word must be in.
+        read_csv: Arguments of ``pandas.read_csv`` by which the training table was read.
+    """
+
+    kind = "table"
+    form = "columns"
+    explained_by = "columns"
+
+    def __init__(
+        self,
+        numeric_columns: Sequence[str] = (),
+        categorical_columns: Sequence[str] = (),
+        text_columns: Sequence[str] = (),
+        only_listed: bool = False,
+        missing: Missing = "error",
+        missing_indicator: bool = False,
+        scaling: Scaling = "standard",
+        bins: int = 0,
+        num_words: int = 1000,
+        min_df: int = 2,
+        read_csv: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.numeric_columns = list(numeric_columns)
+        self.categorical_columns = list(categorical_columns)
+        self.text_columns = list(text_columns)
+        self.only_listed = only_listed
+        self.missing = missing
+        self.missing_indicator = missing_indicator
+        self.scaling = scaling
+        self.bins = bins
+        self.num_words = num_words
+        self.min_df = min_df
+        self.read_csv = dict(read_csv or {})
+        self._forget()
+
+    def _forget(self) -> None:
+        """Reset what was learned."""
+        #: Scale of each column of numbers or dates.
+        self.scales_: dict[str, Scale] = {}
+        #: Columns whose missing cells have an indicator.
+        self.indicators_: list[str] = []
+        #: Categories of each column of categories, and words of each column of texts.
+        self.categories_: dict[str, list[str]] = {}
+        #: Columns of dates.
+        self.dates_: list[str] = []
+        #: Columns of dates that have columns of the calendar.
+        self.calendar_: list[str] = []
+        #: Typical cell of each column.
+        self.typical_: dict[str, float | str] = {}
+        #: Least and greatest number of each column of numbers.
+        self.ranges_: dict[str, list[float]] = {}
+        self.__dict__.pop("_scales", None)
+
+    @cached_property
+    def _scales(self) -> Scales:
+        """Scales of all columns of numbers."""
+        return Scales(list(self.scales_.values()))
+
+    @property
+    def listed(self) -> list[str]:
+        """Names of the columns whose kind is given."""
+        return [*self.numeric_columns, *self.categorical_columns, *self.text_columns]
+
+    # Learning ----------------------------------------------------------------------------------
+
+    def fit(self, rows: Table, targets: Array | None = None) -> None:
+        """Learn fill values, scales, categories, words and a typical cell of each column."""
+        columns = as_columns(rows)
+        self._forget()
+        self._learn_fields(columns)
+        self._learn_matrix(columns)
+
+    def _learn_fields(self, columns: Columns) -> None:
+        """Learn what a page says of each column."""
+        import pandas as pd  # an exported model learns nothing
+
+        for name in columns.cells:
+            column = pd.Series(columns.cells[name])
+            self.typical_[name] = ""
+            if name not in self.text_columns:
+                self.typical_[name] = _typical_cell(column)
+            if _is_date(column):
+                self.dates_.append(name)
+            elif pd.api.types.is_numeric_dtype(column) and column.count():
+                self.ranges_[name] = [float(column.min()), float(column.max())]
+
+    def _learn_matrix(self, columns: Columns) -> None:
+        """Learn the columns of the matrix."""
+        import pandas as pd
+
+        constant = []
+        names = [name for name in columns.cells if not self.only_listed or name in self.listed]
+        for name in names:
+            column = pd.Series(columns.cells[name])
+            is_date = _is_date(column)
+            if is_date and name not in self.dates_:
+                self.dates_.append(name)
+            is_number = is_date or pd.api.types.is_numeric_dtype(column)
+            if name in self.text_columns:
+                is_used = self._learn_words(name, column)
+            elif name in self.numeric_columns or (
+                is_number and name not in self.categorical_columns
+            ):
+                is_used = self._learn_numbers(name, columns, is_date)
+                if self.missing_indicator and column.isna().nunique() == 2:
+                    self.indicators_.append(name)
+                    is_used = True
+            else:
+                is_used = self._learn_categories(name, columns)
+            if not is_used:
+                constant.append(name)
+        if constant:
+            warnings.warn(f"constant in training, left out: {', '.join(constant)}", stacklevel=3)
+        self.input_shape_ = (len(self.column_names),)
+
+    def _learn_words(self, name: str, column: "pd.Series[Any]") -> bool:
+        """Learn the words of a column of texts; return False if it has none."""
+        counts = Counter[str]()
+        for text, count in column.dropna().astype(str).value_counts().items():
+            counts.update(dict.fromkeys(tokenise(str(text)), count))
+        words = [word for word, count in counts.most_common() if count >= self.min_df]
+        self.categories_[name] = words[: self.num_words]
+        return bool(words)
+
+    def _learn_numbers(self, name: str, columns: Columns, is_date: bool) -> bool:
+        """Learn the scale of a column; return False if it is constant."""
+        # A missing cell that is refused is named by `transform`, with its row.
+        numbers = self._converter(accepts_missing=True).numbers(
+            name, columns.array(name), columns.index
+        )
+        scale = Scale.fit(numbers, self.missing, self.scaling, self.bins)
+        if scale is None:
+            return False
+        self.scales_[name] = scale
+        if is_date:
+            self.calendar_.append(name)
+        return True
+
+    def _learn_categories(self, name: str, columns: Columns) -> bool:
+        """Learn the categories of a column; return False if it is constant."""
+        converter = self._converter(accepts_missing=True)
+        texts, _ = converter.distinct_texts(name, columns.array(name), columns.index)
+        categories = sorted(set(texts), key=lambda text: (not text, text))  # the empty one last
+        if len(categories) < 2:
+            return False
+        self.categories_[name] = categories
+        return True
+
+    def _converter(self, accepts_missing: bool) -> CellConverter:
+        return CellConverter(
+            self.read_csv, self.dates_, self.text_columns, accepts_missing, self.categories_
         )
 
-    def __call__(self, rows: Any) -> list[Any]:
-        """Encode rows: dictionaries by column, or `Columns`."""
-        if not isinstance(rows, Columns):
-            cells = {name: [self._cell(row, name) for row in rows] for name in self.names}
-            rows = Columns(cells, range(len(rows)))
-        codes, lengths = self.read_codes(rows)
-        width = max(2, lengths.max(initial=0))  # ONNX fixes a size of 1
-        places = np.arange(width)
-        padded = np.full((len(rows), width), -1)
-        padded[places < lengths[:, None]] = codes
-        return [self.read_matrix(rows), padded]
+    # Encoding ----------------------------------------------------------------------------------
 
-    def read_matrix(self, rows: Columns) -> Any:
-        """Return the numbers of all columns, float64 (N, K)."""
-        numbers = np.empty((len(rows), len(self.numeric)))
-        for place, name in enumerate(self.numeric):
-            numbers[:, place] = self.read_numbers(name, rows)
-        return numbers
+    @property
+    def column_names(self) -> list[str]:
+        """Names of the D columns of the matrix."""
+        names = list(self.scales_)
+        names += [f"{name} (missing)" for name in self.indicators_]
+        for name, terms in self.categories_.items():
+            sign = ": " if name in self.text_columns else "="
+            names += [f"{name}{sign}{term or '(missing)'}" for term in terms]
+        for name, scale in self.scales_.items():
+            names += [f"{name} bin {place}" for place in range(1, scale.num_bins + 1)]
+        for name in self.calendar_:
+            names += [f"{name} calendar {place}" for place in range(CALENDAR)]
+        return names
 
-    def read_numbers(self, name: str, rows: Columns) -> Any:
-        """Return the numbers of a column, float64 (N,); a missing cell is NaN."""
-        return self.converter.numbers(name, self._cell(rows.cells, name), rows.index)
+    def transform(self, rows: Table) -> NDArray[np.float32]:
+        """Encode rows: dictionaries by column, or columns."""
+        return self.matrix(self.read(rows))
 
-    def read_texts(self, name: str, rows: Columns) -> tuple[list[str], Any]:
-        """Return the distinct texts of a column, and the place of each row's in them, (N,)."""
-        return self.converter.distinct_texts(name, self._cell(rows.cells, name), rows.index)
+    @property
+    def _numeric(self) -> list[str]:
+        """Names of the K columns that are read as numbers."""
+        return list(dict.fromkeys([*self.scales_, *self.indicators_]))
 
-    def read_codes(self, rows: Columns) -> tuple[Any, Any]:
-        """Return the codes of row after row, int32 (M,), and the number of codes of a row, (N,)."""
-        columns = []
-        lengths = np.zeros(len(rows), np.int64)
+    @property
+    def _read_columns(self) -> list[str]:
+        """Names of the columns that are read."""
+        return [*self._numeric, *self.categories_]
+
+    def read(self, rows: Table) -> TableCells:
+        """Convert the cells of rows, which take less memory than a wide matrix."""
+        columns = as_columns(rows, self._read_columns)
+        converter = self._converter(self.missing != "error")
+        numbers = np.empty((len(columns), len(self._numeric)))
+        for place, name in enumerate(self._numeric):
+            numbers[:, place] = converter.numbers(name, columns.array(name), columns.index)
+        codes, lengths = self._codes(columns, converter)
+        return TableCells(numbers, codes, lengths)
+
+    def _codes(self, columns: Columns, converter: CellConverter) -> tuple[Codes, Counts]:
+        """Return the codes of row after row, and the number of codes of each row."""
+        lengths = np.zeros(len(columns), np.int64)
+        codes_by_column = []
         first = 0
-        for name, terms in self.spec["categories"].items():
+        for name, terms in self.categories_.items():
             codes_by_term = {term: code for code, term in enumerate(terms, first)}
             first += len(terms)
-            columns.append(self._column_codes(name, rows, codes_by_term))
-            lengths += columns[-1][1]
-        codes = np.empty(lengths.sum(), np.int32)
+            texts, places = converter.distinct_texts(name, columns.array(name), columns.index)
+            codes, counts = self._column_codes(name, texts, places, codes_by_term)
+            codes_by_column.append((codes, counts))
+            lengths += counts
+        all_codes = np.empty(lengths.sum(), np.int32)
         starts = np.cumsum(lengths) - lengths
-        for column, counts in columns:
-            codes[_ranges(starts, counts)] = column
+        for codes, counts in codes_by_column:
+            all_codes[ranges(starts, counts)] = codes
             starts += counts
-        return codes, lengths
-
-    def _cell(self, row: Any, name: str) -> Any:
-        """Return a cell of a row, or the cells of a table."""
-        if not isinstance(row, Mapping):
-            raise ValueError(f"a row is a dictionary by column, not {row!r:.80}.")
-        if name not in row:
-            given = ", ".join(map(repr, row))
-            raise ValueError(
-                f"column {name!r} is absent; the model takes {', '.join(self.names)}, and the rows "
-                f"have {given:.300}."
-            )
-        return row[name]
+        return all_codes, lengths
 
     def _column_codes(
-        self, name: str, rows: Columns, codes_by_term: Mapping[str, int]
-    ) -> tuple[Any, Any]:
-        """Return the codes of a column of categories or texts as `read_codes` does."""
-        texts, places = self.read_texts(name, rows)
-        is_text = name in self.texts
+        self, name: str, texts: Sequence[str], places: Counts, codes_by_term: Mapping[str, int]
+    ) -> tuple[Codes, Counts]:
+        """Return the codes of a column of categories or texts, as `_codes` does.
+
+        Args:
+            name: Name of the column.
+            texts: Distinct texts of the column.
+            places: Place of each cell's text among `texts`, (N,).
+            codes_by_term: Code of each category or word of the column.
+        """
+        is_text = name in self.text_columns
         if not is_text and (unseen := sorted(set(texts) - set(codes_by_term))):
-            warnings.warn(f"column {name!r}: unseen in training: {unseen[:5]}", stacklevel=7)
-        codes = []
+            message = f"column {name!r}: unseen in training: {unseen[:5]}"
+            warnings.warn(message, stacklevel=5)
+        codes: list[int] = []
         lengths = []
         for text in texts:
             terms = dict.fromkeys(tokenise(text)) if is_text else [text]
@@ -115,48 +299,130 @@ class TableReader(Reader):
         counts = np.array(lengths, np.int64)
         starts = np.cumsum(counts) - counts
         counts = counts[places]
-        return np.array(codes, np.int32)[_ranges(starts[places], counts)], counts
+        return np.array(codes, np.int32)[ranges(starts[places], counts)], counts
 
-    def fields(self) -> list[dict[str, Any]]:
-        """Return name, kind, typical cell, categories, and range in training of each column.
+    def matrix(self, cells: TableCells) -> NDArray[np.float32]:
+        """Return the matrix of converted cells, float32 (N, D)."""
+        matrix = np.empty((len(cells.numbers), len(self.column_names)), np.float32)
+        ends = np.cumsum(cells.lengths)
+        first_code = 0
+        for start in range(0, len(matrix), _ROWS_PER_BLOCK):
+            rows = slice(start, start + _ROWS_PER_BLOCK)
+            block = matrix[rows]
+            last_code = int(ends[start + len(block) - 1])
+            codes = cells.codes[first_code:last_code]
+            self._fill(block, cells.numbers[rows], codes, cells.lengths[rows])
+            first_code = last_code
+        return matrix
 
-        Dates have the format of the training table.
-        """
-        fields = []
-        for name, cell in self.spec["typical"].items():
-            categories = None
-            if name not in self.texts:
-                categories = self.spec["categories"].get(name)
-            kind = "text" if isinstance(cell, str) else "number"
-            form = None
-            if name in self.dates:
-                kind = "date"
-                form = self.converter.date_format(name)
+    def _fill(
+        self, matrix: NDArray[np.float32], numbers: Floats, codes: Codes, lengths: Counts
+    ) -> None:
+        """Fill the columns of a matrix: numbers, indicators, categories and words, bins, dates."""
+        scales = self._scales
+        num_scales = len(scales.fill)
+        is_missing = np.isnan(numbers)
+        filled = scales.filled(numbers[:, :num_scales])
+        matrix[:, :num_scales] = scales.scaled(filled)
+        if self.missing == "zero":
+            matrix[:, :num_scales][is_missing[:, :num_scales]] = 0
+        end = num_scales
+        if self.indicators_:
+            places = [self._numeric.index(name) for name in self.indicators_]
+            matrix[:, end : end + len(places)] = is_missing[:, places]
+            end += len(places)
+        num_terms = sum(map(len, self.categories_.values()))
+        matrix[:, end : end + num_terms] = 0
+        matrix[np.repeat(np.arange(len(matrix)), lengths), end + codes] = 1
+        end += num_terms
+        if len(scales.lower.T):
+            bins = scales.in_bins(filled)
+            matrix[:, end : end + bins.shape[1]] = bins
+            end += bins.shape[1]
+        for name in self.calendar_:
+            days = filled[:, list(self.scales_).index(name)]
+            matrix[:, end : end + CALENDAR] = calendar(days)
+            end += CALENDAR
+
+    # Description -------------------------------------------------------------------------------
+
+    def fields(self) -> list[Field]:
+        """Return the columns of a row; dates have the format of the training table."""
+        converter = self._converter(accepts_missing=True)
+        fields: list[Field] = []
+        for name, cell in self.typical_.items():
+            field = Field(
+                name=name,
+                kind="text" if isinstance(cell, str) else "number",
+                typical=cell,
+                categories=None,
+                date_format=None,
+                range=self.ranges_.get(name),
+            )
+            if name in self.dates_:
+                field["kind"] = "date"
+                form = _shown_date_format(str(cell), converter.date_format(name))
+                field["date_format"] = form
                 if cell:
-                    date = datetime.fromisoformat(cell)
-                    if form is None and date.tzinfo is not None:
-                        form = "%Y-%m-%dT%H:%M:%S%z"
-                    elif form is None and date.time() != time():
-                        form = "%Y-%m-%dT%H:%M:%S"
-                    cell = date.strftime(form or _ISO_DATE)
-                form = form or _ISO_DATE
-            elif categories:
-                kind = "category"
-            field = {
-                "name": name,
-                "kind": kind,
-                "typical": cell,
-                "categories": categories,
-                "date_format": form,
-                "range": self.spec.get("ranges", {}).get(name),  # not in models of 1.1
-            }
+                    field["typical"] = datetime.fromisoformat(str(cell)).strftime(form)
+            elif name not in self.text_columns and name in self.categories_:
+                field["categories"] = self.categories_[name]
+                field["kind"] = "category"
             fields.append(field)
         return fields
 
+    def state(self) -> PlainValues:
+        """Return what `fit` learned as plain values."""
+        scales = {name: scale.to_dict() for name, scale in self.scales_.items()}
+        return {**super().state(), "scales_": scales}
 
-def _ranges(starts: Any, lengths: Any) -> Any:
-    """Return the numbers of all ranges, one after the other."""
-    if (lengths == 1).all():
-        return starts
-    shifts = starts - np.cumsum(lengths) + lengths
-    return np.repeat(shifts, lengths) + np.arange(lengths.sum())
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take what another object has learned, see `state`."""
+        self._forget()
+        scales = {name: Scale.from_dict(scale) for name, scale in state["scales_"].items()}
+        super().load_state({**state, "scales_": scales})
+
+
+def _shown_date_format(cell: str, form: str | None) -> str:
+    """Return the format in which a page takes dates.
+
+    Args:
+        cell: Typical date by ISO 8601; empty for none.
+        form: Format of the training table; None is ISO 8601, with the time of day and the offset
+            from UTC if `cell` has them.
+    """
+    if form is not None:
+        return form
+    if not cell:
+        return _ISO_DATE
+    date = datetime.fromisoformat(cell)
+    if date.tzinfo is not None:
+        return "%Y-%m-%dT%H:%M:%S%z"
+    if date.time() != time():
+        return "%Y-%m-%dT%H:%M:%S"
+    return _ISO_DATE
+
+
+def _is_date(column: "pd.Series[Any]") -> bool:
+    """Return True for dates with or without a time zone."""
+    return column.dtype.kind == "M"
+
+
+def _typical_cell(column: "pd.Series[Any]") -> float | str:
+    """Return the median of numbers and dates, or the most frequent category; empty without a cell.
+
+    If a column has times of day, so does its typical cell.
+    """
+    import pandas as pd
+
+    if not column.count():
+        return ""
+    if _is_date(column):
+        dates: Any = column.dropna()
+        with_time = dates[dates != dates.dt.normalize()]
+        if len(with_time):
+            dates = with_time
+        return pd.Timestamp(dates.quantile(interpolation="lower")).isoformat()
+    if pd.api.types.is_numeric_dtype(column):
+        return float(column.median())
+    return str(column.mode().iloc[0])

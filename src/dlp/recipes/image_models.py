@@ -1,7 +1,7 @@
 """Image networks to visualise, of a run or of torchvision, and their images."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,10 @@ from torch import Tensor, nn
 
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.images.folder import find_images
-from dlp.datamodules.images.store import ImageFormat
 from dlp.errors import InputError, check_choice, reading
 from dlp.modules import SupervisedModule
 from dlp.modules.pretrained.families import load_published
-from dlp.reader.image import read_image
+from dlp.reader.image import Fit, ImageEncoder, ImageFormat, read_image
 from dlp.recipes.restoring import restore
 from dlp.runs.folder import ROOT, Run
 from dlp.visualization.layers import forward
@@ -56,7 +55,7 @@ class ImageModel:
             images = {}
             for file in find_images(path)[:count]:
                 with reading(file, "an image"):
-                    pixels = read_image(file, asdict(self.image_format))
+                    pixels = read_image(file, self.image_format)
                 name = "_".join(file.relative_to(root).with_suffix("").parts)
                 images[name] = torch.from_numpy(pixels).permute(2, 0, 1) / 255
             return images
@@ -141,5 +140,7 @@ def image_format_of(data: SupervisedDataModule) -> ImageFormat:
     if len(shape) != 3:
         raise InputError(f"visualize takes images; {type(data).__name__} has rows {shape}.")
     channels, height, width = shape
-    fit = data.input_spec().get("fit", "squeeze")
+    fit: Fit = "squeeze"
+    if isinstance(data.encoder, ImageEncoder):
+        fit = data.encoder.resizing
     return ImageFormat(height, width, fit, channels)

@@ -44,7 +44,7 @@ def test_columns_stand_beside_the_same_digits(beside, deviation, digits):
     images = data.inputs("train")[torch.arange(60)]
     assert torch.equal(images[..., :28], plain.inputs("train")[torch.arange(60)])
     assert data.input_shape == (1, 28, 56)
-    assert data.input_spec()["width"] == 56
+    assert data.encoder.width == 56
     assert images[..., 28:].std().item() == pytest.approx(deviation, abs=0.01)
     tested = data.inputs("test")[torch.arange(20)]
     assert torch.equal(images[:20, ..., 28:], tested[..., 28:]) == (beside == "zeros")

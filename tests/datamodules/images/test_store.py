@@ -1,6 +1,5 @@
 import errno
 import os
-from dataclasses import asdict
 from io import BytesIO
 from unittest.mock import Mock
 
@@ -11,7 +10,6 @@ import torch.nn.functional as F
 from PIL import Image
 
 from dlp.datamodules.images.store import (
-    ImageFormat,
     Images,
     StoredImages,
     decode,
@@ -20,7 +18,7 @@ from dlp.datamodules.images.store import (
 )
 from dlp.errors import InputError
 from dlp.files import cache_dir
-from dlp.reader.image import read_image
+from dlp.reader.image import ImageFormat, read_image
 
 
 def noise(height, width, mode="RGB", seed=0):
@@ -36,7 +34,7 @@ def encoded(image, kind="PNG", **options):
 
 
 def decoded(content, *size, **options):
-    return read_image(content, asdict(ImageFormat(*size, **options)))
+    return read_image(content, ImageFormat(*size, **options))
 
 
 @pytest.mark.parametrize(

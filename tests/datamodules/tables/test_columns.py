@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,15 +16,16 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from dlp.datamodules.tables.columns import Scale, TableFeatures
-from dlp.datamodules.tables.encoder import TableEncoder
+from dlp.datamodules import TableDataModule, TableEncoder
+from dlp.datamodules.tables.encoded import EncodedTable
 from dlp.datamodules.tables.rows import TableRows
-from dlp.errors import InputError
-from dlp.reader.table import TableReader
+from dlp.reader.scale import Scale
 from dlp.reader.text import tokenise
-from helpers.rounding import assert_rounded_alike
 
-pytestmark = pytest.mark.filterwarnings("ignore:column .* unseen in training")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:column .* unseen in training"),
+    pytest.mark.filterwarnings("ignore:constant in training"),
+]
 
 RANDOM = np.random.default_rng(0)
 SKEWED = np.exp(RANDOM.normal(size=300))
@@ -48,15 +51,12 @@ def holes(frame, share=0.2):
 
 
 def encode(train, new, **arguments):
-    """Return names and matrix of new rows, which the reader of an export gives too."""
+    """Return names and matrix of new rows, the same from a data frame and from dictionaries."""
     encoder = TableEncoder(**arguments)
-    encoder.fit(TableRows(train))
-    matrix = encoder.transform(TableRows(new))
-    spec = {**encoder.state(), "read_csv": None}
-    arrays = TableReader(spec)(TableRows(new).raw())
-    read = TableFeatures(spec)(*map(torch.from_numpy, arrays))
-    assert_rounded_alike(read, matrix)
-    return encoder.names, matrix.numpy()
+    encoder.fit(train)
+    matrix = encoder.transform(new)
+    np.testing.assert_array_equal(encoder.transform(TableRows(new).raw()), matrix)
+    return encoder.column_names, matrix
 
 
 @settings(max_examples=10)
@@ -71,7 +71,7 @@ def test_quantiles_are_those_of_scikit_learn_inside_the_column(train, new):
     )
     reference.fit(train[:, None])
     expected = reference.transform(inside[:, None])[:, 0].clip(-3.0902, 3.0902)
-    scale = Scale.fit(train, "error", "quantile")
+    scale = Scale.fit(train, "error", "quantile", 0)
     frame = pd.DataFrame({"x": train})
     new_frame = pd.DataFrame({"x": inside})
     _, result = encode(frame, new_frame, scaling="quantile")
@@ -91,7 +91,7 @@ def test_words_of_a_text_are_columns_as_scikit_learn_makes_them(train, new):
         assume(False)
     frame = pd.DataFrame({"x": range(len(train)), "note": train})
     new_frame = pd.DataFrame({"x": range(len(new)), "note": new})
-    names, result = encode(frame, new_frame, texts=["note"])
+    names, result = encode(frame, new_frame, text_columns=["note"])
     words = [name.removeprefix("note: ") for name in names[1:]]
     assert sorted(words) == sorted(count.vocabulary_)
     places = [count.vocabulary_[word] for word in words]
@@ -102,7 +102,7 @@ def test_words_of_a_text_are_columns_as_scikit_learn_makes_them(train, new):
 def test_the_most_frequent_words_are_kept_and_a_missing_text_has_none():
     notes = ["late again", "late", None, "again late", "other", "other other"] * 2
     frame = pd.DataFrame({"x": range(12), "note": notes})
-    names, result = encode(frame, frame, texts=["note"], num_words=2, min_df=3)
+    names, result = encode(frame, frame, text_columns=["note"], num_words=2, min_df=3)
     assert names == ["x", "note: late", "note: again"]
     assert result[:4, 1:].tolist() == [[1, 1], [1, 0], [0, 0], [1, 1]]
 
@@ -116,7 +116,9 @@ def test_cells_are_filled_then_scaled_and_categories_spread_as_in_sklearn(
 ):
     train = holes(TRAIN)
     new = holes(NEW)
-    names, result = encode(train, new, missing=missing, scaling=scaling, indicator=True)
+    names, result = encode(
+        train, new, missing=missing, scaling=scaling, missing_indicator=True
+    )
     numbers = make_pipeline(SimpleImputer(strategy=missing), scaler)
     numbers.fit(train[["x", "y"]])
     scaled = numbers.transform(new[["x", "y"]])
@@ -160,31 +162,40 @@ def test_bins_fill_one_after_the_other():
 @pytest.mark.parametrize(
     "value", [0.1, 5, "same", True, None, pd.Timestamp("2024-01-31")]
 )
-def test_a_column_that_is_constant_in_training_is_left_out_and_named(capsys, value):
+def test_a_column_that_is_constant_in_training_is_left_out_and_named(value):
     train = TRAIN.assign(k=pd.Series([value] * 200))
-    names, result = encode(train, NEW, missing="mean")
+    with pytest.warns(UserWarning, match="^constant in training, left out: k$"):
+        names, result = encode(train, NEW, missing="mean")
     assert names == ["x", "y", "c=NA", "c=a", "c=b", "c=d"]
     assert result.shape == (100, 6)
-    assert "constant in training, left out: k\n" in capsys.readouterr().out
 
 
 def test_a_constant_with_holes_is_its_indicator_alone():
     train = TRAIN[["x"]].assign(k=[0.1, None, 0.1, 0.1, None] * 40)
-    names, result = encode(train, train.assign(k=99.0), missing="mean", indicator=True)
+    names, result = encode(
+        train, train.assign(k=99.0), missing="mean", missing_indicator=True
+    )
     assert names == ["x", "k (missing)"]
     assert (result[:, 1] == 0).all()
     assert encode(train, train, missing="mean")[0] == ["x"]
 
 
-def test_categories_unseen_in_training_are_zeros_and_counted_in_one_line(capsys):
-    train = TRAIN.assign(d=["u", "v"] * 100)
-    new = NEW.assign(d="u").replace({"c": {"a": "Atlantis"}, "d": {}})
-    new.loc[:2, "d"] = "w"
-    names, result = encode(train, new)
+def test_categories_unseen_in_training_are_zeros(capsys):
+    names, result = encode(TRAIN, NEW.replace({"c": {"a": "Atlantis"}}))
     first = names.index("c=NA")
     last = names.index("c=d")
     assert (result[1::2, first : last + 1] == 0).all()
+
+
+def test_constant_columns_and_unseen_categories_are_lines(capsys):
+    train = TRAIN.assign(d=["u", "v"] * 100, k=1)
+    new = NEW.assign(d="u", k=1).replace({"c": {"a": "Atlantis"}, "d": {}})
+    new.loc[:2, "d"] = "w"
+    data = TableDataModule(train, "y", test_path=new, val_size=None, task="regression")
+    data.inputs("train")
+    data.inputs("test")
     printed = capsys.readouterr().out.splitlines()
+    assert "constant in training, left out: k" in printed
     assert [line for line in printed if "unseen" in line] == [
         "column 'c': unseen in training: ['Atlantis'], which become zeros",
         "column 'd': unseen in training: ['w'], which become zeros",
@@ -197,7 +208,7 @@ def test_categories_unseen_in_training_are_zeros_and_counted_in_one_line(capsys)
 def test_categories_are_equal_whatever_type_they_were_read_as(cells):
     train = pd.DataFrame({"c": [1, 2, 3] * 5})
     names, result = encode(
-        train, pd.DataFrame({"c": cells}), categorical=["c"], missing="zero"
+        train, pd.DataFrame({"c": cells}), categorical_columns=["c"], missing="zero"
     )
     assert names == ["c=1", "c=2", "c=3"]
     assert result[:2].tolist() == [[1, 0, 0], [0, 1, 0]]
@@ -205,13 +216,13 @@ def test_categories_are_equal_whatever_type_they_were_read_as(cells):
 
 def test_categories_that_look_like_numbers_keep_their_digits():
     codes = pd.DataFrame({"c": ["1.1", "1.10", "1.0"] * 5})
-    names, _ = encode(codes, codes, categorical=["c"])
+    names, _ = encode(codes, codes, categorical_columns=["c"])
     assert names == ["c=1", "c=1.1", "c=1.10"]
 
 
 def test_categories_may_be_numbers_of_single_precision():
     single = pd.DataFrame({"c": np.float32([0.1, 0.2] * 5)})
-    _, result = encode(single, single, categorical=["c"])
+    _, result = encode(single, single, categorical_columns=["c"])
     assert result.sum() == len(single)
 
 
@@ -232,10 +243,10 @@ def test_listed_columns_have_the_listed_kind_and_others_stay():
     def names(new=NEW, **listed):
         return encode(TRAIN, new, **listed)[0]
 
-    assert names(categorical=["c"])[:2] == ["x", "y"]
-    assert names(numeric=["x"])[:2] == ["x", "y"]
-    assert names(TRAIN, categorical=["y"])[:3] == ["x", "y=0", "y=1"]
-    assert names(numeric=["x"], lists_all=True) == ["x"]
+    assert names(categorical_columns=["c"])[:2] == ["x", "y"]
+    assert names(numeric_columns=["x"])[:2] == ["x", "y"]
+    assert names(TRAIN, categorical_columns=["y"])[:3] == ["x", "y=0", "y=1"]
+    assert names(numeric_columns=["x"], only_listed=True) == ["x"]
 
 
 @pytest.mark.parametrize(
@@ -256,26 +267,39 @@ def test_listed_columns_have_the_listed_kind_and_others_stay():
     ],
 )
 def test_cells_that_are_not_as_in_training_are_named_by_column_and_row(new, message):
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(ValueError, match=message):
         encode(TRAIN, new.set_index(np.arange(200, 300)))
 
 
 def test_a_second_fit_begins_again():
-    once = TableEncoder(missing="mean", indicator=True, bins=4)
-    once.fit(TableRows(holes(TRAIN)))
-    twice = TableEncoder(missing="mean", indicator=True, bins=4)
-    twice.fit(TableRows(NEW.assign(other=["u", "v"] * 50)))
-    twice.fit(TableRows(holes(TRAIN)))
-    assert twice.names == once.names
+    once = TableEncoder(missing="mean", missing_indicator=True, bins=4)
+    once.fit(holes(TRAIN))
+    twice = TableEncoder(missing="mean", missing_indicator=True, bins=4)
+    twice.fit(NEW.assign(other=["u", "v"] * 50))
+    twice.fit(holes(TRAIN))
+    assert twice.column_names == once.column_names
     assert twice.state() == once.state()
 
 
 def test_a_large_matrix_is_made_batch_by_batch(monkeypatch):
-    encoder = TableEncoder(missing="mean", indicator=True, bins=4)
-    encoder.fit(TableRows(holes(TRAIN)))
-    matrix = encoder.transform(TableRows(holes(NEW)))
-    monkeypatch.setattr(
-        "dlp.datamodules.tables.encoder._LARGEST_MATRIX", matrix.numel() - 1
+    frame = holes(TRAIN).assign(target=range(200))
+    data = TableDataModule(
+        frame, "target", missing="mean", missing_indicator=True, bins=4, val_size=None
     )
-    rows = torch.randperm(100).repeat(6)
-    assert_rounded_alike(encoder.transform(TableRows(holes(NEW)))[rows], matrix[rows])
+    matrix = data.inputs("train")
+    largest = matrix.numel() - 1
+    monkeypatch.setattr("dlp.datamodules.tables.table._LARGEST_MATRIX", largest)
+    stored = data.store(data.examples("train").inputs)
+    assert isinstance(stored, EncodedTable)
+    rows = torch.randperm(200).repeat(6)
+    assert torch.equal(stored[rows], matrix[rows])
+
+
+def test_a_learned_state_makes_another_encoder_encode_alike():
+    encoder = TableEncoder(missing="mean", scaling="quantile", bins=4)
+    encoder.fit(holes(TRAIN))
+    other = TableEncoder(**encoder.arguments())
+    other.load_state(json.loads(json.dumps(encoder.state())))
+    np.testing.assert_array_equal(
+        other.transform(holes(NEW)), encoder.transform(holes(NEW))
+    )

@@ -7,12 +7,9 @@ import torch
 
 from dlp.callbacks import PredictionWriter
 from dlp.datamodules import ImageFolderDataModule, TableDataModule, TextDataModule
-from dlp.datamodules.tables.features import with_features
-from dlp.datamodules.tables.rows import TableRows
 from dlp.errors import InputError
 from dlp.modules import DenseModule
 from dlp.reader.rows import Columns
-from dlp.reader.table import TableReader
 from helpers.rounding import assert_rounded_alike
 from helpers.sets import image_folder
 from helpers.training import quiet_trainer
@@ -205,7 +202,7 @@ def test_own_features_are_fitted_on_the_training_part_without_the_target(feature
     assert data.feature_names == ["rooms", "garden", "share"]
     expected = frame.area / frame.area[10:].max()
     np.testing.assert_allclose(matrix(data, "val")[:, 2], expected[:10], rtol=1e-6)
-    state = data.state_dict()["inputs"]["features"]
+    state = data.state_dict()["inputs"]["features_"]
     assert state["name"] == "Share"
     assert state["attributes"]["columns"] == ["area", "city", "garden", "rooms"]
     assert [*data.examples("train").inputs.frame] == ["area", "rooms", "garden", "city"]
@@ -355,14 +352,13 @@ def test_a_number_that_stands_for_a_missing_cell_is_missing_for_features_too(tmp
         read_csv={"na_values": [-999]},
         missing="mean",
     )
-    reader = TableReader(data.input_spec())
-    read = with_features(reader, data.encoder.features.transformer, data.input_spec())
+    data.fit()
     for rows in (
         [{"x": -999}],
         [{"x": "-999"}],
         Columns({"x": np.array([-999])}, range(1)),
     ):
-        assert np.isnan(read(rows)[0]).all()
+        assert np.isnan(data.encoder.read(rows).numbers).all()
 
 
 def test_times_without_an_offset_are_refused_if_the_training_has_one(tmp_path):
@@ -371,18 +367,19 @@ def test_times_without_an_offset_are_refused_if_the_training_has_one(tmp_path):
     data = TableDataModule(
         frame, "load", features=lambda rows: rows[[]].assign(hour=rows["time"].dt.hour)
     )
-    spec = data.input_spec()
-    [field] = TableReader(spec).fields()[:1]
-    read = with_features(TableReader(spec), data.encoder.features.transformer, spec)
+    data.fit()
+    encoder = data.encoder
+    [field] = encoder.fields()[:1]
     assert pd.Timestamp(field["typical"]).tzinfo is not None
-    assert read([{"time": "2024-01-05T12:00:00+01:00"}])[0][0, 0] == 12
+    cells = encoder.read([{"time": "2024-01-05T12:00:00+01:00"}])
+    assert cells.numbers[0, 0] == 12
     naive = pd.Series(times[:2]).dt.tz_localize(None)
     for rows in (
         [{"time": "2024-01-05T12:00:00"}],
         Columns({"time": naive.to_numpy()}, range(2)),
     ):
         with pytest.raises(InputError, match="have no offset from UTC"):
-            read(rows)
+            encoder.read(rows)
     new = frame.assign(time=frame["time"].dt.tz_localize(None))
     with pytest.raises(InputError, match="have no offset from UTC"):
-        data.encoder.transform(TableRows(new[["time"]]))
+        encoder.transform(new[["time"]])

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from dlp.datamodules.rows import row_hashes
+from dlp.datamodules.text.bags import BagRows
 from dlp.datamodules.text.corpus import Texts
-from dlp.datamodules.text.encoding import TextEncoder, WordWeights, rank_words
-from dlp.reader.text import FIRST_WORD, TextReader, tokenise
+from dlp.reader.text import FIRST_WORD, TextEncoder, number_tokens, rank_terms, tokenise
 
 # Hypothesis takes seconds to build the table of all characters.
 TEXT = st.text("aB'-.\n\0 \u00e9\u0301\u597d\U0001f44d", max_size=20)
@@ -48,14 +48,13 @@ def test_half_an_emoji_becomes_a_question_mark():
     assert words_of(texts) == [["good", "film"]]
 
 
-def test_rows_are_chosen_without_a_copy_and_cut_at_a_length():
+def test_rows_are_chosen_without_a_copy():
     texts = Texts.tokenise(["a b c", "", "d e"], label0=np.array([7, 8, 9]))
     chosen = texts[np.array([2, 0])]
     assert chosen.table is texts.table
     assert chosen.raw() == ["d e", "a b c"]
     assert chosen.column("label0").tolist() == [9, 7]
     assert chosen.column("hash").tolist() == row_hashes([b"d e", b"a b c"]).tolist()
-    assert chosen.tokens(limit=1)[1].tolist() == [1, 1]
 
 
 def test_more_texts_than_an_arrow_batch_are_saved_as_one_chunk(tmp_path):
@@ -112,31 +111,20 @@ def test_n_grams_of_characters_are_those_of_scikit_learn(text, longest):
     assert sorted(tokenise(text, char_ngrams=longest)) == sorted(words + expected)
 
 
-def corpus(texts, ngrams=1, tokens="words", **char_ngrams):
-    return Texts.tokenise(texts, tokens, ngrams, **char_ngrams)
-
-
 def fitted(texts, *arguments, **keywords):
     encoder = TextEncoder(*arguments, **keywords)
-    encoder.fit(corpus(texts))
+    encoder.fit(texts)
     return encoder
 
 
-def dense(encoder, texts, ngrams=1, tokens="words", **char_ngrams):
-    """Return the matrix of texts, which the reader of an export gives too."""
-    rows = encoder.transform(corpus(texts, ngrams, tokens, **char_ngrams))
-    matrix = rows[torch.arange(len(texts))].to_dense(encoder.input_shape[0]).numpy()
-    spec = {
-        **encoder.spec(),
-        "num_words": matrix.shape[1],
-        "tokens": tokens,
-        "ngrams": ngrams,
-    }
-    spec |= char_ngrams  # models of 1.1 have none
-    (counts,) = TextReader(spec)(texts)
-    np.testing.assert_allclose(
-        WordWeights(spec)(torch.from_numpy(counts)), matrix, rtol=1e-6
-    )
+def dense(encoder, texts):
+    """Return the matrix of texts, the same from stored tokens and in a stored batch."""
+    [width] = encoder.input_shape_
+    matrix = encoder.transform(texts).to_dense(width)
+    stored = Texts.tokenise(texts, encoder.tokens, encoder.ngrams, encoder.char_ngrams)
+    bags = encoder.transform(stored.encodable())
+    batch = BagRows(bags, width)[torch.arange(len(texts))]
+    assert np.array_equal(batch.to_dense(width).numpy(), matrix)
     return matrix
 
 
@@ -151,11 +139,11 @@ def keras_ids(words, text, num_words, max_length):
 def test_rows_equal_the_dense_formula(train, new, num_words, max_length):
     encoder = fitted(train, num_words, max_length, "count")
     words = [word for word, _ in Counter(" ".join(train).split()).most_common()]
-    expected = np.zeros((len(new), encoder.input_shape[0]), np.float32)
+    expected = np.zeros((len(new), encoder.input_shape_[0]), np.float32)
     for row, text in enumerate(new):
         ids = keras_ids(words, text, num_words, max_length)
         np.add.at(expected[row], ids, 1)
-        assert encoder.ids(corpus([text]))[0].tolist() == ids
+        assert encoder.ids([text])[0].tolist() == ids
     assert np.array_equal(dense(encoder, new), expected)
     encoder.encoding = "multi_hot"
     assert np.array_equal(dense(encoder, new), expected > 0)
@@ -170,16 +158,16 @@ def test_tfidf_of_words_and_pairs_equals_scikit_learn(
         min_df=min_df, sublinear_tf=sublinear,
     )  # fmt: skip
     name = "sublinear_tfidf" if sublinear else "tfidf"
-    encoder = TextEncoder(None, encoding=name, min_df=min_df)
+    encoder = TextEncoder(None, encoding=name, min_df=min_df, ngrams=ngrams)
     try:
         vectorizer.fit(train)
     except ValueError:  # no term is left
         return
-    encoder.fit(corpus(train, ngrams))
+    encoder.fit(train)
     places = [
-        vectorizer.vocabulary_[term.replace("\u2581", " ")] for term in encoder.words
+        vectorizer.vocabulary_[term.replace("\u2581", " ")] for term in encoder.words_
     ]
-    rows = dense(encoder, new, ngrams)
+    rows = dense(encoder, new)
     expected = vectorizer.transform(new).toarray()[:, places]
     np.testing.assert_allclose(rows[:, FIRST_WORD:], expected, atol=1e-6)
     assert sorted(places) == sorted(vectorizer.vocabulary_.values())
@@ -187,10 +175,15 @@ def test_tfidf_of_words_and_pairs_equals_scikit_learn(
 
 
 def test_pairs_end_with_their_text_and_follow_their_first_word():
-    texts = corpus(["not good not good", "good film", "a film"], ngrams=2)
+    texts = ["not good not good", "good film", "a film"]
     pair = "not\u2581good"
-    assert rank_words(texts)[:4] == ["good", "not", pair, "film"]
-    encoder = TextEncoder(max_length=3)  # a start, a word and its pair
+    assert rank_terms(number_tokens(texts, ngrams=2))[:4] == [
+        "good",
+        "not",
+        pair,
+        "film",
+    ]
+    encoder = TextEncoder(max_length=3, ngrams=2)  # a start, a word and its pair
     encoder.fit(texts)
     assert encoder.ids(texts[:1])[0].tolist() == [1, 5, 6]
 
@@ -203,15 +196,15 @@ def test_characters_of_all_kinds_are_read_as_in_training(terms):
         "\U0001f600\u597d",
         "",
     ]
-    encoder = TextEncoder(40, 8, "sublinear_tfidf")
-    encoder.fit(corpus(texts, 2, **terms))
-    assert dense(encoder, [*texts, "gut \u00f6de"], 2, **terms).any()
+    encoder = TextEncoder(40, 8, "sublinear_tfidf", ngrams=2, **terms)
+    encoder.fit(texts)
+    assert dense(encoder, [*texts, "gut \u00f6de"]).any()
 
 
 def test_an_n_gram_of_characters_weighs_a_third_of_a_word():
-    encoder = TextEncoder(None, encoding="tfidf")
-    encoder.fit(corpus(["ab"], char_ngrams=4))
-    assert encoder.idf[FIRST_WORD:] == [1] + 6 * [1 / 3]
+    encoder = TextEncoder(None, encoding="tfidf", char_ngrams=4)
+    encoder.fit(["ab"])
+    assert encoder.idf_[FIRST_WORD:] == [1] + 6 * [1 / 3]
 
 
 @pytest.mark.parametrize("name", ["multi_hot", "count", "tfidf"])
@@ -220,7 +213,7 @@ def test_an_n_gram_of_characters_weighs_a_third_of_a_word():
 )
 def test_batches_selected_together_are_those_selected_one_by_one(order, name):
     texts = ["a b a", "", "c", "b b c d", "a d e f", "g", "b"]
-    rows = fitted(texts, 9, encoding=name).transform(corpus(texts))
+    rows = BagRows(fitted(texts, 9, encoding=name).transform(texts), 9)
     indices = [torch.tensor(index, dtype=torch.int64) for index in order]
     for index, batch in zip(indices, rows.select_batches(indices), strict=True):
         assert len(batch.offsets) == len(index)

@@ -53,7 +53,7 @@ def test_the_real_set_has_the_book_s_sizes_and_first_words():
     assert data.input_shape == (10000,)
     sizes = [len(data.examples(part)) for part in ("train", "val", "test")]
     assert sizes == [15_000, 10_000, 25_000]
-    assert data.encoder.words[:5] == ["the", "and", "a", "of", "to"]
+    assert data.encoder.words_[:5] == ["the", "and", "a", "of", "to"]
 
 
 @pytest.mark.parametrize(

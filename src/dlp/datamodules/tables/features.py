@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dlp.datamodules.rows import PlainValues
+from dlp.datamodules.rows import Array, PlainValues
 from dlp.datamodules.tables.files import plain_table
-from dlp.datamodules.tables.kinds import is_date
+from dlp.datamodules.tables.kinds import check_inputs, is_date
+from dlp.datamodules.tables.rows import check_columns
 from dlp.errors import InputError
 from dlp.hyperparameters import is_plain
-from dlp.reader.rows import Columns, Spec
-from dlp.reader.table import TableReader
+from dlp.reader.cells import CellConverter
+from dlp.reader.rows import Columns, Table, as_columns
+from dlp.reader.table import TableCells, TableEncoder
 
-#: Function from rows as people have them to the arrays of a reader.
-Read = Callable[[Any], Any]
 FeaturesArgument = str | Callable[..., Any] | object
 
 
@@ -78,83 +78,124 @@ class FeatureTransformer:
         return {"name": self.name, "attributes": attributes, "dtypes": self.dtypes}
 
     def load_state(self, state: PlainValues) -> None:
-        """Restore a `state`."""
+        """Restore a `state`.
+
+        Raises:
+            InputError: If it belongs to other features.
+        """
+        if state["name"] != self.name:
+            raise other_features(state["name"])
         vars(self.transformer).update(state["attributes"])
-        self.dtypes = state.get("dtypes", {})  # not in models of 1.2.0
+        self.dtypes = state["dtypes"]
 
 
-def with_features(read: Read, transformer: FeaturesArgument | None, spec: Spec) -> Read:
-    """Return a function that transforms the columns before it reads them.
+def other_features(name: str | None) -> InputError:
+    """Return the refusal of a model that was trained with features of a name, or without any."""
+    return InputError(f"the model was trained with features: {name}; give the same ones.")
+
+
+class FeatureEncoder(TableEncoder):
+    """Encoder of a table whose columns the user's own features replace before they are encoded.
 
     The transformer gets the types of the training: dates, numbers and texts, regardless of how a
     dictionary or a CSV holds the cells.
 
     Args:
-        read: Reader of the features.
-        transformer: Transformer, from the config or the program.
-        spec: Spec of the encoder, with the state of the transformer.
+        features: Transformer of the columns, see `FeatureTransformer`. It is copied, because each
+            split learns its own.
+        **arguments: Arguments of `TableEncoder`, which encodes the new columns.
     """
-    state = spec["features"]
-    if transformer is None:
-        raise InputError(
-            f"the model was trained with features: {state['name']}, whose code a file cannot "
-            "bring. Give it to Predictor.load(features=...), or the run to dlp predict or serve."
-        )
-    features = FeatureTransformer(copy.deepcopy(transformer))  # each fold has another state
-    features.load_state(state)
-    if not features.dtypes:
-        features.dtypes = _dtypes_of_1_2_0(spec)
-    reader = _input_reader(features.dtypes, spec)
 
-    def read_features(rows: Any) -> Any:
-        table = rows if isinstance(rows, Columns) else _columns(rows)
-        frame = pd.DataFrame(dict(table.cells))
-        for name, dtype in features.dtypes.items():
-            if name in frame:
-                frame[name] = _as_trained(frame[name], dtype, reader, table)
-        frame = features.transform(frame)
-        cells = {str(name): column.to_numpy() for name, column in frame.items()}
-        return read(Columns(cells, table.index))
+    objects = ("features",)
 
-    return read_features
+    def __init__(self, features: FeaturesArgument, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.features = FeatureTransformer(copy.deepcopy(features))
+
+    def arguments(self) -> PlainValues:
+        """Return the arguments of `TableEncoder` by name."""
+        return {name: getattr(self, name) for name in inspect.signature(TableEncoder).parameters}
+
+    def fit(self, rows: Table, targets: Array | None = None) -> None:
+        """Learn the features, then what `TableEncoder` learns of their columns."""
+        self._forget()
+        columns = as_columns(rows)
+        self._learn_fields(columns)
+        frame = _frame(columns)
+        self.features.fit(frame)
+        features = self.features.transform(frame)
+        if not self.only_listed:
+            others = features.drop(columns=self.listed, errors="ignore")
+            check_inputs(others, features.columns[features.dtypes == "str"])
+        check_columns(features, self.listed)
+        self._learn_matrix(as_columns(features))
+
+    def read(self, rows: Table) -> TableCells:
+        """Convert the cells of the features of rows."""
+        return super().read(self.transformed(rows))
+
+    def transformed(self, rows: Table) -> pd.DataFrame:
+        """Return the features of rows as a data frame."""
+        frame = _frame(as_columns(rows))
+        for name, dtype in self.features.dtypes.items():
+            if name not in frame:
+                continue
+            is_number = pd.api.types.is_numeric_dtype(frame[name])  # it may stand for a missing one
+            if is_number or str(frame[name].dtype) != dtype:
+                frame[name] = self._as_trained(frame[name], dtype)
+        return self.features.transform(frame)
+
+    def state(self) -> PlainValues:
+        """Return what was learned, that of the transformer too."""
+        return {**super().state(), "features_": self.features.state()}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take what another object has learned, see `state`."""
+        learned = dict(state)
+        self.features.load_state(learned.pop("features_"))
+        super().load_state(learned)
+
+    def _as_trained(self, column: "pd.Series[Any]", dtype: str) -> Any:
+        """Return a column with the type that it had in the training."""
+        if dtype.startswith("datetime64") and is_date(column):
+            return column
+        name = str(column.name)
+        cells = column.to_numpy()
+        result: Any = column
+        if dtype in ("str", "category"):
+            texts, places = self._input_converter.distinct_texts(name, cells, column.index)
+            result = pd.Series(np.array(texts, object)[places], column.index, "str")
+            result = result.where(result != "")
+        elif dtype.startswith("datetime64"):
+            if self._input_converter.date_format(name) is None:
+                distinct = pd.Series(column.dropna().unique()).astype("str")
+                is_naive = distinct.str.fullmatch(r"\d{4}-?\d\d-?\d\d[T ][\d:.,]+")
+                _check_zone(name, dtype, has_zone=not is_naive.any())
+            days = self._input_converter.numbers(name, cells, column.index)
+            microseconds = pd.Series(days * 86_400e6, column.index).round()
+            has_zone = "," in dtype
+            result = pd.to_datetime(microseconds, unit="us", utc=has_zone)
+        elif pd.api.types.is_numeric_dtype(dtype):
+            numbers = self._input_converter.numbers(name, cells, column.index)
+            result = pd.Series(numbers, column.index)
+            if not bool((result % 1 == 0).all()):  # missing numbers are not whole
+                return result
+        else:
+            return column
+        return result.astype(dtype)
+
+    @property
+    def _input_converter(self) -> CellConverter:
+        """Converter of the cells of the columns before they are transformed."""
+        dtypes = self.features.dtypes
+        texts = [name for name, dtype in dtypes.items() if dtype in ("str", "category")]
+        no_lists = dict.fromkeys(texts, ())
+        return CellConverter(self.read_csv, self.dates_, texts, categories=no_lists)
 
 
-def _dtypes_of_1_2_0(spec: Spec) -> dict[str, str]:
-    """Return the types of the numbers and dates of a model that does not have them all."""
-    dtypes = {}
-    for name, cell in spec["typical"].items():
-        if isinstance(cell, float):
-            dtypes[name] = "float64"
-    dates = (spec["read_csv"] or {}).get("parse_dates", ())
-    return dtypes | dict.fromkeys(dates, "datetime64[us]")
-
-
-def _input_reader(dtypes: Mapping[str, str], spec: Spec) -> TableReader:
-    """Return a reader of the columns before they are transformed."""
-    dates = [name for name, dtype in dtypes.items() if dtype.startswith("datetime64")]
-    texts = [name for name, dtype in dtypes.items() if dtype in ("str", "category")]
-    numbers = [name for name in dtypes if name not in texts]
-    columns = {
-        "scales": numbers,
-        "categories": {name: [] for name in texts},
-        "indicators": [],
-        "dates": dates,
-    }
-    return TableReader({**spec, **columns, "missing": "mean"})
-
-
-def _columns(rows: Any) -> Columns:
-    """Return dictionaries by column as columns."""
-    for row in rows:
-        if not isinstance(row, Mapping):
-            raise ValueError(f"a row is a dictionary by column, not {row!r:.80}.")
-    cells: dict[str, list[Any]] = {}
-    for name in rows[0]:
-        for number, row in enumerate(rows):
-            if name not in row:
-                raise ValueError(f"column {name!r} of row {number} is absent.")
-        cells[name] = [row[name] for row in rows]
-    return Columns(cells, range(len(rows)))
+def _frame(columns: Columns) -> pd.DataFrame:
+    """Return columns as a data frame."""
+    return pd.DataFrame(dict(columns.cells), index=columns.index)
 
 
 def _check_zone(name: str, dtype: str, has_zone: bool) -> None:
@@ -164,28 +205,3 @@ def _check_zone(name: str, dtype: str, has_zone: bool) -> None:
             f"the times of column {name!r} have no offset from UTC, but those of the training have "
             "one. Write it, such as 2024-01-05T12:00:00+01:00."
         )
-
-
-def _as_trained(column: Any, dtype: str, reader: TableReader, rows: Columns) -> Any:
-    """Return a column with the type that it had in the training."""
-    name = str(column.name)
-    if dtype in ("str", "category"):
-        distinct, places = reader.read_texts(name, rows)
-        texts: Any = pd.Series(np.array(distinct, object)[places], dtype="str")
-        return texts.where(texts != "").astype(dtype)
-    if dtype.startswith("datetime64"):
-        if is_date(column):
-            return column
-        if reader.converter.date_format(name) is None:
-            texts = pd.Series(column.dropna().unique()).astype("str")
-            is_naive = texts.str.fullmatch(r"\d{4}-?\d\d-?\d\d[T ][\d:.,]+")
-            _check_zone(name, dtype, has_zone=not is_naive.any())
-        days: Any = pd.Series(reader.read_numbers(name, rows))
-        microseconds = (days * 86_400e6).round()
-        has_zone = "," in dtype
-        return pd.to_datetime(microseconds, unit="us", utc=has_zone).astype(dtype)
-    if not pd.api.types.is_numeric_dtype(dtype):
-        return column
-    numbers: Any = pd.Series(reader.read_numbers(name, rows))
-    is_whole = bool((numbers % 1 == 0).all())  # missing numbers are not
-    return numbers.astype(dtype) if is_whole else numbers

@@ -42,8 +42,8 @@ class TableRows(Rows):
         """Rows as a data frame of their own."""
         return self.table.iloc[self.rows]
 
-    def cells(self) -> Columns:
-        """Return the cells of the rows; each column is taken from the table when it is read."""
+    def encodable(self) -> Columns:
+        """Return the rows as columns, each of which is taken from the table when it is read."""
         return Columns(_Cells(self.table, self.rows), self.table.index[self.rows])
 
     def describe(self) -> str:
@@ -111,7 +111,7 @@ class _Cells(Mapping[str, Any]):
         self.rows = rows
 
     def __getitem__(self, name: str) -> Any:
-        return self.columns[name].iloc[self.rows].to_numpy()
+        return self.columns[name].iloc[self.rows]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.columns)

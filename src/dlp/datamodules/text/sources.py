@@ -11,9 +11,10 @@ import pyarrow as pa
 
 from dlp.console import say
 from dlp.datamodules.parts import PART_NAMES, find_files, part_folders, report_unused
-from dlp.datamodules.text.corpus import Texts, Tokens
+from dlp.datamodules.text.corpus import Texts
 from dlp.errors import InputError, check_choice
 from dlp.files import absent, cached_file, hub_commit, sha256
+from dlp.reader.text import Tokens
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,13 +14,16 @@ from dlp.datamodules.base import (
     SplitArguments,
     SupervisedDataModule,
 )
+from dlp.datamodules.rows import Rows
 from dlp.datamodules.targets import TargetEncoder, Task
-from dlp.datamodules.text.corpus import Texts, Tokens
-from dlp.datamodules.text.encoding import Encoding, TextEncoder
+from dlp.datamodules.text.bags import BagRows
+from dlp.datamodules.text.corpus import Texts
 from dlp.datamodules.text.sources import TextFiles
 from dlp.files import AnyPath
 from dlp.hyperparameters import Keywords
 from dlp.reader.files import CSVArguments
+from dlp.reader.text import Encoding, Tokens
+from dlp.reader.text import TextEncoder as TextEncoder
 
 #: Letters of Thai, Lao, Burmese, Khmer, Japanese and Chinese.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
@@ -73,7 +76,17 @@ class BaseTextDataModule(SupervisedDataModule):
         eval_batch_size: int = 16384,
         **data: Any,
     ) -> None:
-        encoder = TextEncoder(num_words, max_length, encoding, min_df)
+        encoder = TextEncoder(
+            num_words,
+            max_length,
+            encoding,
+            min_df,
+            files.tokens,
+            files.ngrams,
+            files.char_ngrams,
+            files.columns["text"],
+            files.read_csv,
+        )
         super().__init__(encoder=encoder, eval_batch_size=eval_batch_size, **data)
         self.files = files
         self.predict_path = predict_path
@@ -124,17 +137,10 @@ class BaseTextDataModule(SupervisedDataModule):
             hashes=texts.column("hash"),
         )
 
-    def input_spec(self) -> dict[str, Any]:
-        """Return the words and the rules by which new texts are encoded."""
-        return {
-            **super().input_spec(),
-            "num_words": self.input_shape[0],
-            "tokens": self.files.tokens,
-            "ngrams": self.files.ngrams,
-            "char_ngrams": self.files.char_ngrams,
-            "column": self.files.columns["text"],
-            "read_csv": self.files.read_csv,
-        }
+    def store(self, rows: Rows) -> BagRows:
+        """Return the encoded texts as rows of a sparse matrix."""
+        bags = self.encoder.transform(rows.encodable())
+        return BagRows(bags, self.encoder.input_shape_[0])
 
 
 def _advise_characters(texts: Texts) -> None:

@@ -1,0 +1,33 @@
+"""Tables whose matrix would be large: their rows are encoded batch by batch."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dlp.reader.encoder import ranges
+from dlp.reader.table import TableCells, TableEncoder
+
+
+class EncodedTable:
+    """N rows as numbers and codes; a batch becomes a matrix when it is served.
+
+    Args:
+        encoder: Encoder that has read the cells.
+        cells: Numbers and codes of the rows.
+    """
+
+    def __init__(self, encoder: TableEncoder, cells: TableCells) -> None:
+        self.encoder = encoder
+        self.cells = cells
+        self.starts = np.cumsum(cells.lengths) - cells.lengths
+
+    def __len__(self) -> int:
+        return len(self.cells.lengths)
+
+    def __getitem__(self, index: Tensor) -> Tensor:
+        """Return the batch of the given row numbers, float32 (B, D)."""
+        rows = index.numpy()
+        lengths = self.cells.lengths[rows]
+        codes = self.cells.codes[ranges(self.starts[rows], lengths)]
+        batch = TableCells(self.cells.numbers[rows], codes, lengths)
+        return torch.from_numpy(self.encoder.matrix(batch))

@@ -1,0 +1,53 @@
+"""Encoded texts as the rows that batches are selected from."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import scipy
+import torch
+from torch import Tensor
+
+from dlp.bag_of_words import BagOfWords
+from dlp.reader.encoder import Bags
+
+
+class BagRows:
+    """Texts as rows of a sparse matrix (N, num_words); batches are copies.
+
+    Args:
+        bags: Encoded texts.
+        num_words: Number of columns.
+    """
+
+    def __init__(self, bags: Bags, num_words: int) -> None:
+        ids, offsets, weights = bags
+        ends = np.append(offsets, offsets.dtype.type(len(ids)))
+        is_binary = (weights == 1).all()
+        # Ones are stored as bytes; those of a batch become floats.
+        stored = weights.astype(np.int8) if is_binary else weights
+        shape = (len(offsets), num_words)
+        self.matrix = scipy.sparse.csr_array((stored, ids, ends), shape)
+
+    def __len__(self) -> int:
+        return int(self.matrix.shape[0])
+
+    def __getitem__(self, index: Tensor) -> BagOfWords:
+        """Return the batch of the given row numbers, (B,)."""
+        return self.select_batches([index])[0]
+
+    def select_batches(self, indices: Sequence[Tensor]) -> list[BagOfWords]:
+        """Return the batches of several arrays of row numbers, selected in one call."""
+        rows = self.matrix[torch.cat(list(indices)).numpy()]
+        ids = torch.from_numpy(rows.indices)
+        offsets = torch.from_numpy(rows.indptr)
+        weights = torch.from_numpy(rows.data).float()
+        batches = []
+        first = 0
+        for index in indices:
+            last = first + len(index)
+            start = int(offsets[first])
+            entries = slice(start, int(offsets[last]))
+            batch = BagOfWords(ids[entries], offsets[first:last] - start, weights[entries])
+            batches.append(batch)
+            first = last
+        return batches

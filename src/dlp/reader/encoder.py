@@ -1,0 +1,137 @@
+"""The contract of encoders: rows as people have them become the arrays that a network takes."""
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypedDict, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+#: Numbers, texts, None, lists and dictionaries of them by name: what a checkpoint keeps.
+PlainValues = dict[str, Any]
+#: Rows of one kind, as people have them.
+RowsT = TypeVar("RowsT", contravariant=True)
+
+
+class Bags(NamedTuple):
+    """Sparse rows of numbers, as ``torch.nn.functional.embedding_bag`` takes them.
+
+    Row i has the numbers ``weights[offsets[i]:offsets[i + 1]]`` at the places ``ids[...]``.
+
+    Args:
+        ids: Places of all rows, one row after the other, each place once in a row, (E,).
+        offsets: Index in `ids` at which each row starts, (N,).
+        weights: Number at each place, float32 (E,).
+    """
+
+    ids: Array
+    offsets: Array
+    weights: Array
+
+    def to_dense(self, width: int) -> NDArray[np.float32]:
+        """Return the rows as a matrix (N, width)."""
+        lengths = np.diff(self.offsets, append=len(self.ids))
+        matrix = np.zeros((len(self.offsets), width), np.float32)
+        matrix[np.repeat(np.arange(len(lengths)), lengths), self.ids] = self.weights
+        return matrix
+
+
+#: What a network takes: float32 (N, ...), or sparse rows.
+Encoded = NDArray[np.float32] | Bags
+
+
+class Field(TypedDict):
+    """Column of a table, as a page asks for its cell.
+
+    Args:
+        name: Name of the column.
+        kind: ``number``, ``date``, ``category`` or ``text``.
+        typical: Median of numbers and dates, most frequent category; empty for texts.
+        categories: Categories of the training rows.
+        date_format: Format of dates.
+        range: Least and greatest number in the training rows.
+    """
+
+    name: str
+    kind: Literal["number", "date", "category", "text"]
+    typical: float | str
+    categories: list[str] | None
+    date_format: str | None
+    range: list[float] | None
+
+
+class Encoder(ABC, Generic[RowsT]):
+    """Encoder of rows as people have them into the arrays that a network takes.
+
+    It follows scikit-learn: an argument of ``__init__`` is an attribute of the same name; `fit`
+    learns from the training rows and stores what it learned in attributes whose names end with an
+    underscore, `input_shape_` among them; a second `fit` starts from scratch. Arguments and learned
+    attributes are plain values, so that a checkpoint holds them and another object takes them.
+
+    `transform` is the only way from a row to an input of the network: training, `Predictor`, the
+    server and an exported model call it. It needs NumPy only, because an export brings the code of
+    its class along.
+
+    A subclass may set three class attributes:
+
+    - ``kind``: Name of the kind of row: ``table``, ``text``, ``image``, ``array``, or your own.
+    - ``form``: How a page asks for a row: by its ``columns``, as ``text``, as a ``file``, or as
+      ``json``.
+    - ``explained_by``: Parts of a row by which its prediction is explained: the ``columns`` of a
+      table, the ``words`` of a text, the ``pixels`` of an image, or None.
+    """
+
+    kind: ClassVar[str] = "rows"
+    form: ClassVar[Literal["columns", "text", "file", "json"]] = "json"
+    explained_by: ClassVar[Literal["columns", "words", "pixels"] | None] = None
+
+    #: Arguments of ``__init__`` that are objects. No file holds them, so they are given again.
+    objects: ClassVar[tuple[str, ...]] = ()
+    #: Shape of one encoded row: (D,) or (C, H, W).
+    input_shape_: tuple[int, ...] = ()
+    #: Arguments of ``pandas.read_csv`` by which the training table was read, if there was one.
+    read_csv: Mapping[str, Any] | None = None
+
+    @abstractmethod
+    def fit(self, rows: RowsT, targets: Array | None = None) -> None:
+        """Learn from the training rows.
+
+        Args:
+            rows: Rows, as people have them.
+            targets: Values of the target columns, (N,) or (N, T), as they were read.
+        """
+
+    @abstractmethod
+    def transform(self, rows: RowsT) -> Encoded:
+        """Encode rows.
+
+        Raises:
+            ValueError: If a row cannot be encoded. The message is a sentence for its owner.
+        """
+
+    def fields(self) -> list[Field]:
+        """Return the columns of a table; empty for other rows."""
+        return []
+
+    def arguments(self) -> PlainValues:
+        """Return the plain arguments of ``__init__`` by name."""
+        names = inspect.signature(type(self)).parameters
+        return {name: getattr(self, name) for name in names if name not in self.objects}
+
+    def state(self) -> PlainValues:
+        """Return what `fit` learned, by the names of the attributes."""
+        return {name: value for name, value in vars(self).items() if name.endswith("_")}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take what another object has learned, see `state`."""
+        vars(self).update(state)
+
+
+def ranges(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the numbers of all ranges, one range after the other."""
+    if (lengths == 1).all():
+        return starts
+    shifts = starts - np.cumsum(lengths) + lengths
+    return np.repeat(shifts, lengths) + np.arange(lengths.sum())
