@@ -15,6 +15,7 @@ from dlp.datamodules.base import Examples
 from dlp.errors import InputError
 from dlp.evaluation.baselines import guess_scores
 from dlp.modules import DenseModule, EnsembleModule
+from dlp.reader.answer import Answer
 from helpers.rounding import assert_rounded_alike
 from helpers.training import loader, plain_loaders, quiet_trainer
 
@@ -99,7 +100,8 @@ def test_the_summary_compares_with_the_median_of_the_training_as_the_baseline_do
     module = DenseModule(data.input_shape, 1, head="regression")
     targets = data.examples("test").targets.reshape(-1, 1)
     outputs = {"rows": np.arange(9), "targets": targets, "values": np.zeros((9, 1))}
-    [target] = write_mistakes(tmp_path, data, "test", outputs, 0.5).report["targets"]
+    answer = Answer(None, ["value"])
+    [target] = write_mistakes(tmp_path, data, "test", outputs, answer).report["targets"]
     baseline = guess_scores(module, data, "test")["median"]["mae"]
     assert target["mae_of_median"] == pytest.approx(baseline)
 
@@ -260,12 +262,12 @@ def run_test(folder, model, data):
 
 
 def test_the_true_values_of_the_worst_rows_are_those_of_the_data(tmp_path):
-    x = np.zeros((60, 2))
-    data = ArrayDataModule(x, np.arange(60) % 2.0, test_size=20, task="regression")
-    rounded = data.examples("test").targets - 3e-6  # as of a head that scales targets
-    outputs = {"rows": np.arange(20), "values": np.ones((20, 1)), "targets": rounded}
-    worst = write_mistakes(tmp_path, data, "test", outputs, 0.5).worst
-    assert set(worst["true"]) <= {0.0, 1.0}
+    frame = pd.DataFrame({"x": np.arange(60.0), "y": np.arange(60) % 2 + 1e6})
+    data = TableDataModule(frame, "y", test_size=20, target_scaling="standard")
+    scaling = {"target_mean": data.target_mean, "target_std": data.target_std}
+    run_test(tmp_path, DenseModule(data.input_shape, 1, "regression", **scaling), data)
+    worst = pd.read_csv(tmp_path / "worst.csv")
+    assert set(worst["true"]) == {1e6, 1e6 + 1}
 
 
 @pytest.mark.parametrize(
@@ -275,7 +277,8 @@ def test_a_rare_class_or_label_that_is_missed_has_a_remedy(y, tmp_path, capsys):
     data = ArrayDataModule(X, y, test_size=10)
     probabilities = np.eye(4)[[0] * 10, : data.num_outputs] * (y.ndim == 1)
     outputs = {"rows": np.arange(10), "probabilities": probabilities, "targets": y[::2]}
-    write_mistakes(tmp_path, data, "test", outputs, 0.5)
+    task = "multilabel" if y.ndim == 2 else "multiclass"
+    write_mistakes(tmp_path, data, "test", outputs, Answer(task, data.class_names))
     rare = {1: f"0% of '{y.max()}'", 2: "0% of '0'"}[y.ndim]
     assert f"{rare} are found: try --model.class_weight" in capsys.readouterr().out
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from lightning import Callback
 from lightning.pytorch.callbacks import EarlyStopping
+from scipy.special import softmax
 from torch import nn
 
 from dlp.datamodules import ArrayDataModule
@@ -80,7 +81,8 @@ def test_predictions_are_averaged_over_the_repetitions():
     once = cross_validate(classes(split_seed=0), make, 1, 2, repeats=1)
     twice = cross_validate(classes(split_seed=0), make, 1, 2, repeats=2)
     second = [fold.predictions for fold in twice.folds[2:]]
-    values = np.concatenate([fold["probabilities"] for fold in second])
+    logits = np.concatenate([fold["logits"] for fold in second])
+    values = softmax(logits, axis=1)
     order = np.argsort(np.concatenate([fold["index"] for fold in second]))
     mean = (once.out_of_fold.filter(like="prob_") + values[order]) / 2
     columns = list(mean)

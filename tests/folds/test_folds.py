@@ -28,7 +28,7 @@ def plan(data=None, repeats=1, seed=0, max_epochs=3, num_folds=3, **split):
 @pytest.fixture
 def fold():
     history = {"train_loss": [2.0, 1.0], "val_mae": [float("nan"), 3.0]}
-    return plan()[1].finish(history, "serial", {})
+    return plan()[1].finish(history, "serial")
 
 
 def test_each_repetition_has_each_fold_once_with_seeds_of_32_bits():
@@ -74,10 +74,12 @@ def test_a_torn_line_is_left_out_and_its_fold_trained_again(fold):
     assert list(read_folds(PATH, plan())) == [fold]
 
 
-def test_a_line_of_version_1_1_ends_with_a_checksum(fold):
-    append_fold(PATH, fold)
-    PATH.write_text(PATH.read_text().rstrip("}\n") + ', "checksum": 7}\n')
-    assert list(read_folds(PATH, plan())) == [fold]
+def test_folds_of_another_version_are_refused(fold):
+    PATH.write_text(
+        json.dumps({"repeat": 0, "fold": 0, "predictions": {"threshold": 0.5}})
+    )
+    with pytest.raises(InputError, match=r"folds\.jsonl was written .* dlp 1\.2 reads"):
+        read_folds(PATH, plan())
 
 
 @pytest.mark.parametrize("changes", [{"seed": 1}, {"max_epochs": 4}, {"num_folds": 4}])
@@ -89,10 +91,10 @@ def test_folds_of_another_cross_validation_are_refused(fold, changes):
 
 def test_scores_are_the_last_measured_values_of_a_fold_that_did_not_diverge(fold):
     history = {"train_loss": [3.0, 2.0], "val_mae": [4.0, math.inf]}
-    finished = fold.finish(history, "serial", {})
+    finished = fold.finish(history, "serial")
     assert finished.scores == {"train_loss": 2.0, "val_mae": 4.0}
     history["train_loss"][1] = math.nan
-    diverged = fold.finish(history, "serial", {})
+    diverged = fold.finish(history, "serial")
     assert np.isnan(list(diverged.scores.values())).all()
 
 
@@ -102,7 +104,7 @@ def result(*curves, smoothing=0.0):
         baseline = {"mean": {"mae": float(number)}}
         fold = Fold(0, number, 0, "", len(curve), baseline=baseline)
         history = {"train_loss": [1.0] * len(curve), "val_loss": curve}
-        folds.append(fold.finish(history, "serial", {}))
+        folds.append(fold.finish(history, "serial"))
     return CrossValidation(folds, "val_loss", "min", smoothing, None, 0)
 
 

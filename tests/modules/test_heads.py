@@ -102,7 +102,7 @@ def test_standardised_regression_predicts_and_measures_in_the_original_unit():
     torch.testing.assert_close(loss(head, z, VALUES), square(z, scaled))
     values = z * torch.tensor(std) + torch.tensor(mean)
     torch.testing.assert_close(head.predict(z), values)
-    torch.testing.assert_close(head.metric_targets(head.prepare(VALUES)), VALUES)
+    assert head.metric_targets(VALUES).tolist() == VALUES.tolist()
 
 
 @pytest.mark.parametrize(

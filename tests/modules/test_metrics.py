@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -6,14 +7,15 @@ import pytest
 import torch
 from sklearn import metrics as sk
 from torchmetrics import FBetaScore
-from torchmetrics.classification import BinaryHingeLoss
+from torchmetrics.classification import BinaryAccuracy, BinaryHingeLoss
 
 from dlp.errors import InputError
 from dlp.modules import DenseModule, RegressionHead, SigmoidHead
-from dlp.modules.epoch_metrics import StageMetrics
+from dlp.modules.epoch_metrics import MeanLoss
 from dlp.modules.heads import HEADS, make_head
-from dlp.modules.metrics import make_metrics, named_metrics
+from dlp.modules.metrics import make_metrics, named_metrics, set_threshold
 from dlp.modules.monitor import monitor_mode
+from helpers.training import loader, plain_loaders, quiet_trainer
 
 draw = torch.Generator().manual_seed(0)
 LABELS = torch.randint(0, 2, (60, 3), generator=draw)
@@ -62,7 +64,7 @@ BETAS = [FBetaScore("binary", beta=0.5), FBetaScore("binary", beta=2.0)]
 def computed(head, batches):
     metrics = make_metrics(head)
     for logits, targets in batches:
-        metrics.update(head.scores(logits), head.metric_targets(head.prepare(targets)))
+        metrics.update(head.scores(logits), head.metric_targets(targets))
     return {name: value.item() for name, value in metrics.compute().items()}
 
 
@@ -83,10 +85,26 @@ def test_named_metrics_over_batches_agree_with_scikit_learn(name):
 
 
 def test_a_probability_must_exceed_the_threshold():
-    head = SigmoidHead(2, metrics=["acc"], threshold=0.8)
-    expected = sk.accuracy_score(BINARY, LOGIT.sigmoid() > 0.8)
-    result = computed(head, [(Z[:, :1], BINARY)])
-    assert result["acc"] == pytest.approx(expected)
+    head = SigmoidHead(2, metrics=["acc", "balanced_acc", "auroc"])
+    metrics = make_metrics(head)
+    set_threshold(metrics, head.metrics, 0.8)
+    metrics.update(head.scores(Z[:, :1]), BINARY)
+    values = metrics.compute()
+    is_predicted = LOGIT.sigmoid() > 0.8
+    assert values["acc"].item() == pytest.approx(
+        sk.accuracy_score(BINARY, is_predicted)
+    )
+    balanced = sk.balanced_accuracy_score(BINARY, is_predicted)
+    assert values["balanced_acc"].item() == pytest.approx(balanced)
+    assert values["auroc"].item() == pytest.approx(sk.roc_auc_score(BINARY, LOGIT))
+
+
+def test_a_metric_object_keeps_a_threshold_of_its_own():
+    own = BinaryAccuracy(threshold=0.3)
+    head = SigmoidHead(2, metrics=[own])
+    metrics = make_metrics(head)
+    set_threshold(metrics, head.metrics, 0.8)
+    assert metrics["binaryaccuracy"].threshold == 0.3
 
 
 @pytest.mark.parametrize("target_mean", [None, [1e6]])
@@ -100,23 +118,22 @@ def test_r2_survives_a_small_spread_around_a_large_mean(target_mean):
     )
 
 
-def test_metrics_of_an_epoch_follow_the_threshold_of_the_head_and_the_temperature():
-    head = SigmoidHead(2, metrics=["acc"])
-    metrics = StageMetrics("test", head, has_penalty=False)
-    head.threshold = 0.3
-    metrics.reset(temperature=2.0)
-    loss = torch.tensor(0.0)
-    metrics.add(loss, loss, Z[:, :1], head.prepare(LABELS[:, 0]))
-    expected = sk.accuracy_score(LABELS[:, 0], (Z[:, 0] / 2).sigmoid() > 0.3)
-    assert metrics.value("test_acc").item() == pytest.approx(expected)
+@plain_loaders
+def test_a_test_measures_at_the_threshold_and_the_temperature_of_the_answer():
+    torch.manual_seed(0)
+    module = DenseModule((3,), 2, head="sigmoid").eval()
+    answer = replace(module.answer, threshold=0.3, temperature=2.0)
+    module.answer = answer
+    [metrics] = quiet_trainer().test(module, loader(Z, BINARY), verbose=False)
+    is_predicted = (module(Z)[:, 0] / 2).sigmoid() > 0.3
+    assert metrics["test_acc"] == pytest.approx(sk.accuracy_score(BINARY, is_predicted))
 
 
 def test_a_mean_weighs_batches_by_samples_and_shows_nan():
-    metrics = StageMetrics("val", RegressionHead(), has_penalty=False)
+    metric = MeanLoss()
     for loss, rows, mean in ((1.0, 3, 1.0), (4.0, 1, 1.75), (math.nan, 2, math.nan)):
-        zeros = torch.zeros(rows, 1)
-        metrics.add(torch.tensor(loss), torch.tensor(loss), zeros, zeros)
-        assert metrics.value("val_loss").item() == pytest.approx(mean, nan_ok=True)
+        metric.update(torch.tensor(loss), rows)
+        assert metric.compute().item() == pytest.approx(mean, nan_ok=True)
 
 
 def test_metrics_with_equal_states_after_the_first_batch_stay_apart():

@@ -75,16 +75,8 @@ def as_numbers(metrics):
     return {name: value.item() for name, value in metrics.items()}
 
 
-@pytest.mark.parametrize(
-    ("penalty", "samples_per_update"),
-    [({}, 1), ({"l1": 0.01, "l2": 0.02}, 5), ({"l1": 0.01, "l2": 0.02}, 8192)],
-)
-def test_epochs_log_the_exact_means_over_samples(
-    penalty, samples_per_update, monkeypatch
-):
-    monkeypatch.setattr(
-        "dlp.modules.epoch_metrics._SAMPLES_PER_UPDATE", samples_per_update
-    )
+@pytest.mark.parametrize("penalty", [{}, {"l1": 0.01, "l2": 0.02}])
+def test_epochs_log_the_exact_means_over_samples(penalty):
     module, network = module_and_copy(**penalty)
     curves = Curves()
     quiet_trainer(3, [curves]).fit(module, loader(X, Y), loader(X_VAL, Y_VAL))
@@ -96,9 +88,7 @@ def test_epochs_log_the_exact_means_over_samples(
 
 
 @pytest.mark.parametrize("stage", ["train", "val", "test"])
-def test_a_stage_that_broke_off_leaves_nothing_behind(stage, monkeypatch):
-    monkeypatch.setattr("dlp.modules.epoch_metrics._SAMPLES_PER_UPDATE", 4)
-
+def test_a_stage_that_broke_off_leaves_nothing_behind(stage):
     class Break(Callback):
         def stop(self, trainer, module, outputs, batch, batch_idx, dataloader_idx=0):
             if batch_idx == 1:
@@ -116,8 +106,7 @@ def test_a_stage_that_broke_off_leaves_nothing_behind(stage, monkeypatch):
     assert as_numbers(trainer.callback_metrics) == measured_by_hand(network, stage)
 
 
-def test_one_metric_object_serves_every_stage_without_mixing_them(monkeypatch):
-    monkeypatch.setattr("dlp.modules.epoch_metrics._SAMPLES_PER_UPDATE", 1)
+def test_one_metric_object_serves_every_stage_without_mixing_them():
     module, network = module_and_copy(metrics=[MulticlassAccuracy(4, average="micro")])
     curves = Curves()
     trainer = quiet_trainer(1, [curves], val_check_interval=1)
@@ -126,6 +115,10 @@ def test_one_metric_object_serves_every_stage_without_mixing_them(monkeypatch):
     (logged,) = curves.epochs
     for stage in ("train", "val"):
         assert logged[f"{stage}_multiclassaccuracy"] == expected[f"{stage}_acc"]
+
+
+def right(predictions, targets):
+    return predictions.argmax(1) == targets
 
 
 def test_a_loader_may_reuse_its_memory():
@@ -138,10 +131,14 @@ def test_a_loader_may_reuse_its_memory():
             for new_x, new_y in BATCHES[:2]:
                 yield x.copy_(new_x), y.copy_(new_y)
 
-    module, network = module_and_copy()
+    module, network = module_and_copy(
+        metrics=["acc", right]
+    )  # a function sees all rows
     trainer = quiet_trainer()
     trainer.fit(module, Reusing())
-    assert as_numbers(trainer.callback_metrics) == trained_by_hand(network, BATCHES[:2])
+    expected = trained_by_hand(network, BATCHES[:2])
+    expected["train_right"] = expected["train_acc"]
+    assert as_numbers(trainer.callback_metrics) == expected
 
 
 def test_a_penalty_leaves_out_the_last_layer_unless_kernels_are_overridden():
@@ -182,13 +179,26 @@ def test_a_sparse_batch_is_one_input_though_it_is_a_tuple():
     torch.testing.assert_close(module.predict_step(bag)["probabilities"], expected)
 
 
+def collected(module, batches):
+    """Return the outputs of the first batch of a test."""
+
+    class Collector(Callback):
+        def on_test_batch_end(self, trainer, module, outputs, batch, batch_idx):
+            results.append(outputs)
+
+    results = []
+    quiet_trainer(callbacks=[Collector()]).test(module, batches, verbose=False)
+    return results[0]
+
+
 def test_a_test_step_returns_predictions_and_targets_in_their_unit():
     network = nn.Linear(3, 1)
     module = SupervisedModule(
         network, "regression", target_mean=[5.0], target_std=[2.0]
     )
-    outputs = module.test_step((X, X[:, 0]), 1)
-    torch.testing.assert_close(outputs["targets"][:, 0], X[:, 0])
+    targets = X[:, 0] + 1e6
+    outputs = collected(module, loader(X, targets, batch_size=len(X)))
+    assert outputs["targets"][:, 0].tolist() == targets.tolist()
     torch.testing.assert_close(outputs["values"], network(X) * 2 + 5)
 
 
@@ -197,25 +207,35 @@ def test_a_checkpoint_brings_its_threshold_unless_another_one_was_given(
     given, expected
 ):
     trained = DenseModule((3,), 2, head="sigmoid")
-    spec = make_spec(trained.network, trained.head, None, 1)
-    calibrated = replace(spec, answer=replace(spec.answer, threshold=0.1))
+    calibrated = replace(trained.answer, names=["a", "b"], threshold=0.1)
+    spec = make_spec(trained.network, trained.head, calibrated, None, 1)
     module = DenseModule((3,), 2, head="sigmoid", threshold=given)
-    module.on_load_checkpoint({"spec": asdict(calibrated)})
-    assert module.head.threshold == expected
+    module.on_load_checkpoint({"spec": asdict(spec)})
+    assert module.answer == replace(calibrated, threshold=expected)
 
 
 def test_training_forgets_a_calibration():
     module = DenseModule((3,), 2, head="sigmoid", threshold=0.4)
-    module.temperature = 2.0
-    module.head.threshold = 0.1
-    module.on_train_start()
-    assert module.temperature == 1
-    assert module.head.threshold == 0.4
+    fresh = replace(module.answer, names=["0", "1"])
+    module.answer = replace(
+        module.answer, temperature=2.0, threshold=0.1, names=["a", "b"]
+    )
+    quiet_trainer().fit(module, loader(X, Y % 2))
+    assert module.answer == fresh
+
+
+def test_an_answer_has_the_names_of_the_data():
+    frame = pd.DataFrame({"x": np.arange(40.0), "y": ["a", "b"] * 20})
+    data = TableDataModule(frame, "y")
+    module = DenseModule(data.input_shape, 2, head="sigmoid")
+    assert module.answer.names == ()
+    quiet_trainer().validate(module, data, verbose=False)
+    assert module.answer.names == ["a", "b"]
 
 
 def test_predictions_are_those_of_logits_over_the_temperature():
     module = DenseModule((3,), 4, hidden=()).eval()
-    module.temperature = 80.0
+    module.answer = replace(module.answer, temperature=80.0)
     inputs = 5000 * torch.randn(20, 3)  # plain probabilities of most classes are 0
     expected = (module(inputs) / 80).softmax(1)
     torch.testing.assert_close(module.predict_step(inputs)["probabilities"], expected)

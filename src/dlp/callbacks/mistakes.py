@@ -2,21 +2,22 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 from lightning import LightningModule, Trainer
 
-from dlp.callbacks.predictions import BatchOutputs, gather_outputs, threshold_of
+from dlp.callbacks.predictions import BatchOutputs, answer_of, gather_outputs
 from dlp.console import say
 from dlp.datamodules.base import Part, SupervisedDataModule, data_of, data_serving
+from dlp.datamodules.batches import BatchLoader
 from dlp.datamodules.rows import Array
 from dlp.files import AnyPath, save_figure, write_json, write_table
-from dlp.modules.serialization import output_names
+from dlp.reader.answer import Answer
 
 if TYPE_CHECKING:
-    from dlp.evaluation.mistakes import Mistakes
+    from dlp.evaluation.mistakes import Mistakes, Report
 
 #: A class is rare with fewer rows than this part of an equal share.
 RARE = 2 / 3
@@ -35,43 +36,41 @@ class MistakesReport(BatchOutputs):
     """
 
     def __init__(self, folder: AnyPath | None = None) -> None:
-        super().__init__()
+        super().__init__(("probabilities", "values", "targets"))
         self.folder = None if folder is None else Path(folder)
         #: ``targets``, and ``probabilities`` or ``values`` of the last test. ``rows`` are their
         #: numbers in the test part, unless ``test_dataloader`` is overridden.
-        self.outputs: Any = None
+        self.gathered: dict[str, Array] = {}
         #: Content of ``mistakes.json`` of the last test.
-        self.report: Any = {}
+        self.report: Report = {}
 
     on_test_batch_end = BatchOutputs.collect
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Analyse the predictions and write the files."""
         data = data_of(trainer)
-        if self.folder is None or data is None or not self.has("targets"):
+        outputs = self.outputs()
+        if self.folder is None or data is None or "targets" not in outputs:
             return
-        kind = "values" if self.has("values") else "probabilities"
-        batches = [{name: batch[name] for name in (kind, "targets")} for batch in self._batches]
         row_numbers = None
         if data_serving(trainer, "test") is not None:
             row_numbers = "rows"
-            loader: Any = trainer.test_dataloaders
-            # The test may have been of some batches only.
-            for batch, rows in zip(batches, loader.batch_sampler, strict=False):
-                batch["rows"] = rows
-        gathered = gather_outputs(trainer, batches, row_numbers)
+            loader = cast(BatchLoader, trainer.test_dataloaders)
+            rows = torch.cat(list(loader.batch_sampler)).numpy()
+            outputs["rows"] = rows[: len(outputs["targets"])]  # the test may have had a limit
+        gathered = gather_outputs(trainer, outputs, row_numbers)
         if gathered is None:
             return
         if "rows" in gathered:
             # Points of the figures follow the order of the rows, as do equal errors.
             order = np.argsort(gathered["rows"])
             gathered = {name: values[order] for name, values in gathered.items()}
-        if not np.isfinite(gathered[kind]).all():
+        answer = answer_of(pl_module, data, gathered)
+        if not np.isfinite(gathered["probabilities" if answer.task else "values"]).all():
             say("mistakes are not written: the model predicts NaN or infinity")
             return
-        self.outputs = gathered
-        threshold = threshold_of(pl_module)
-        self.report = write_mistakes(self.folder, data, "test", gathered, threshold).report
+        self.gathered = gathered
+        self.report = write_mistakes(self.folder, data, "test", gathered, answer).report
 
 
 def write_mistakes(
@@ -79,7 +78,7 @@ def write_mistakes(
     data: SupervisedDataModule,
     part: Part,
     outputs: Mapping[str, Array],
-    threshold: float,
+    answer: Answer,
     name: str = "worst",
     count: int = 16,
 ) -> "Mistakes":
@@ -91,7 +90,7 @@ def write_mistakes(
         part: Name of the part.
         outputs: ``targets``, and ``probabilities`` or ``values``, of some rows. ``rows`` are their
             numbers in the part; without them nothing else is known of the rows.
-        threshold: Probability above which a row is of class 1 of two, or has a label.
+        answer: Answer of the model: kind of problem, names and threshold.
         name: Name of the table of the worst rows, and of their figure if they are images.
         count: Largest number of worst rows.
     """
@@ -100,7 +99,7 @@ def write_mistakes(
     from dlp.visualization.images import image_grid
     from dlp.visualization.mistakes import draw_mistakes
 
-    mistakes = _analyse(data, part, outputs, threshold)
+    mistakes = _analyse(data, outputs, answer)
     figures = draw_mistakes(mistakes)
     worst = mistakes.worst.head(count)
     numbers = worst.pop("row")
@@ -126,29 +125,22 @@ def write_mistakes(
 
 
 def _analyse(
-    data: SupervisedDataModule,
-    part: Part,
-    outputs: Mapping[str, Array],
-    threshold: float,
+    data: SupervisedDataModule, outputs: Mapping[str, Array], answer: Answer
 ) -> "Mistakes":
     """Return the mistakes of a classifier of one class or of labels, or of values."""
     from dlp.evaluation.mistakes import class_mistakes, label_mistakes, value_mistakes
 
     targets = outputs["targets"]
-    if "values" in outputs:
+    if answer.task is None:
         values = outputs["values"]
-        if "rows" in outputs:  # the targets of the head went through its scaling, which rounds
-            targets = data.targets.encode(data.examples(part).targets)[outputs["rows"]]
         targets = targets.reshape(values.shape)
-        names = output_names(data, values.shape[1])
         median = data.fit()["target_summary"].get("median")
-        return value_mistakes(values, targets, names, median, data.targets.transform)
+        return value_mistakes(values, targets, answer.names, median, data.targets.transform)
     probabilities = outputs["probabilities"]
-    names = output_names(data, probabilities.shape[1])
-    if targets.ndim == 2:
-        return label_mistakes(probabilities, targets, names, threshold)
+    if answer.task == "multilabel":
+        return label_mistakes(probabilities, targets, answer.names, answer.threshold)
     guess = int(np.argmax(data.class_frequencies or [1]))
-    return class_mistakes(probabilities, targets, names, threshold, guess)
+    return class_mistakes(probabilities, targets, answer.names, answer.threshold, guess)
 
 
 def _say(report: Mapping[str, Any], folder: Path) -> None:

@@ -55,11 +55,12 @@ def calibrate(
     head: Head = build(spec.head, "head")
     if threshold is not None and head.task != "binary":
         raise InputError(f"--threshold is for head: sigmoid, of two classes, not for {run}.")
-    answer = Answer(
-        task=head.task,
-        names=spec.answer.names,
+    answer = replace(
+        spec.answer,
         threshold=float(threshold or head.threshold),
-        transform=spec.answer.transform,
+        temperature=1.0,
+        coverage=None,
+        quantiles=None,
     )
     if len(paths) > 1:
         parts = {"out of fold": _out_of_fold(record, head)}
@@ -185,22 +186,19 @@ def _validation_and_test(checkpoint: Checkpoint, head: Head) -> PartOutputs:
             logits = torch.cat([module(inputs) for inputs, _ in loader])
             if head.task is None:
                 logits = module.head.predict(logits)  # it has the scale of the targets
-            targets = module.head.prepare(loader.targets)
-            parts[part] = (logits, module.head.metric_targets(targets))
+            parts[part] = (logits, head.metric_targets(loader.targets))
     return parts
 
 
 def _out_of_fold(record: Run, head: Head) -> tuple[Tensor, Tensor]:
     """Return the logits or values, and the targets, of the rows out of fold."""
-    outputs = out_of_fold_outputs(record.folder)[2]
-    targets = torch.tensor(outputs["targets"])
-    if head.task is None:
-        return torch.tensor(outputs["values"]), targets
-    targets = head.metric_targets(head.prepare(targets))
-    probabilities = torch.tensor(outputs["probabilities"])
-    if head.task == "multilabel":
-        return probabilities.logit(1e-7), targets
-    logits = probabilities.clamp_min(1e-12).log()
-    if head.task == "binary":
-        logits = logits.diff(dim=1)
-    return logits, targets
+    _, predictions = out_of_fold_outputs(record.folder)
+    kind = "values" if head.task is None else "logits"
+    if kind not in predictions.outputs:
+        raise InputError(
+            f"{record.folder}: expected folds with {kind}, got {type(head).__name__}, whose "
+            "probabilities are not the sigmoid or softmax of logits. Calibrate a run of dlp fit."
+        )
+    scores = torch.tensor(predictions.outputs[kind])
+    targets = torch.tensor(predictions.outputs["targets"])
+    return scores, head.metric_targets(targets)

@@ -26,16 +26,17 @@ def suspects(run: str, count: PositiveInt = 100) -> pd.DataFrame:
         count: Largest number of rows; a person looks through 100 in half an hour.
     """
     folder = Run.find(run, "folds.jsonl", command="crossval").folder
-    data, predictions, outputs = out_of_fold_outputs(folder)
-    threshold = outputs["threshold"]
-    worst = write_mistakes(folder, data, "train", outputs, threshold, "suspects", count).worst
+    data, predictions = out_of_fold_outputs(folder)
+    outputs = predictions.outputs
+    answer = predictions.answer
+    worst = write_mistakes(folder, data, "train", outputs, answer, "suspects", count).worst
     if not len(worst):
         say("no row is predicted as another class")
     else:
         say(worst.head(16).round(4).to_string(index=False, max_colwidth=60))
     hashes = data.examples("train").hashes
-    if "class" in predictions and hashes is not None:
-        rows = predictions[["index", "target"]].assign(hash=hashes[outputs["rows"]])
+    if answer.task is not None and hashes is not None:
+        rows = predictions.frame[["index", "target"]].assign(hash=hashes[outputs["rows"]])
         distinct = rows.drop_duplicates(["hash", "target"])
         doubles = distinct[distinct.duplicated("hash", keep=False)].sort_values("hash")
         say(f"{len(doubles):,} rows have the input of another row and another label")

@@ -3,7 +3,6 @@
 Both learn from the training part and are scored by the metrics of the model's head.
 """
 
-import copy
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +18,7 @@ from dlp.datamodules.base import Part, SupervisedDataModule
 from dlp.datamodules.rows import Array, Estimator
 from dlp.modules.heads import Head
 from dlp.modules.losses import class_weights
-from dlp.modules.metrics import make_metrics
+from dlp.modules.metrics import make_metrics, set_threshold
 from dlp.modules.supervised import SupervisedModule
 from dlp.reader.answer import decide
 
@@ -88,7 +87,7 @@ def fitted_scores(
             first metric is ``acc`` or ``mae``.
 
     Returns:
-        Scores at the threshold of the model's head. If that is not 0.5, there are also scores at
+        Scores at the threshold of the model's answer. If that is not 0.5, there are also scores at
         0.5, and only these have a lead: a threshold that finds more of a rare class costs
         accuracy, which then does not say which model is better.
     """
@@ -108,26 +107,24 @@ def fitted_scores(
                 say(f"baseline {name} is left out, since it cannot be fitted: {error}")
                 continue
             predictions = _predict(head, estimator, rows.features())
-        for words, each in heads_by_threshold(head).items():
-            values = score(each, torch.from_numpy(predictions), targets)
-            if outputs and head.metrics[0] in ("acc", "mae") and each.threshold == 0.5:
+        for words, threshold in thresholds(model).items():
+            values = score(head, torch.from_numpy(predictions), targets, threshold)
+            if outputs and head.metrics[0] in ("acc", "mae") and threshold == 0.5:
                 others = predictions[outputs["rows"]]
-                values |= lead(each, outputs[head.prediction], others, outputs["targets"])
+                values |= lead(head, outputs[head.prediction], others, outputs["targets"])
             scores[f"{name}{words}"] = values
     return scores
 
 
-def heads_by_threshold(head: Head) -> dict[str, Head]:
-    """Return a head, and if its threshold is not 0.5 also one with 0.5.
+def thresholds(model: SupervisedModule) -> dict[str, float]:
+    """Return the threshold of a model, and 0.5 if that is another one.
 
     The keys are the words that follow the name of a model.
     """
-    heads = {"": head}
-    if head.threshold != 0.5:
-        half = copy.copy(head)
-        half.threshold = 0.5
-        heads[AT_HALF] = half
-    return heads
+    threshold = model.answer.threshold
+    if threshold == 0.5:
+        return {"": threshold}
+    return {"": threshold, AT_HALF: 0.5}
 
 
 def scores_at_half(model: Any, outputs: Mapping[str, Array] | None) -> dict[str, float]:
@@ -139,15 +136,14 @@ def scores_at_half(model: Any, outputs: Mapping[str, Array] | None) -> dict[str,
     """
     if not isinstance(model, SupervisedModule) or not outputs:
         return {}
-    half = heads_by_threshold(model.head).get(AT_HALF)
-    if half is None:
+    if AT_HALF not in thresholds(model):
         return {}
-    predictions = torch.from_numpy(outputs[half.prediction])
-    return score(half, predictions, torch.from_numpy(outputs["targets"]))
+    predictions = torch.from_numpy(outputs[model.head.prediction])
+    return score(model.head, predictions, torch.from_numpy(outputs["targets"]))
 
 
 def lead(head: Head, own: Array, others: Array, targets: Array) -> dict[str, float]:
-    """Compare the predictions of a model with those of another, row by row.
+    """Compare the predictions of a model with those of another, row by row, at the threshold 0.5.
 
     Returns:
         ``lead``, by how much the mean error of the other is smaller (the share of wrong answers,
@@ -159,7 +155,7 @@ def lead(head: Head, own: Array, others: Array, targets: Array) -> dict[str, flo
     def errors(predictions: Array) -> Any:
         if head.task is None:
             return abs(predictions - targets)
-        return 1.0 * (decide(predictions, head.threshold, head.task) != targets)
+        return 1.0 * (decide(predictions, task=head.task) != targets)
 
     gains: Any = pd.DataFrame(errors(own) - errors(others), dtype=float).mean(axis=1)
     num_better = int((gains > 0).sum())
@@ -170,11 +166,14 @@ def lead(head: Head, own: Array, others: Array, targets: Array) -> dict[str, flo
     return {"lead": gains.mean(), "p_value": float(p_value)}
 
 
-def score(head: Head, predictions: Tensor, targets: Tensor) -> dict[str, float]:
-    """Return the metrics of a head's `predict` and `metric_targets`."""
+def score(
+    head: Head, predictions: Tensor, targets: Tensor, threshold: float = 0.5
+) -> dict[str, float]:
+    """Return the metrics of a head's `predict` and `metric_targets` at a threshold."""
     if head.task == "binary":
         predictions = predictions[:, 1]
     metrics = make_metrics(head)
+    set_threshold(metrics, head.metrics, threshold)
     with warnings.catch_warnings(action="ignore"):  # of torchmetrics, about absent classes
         values = metrics(predictions.contiguous(), targets)
     return {name: float(value) for name, value in values.items()}
@@ -183,7 +182,7 @@ def score(head: Head, predictions: Tensor, targets: Tensor) -> dict[str, float]:
 def part_targets(head: Head, data: SupervisedDataModule, part: Part) -> Tensor:
     """Return the targets of a part as metrics take them."""
     encoded = torch.from_numpy(data.targets.encode(data.examples(part).targets))
-    return head.metric_targets(head.prepare(encoded))
+    return head.metric_targets(encoded)
 
 
 def baseline_lines(scores: Mapping[str, Mapping[str, float]]) -> list[str]:

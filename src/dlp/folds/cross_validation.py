@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from lightning import Trainer
 from lightning.pytorch.utilities.seed import isolate_rng
 
@@ -95,10 +96,10 @@ def cross_validate(
                     on_fold(fold)
             finished |= read_folds(path, plan)  # other calls have finished theirs
             results = [finished[fold] for fold in plan if fold in finished]
-            predictions, _ = out_of_fold(data, results)
-            return CrossValidation(
-                results, monitor, mode, smoothing, predictions, len(plan) - len(results)
-            )
+            predictions = out_of_fold(data, results)
+            frame = pd.DataFrame() if predictions is None else predictions.frame
+            num_missing = len(plan) - len(results)
+            return CrossValidation(results, monitor, mode, smoothing, frame, num_missing)
     finally:
         data.resplit(original)
 

@@ -110,6 +110,7 @@ class StackedFold(NamedTuple):
     @classmethod
     def of(cls, fold: Fold, model: Any, data: SupervisedDataModule) -> "StackedFold":
         """Return the fold for which a data module is split."""
+        model.begin_answer(data)
         train: Any = data.loader("train")
         val: Any = data.loader("val")
         return cls(

@@ -48,13 +48,24 @@ class EnsembleNet(nn.ModuleList):
 
     def mean(self, logits: Tensor) -> Tensor:
         """Return the logits (N, C) of the mean of the predictions of logits (M, N, C)."""
-        if self.link == "identity":
-            return logits.mean(0)
-        if self.link == "softmax":
-            return logits.log_softmax(-1).logsumexp(0)
-        if self.link == "logit":  # log p - log(1 - p)
-            return F.logsigmoid(logits).logsumexp(0) - F.logsigmoid(-logits).logsumexp(0)
-        return ((logits * self.factors).logsumexp(0) - math.log(len(logits))) / self.factors
+        return mean_logits(logits, self.link, self.factors)
+
+
+def mean_logits(logits: Tensor, link: Link, factors: Tensor | float = 1.0) -> Tensor:
+    """Return the logits (N, C) of the mean of the predictions of logits (M, N, C).
+
+    Args:
+        logits: Logits of M models.
+        link: Function from predictions to logits.
+        factors: Factor of each logit of ``log``; see `EnsembleNet`.
+    """
+    if link == "identity":
+        return logits.mean(0)
+    if link == "softmax":
+        return logits.log_softmax(-1).logsumexp(0)
+    if link == "logit":  # log p - log(1 - p)
+        return F.logsigmoid(logits).logsumexp(0) - F.logsigmoid(-logits).logsumexp(0)
+    return ((logits * factors).logsumexp(0) - math.log(len(logits))) / factors
 
 
 class EnsembleModule(SupervisedModule):
@@ -139,7 +150,7 @@ class EnsembleModule(SupervisedModule):
         """Return the mean prediction, and its deviation over the members."""
         logits = self.network.member_logits(inputs)
         deviation = torch.stack([self.head.predict(each) for each in logits]).std(0)
-        mean = self.head.predict(self.network.mean(logits) / self.temperature)
+        mean = self.head.predict(self._scaled(self.network.mean(logits)))
         return {"std": deviation, self.head.prediction: mean}
 
 

@@ -21,8 +21,10 @@ from dlp.reader.spec import Card, Component, ModelSpec, describe_encoder
 _OF_LOSS = {"loss_function", "class_weights", "metrics"}
 
 
-def make_spec(network: nn.Module, head: Head, data: Any, num_epochs: int) -> ModelSpec:
-    """Describe a network and its head, trained on a DataModule for some epochs.
+def make_spec(
+    network: nn.Module, head: Head, answer: Answer, data: Any, num_epochs: int
+) -> ModelSpec:
+    """Describe a network, its head and its answer, trained on a DataModule for some epochs.
 
     A DataModule of the project has the encoder of its rows. Without one they are arrays as the
     network takes them.
@@ -34,14 +36,12 @@ def make_spec(network: nn.Module, head: Head, data: Any, num_epochs: int) -> Mod
         data.fit()
         encoder = data.encoder
         rows = {part: len(examples) for part, examples in data.labelled_parts().items()}
-    names = output_names(data, head.num_outputs)
-    transform: Any = getattr(head, "target_transform", "none")
     versions = {name: metadata.version(name) for name in ("torch", "numpy", "pillow")}
     return ModelSpec(
         network=describe(network),
         head=describe(head),
         encoder=describe_encoder(encoder),
-        answer=Answer(head.task, names, head.threshold, transform),
+        answer=answer,
         card=Card(type(data).__name__, rows, num_epochs, versions),
     )
 

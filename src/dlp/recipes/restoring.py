@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import pandas as pd
 from lightning import LightningModule
 from lightning.pytorch.utilities.seed import isolate_rng
 
@@ -12,7 +11,7 @@ from dlp.datamodules.base import SupervisedDataModule, supervised_data
 from dlp.datamodules.parts import rows_fingerprint
 from dlp.errors import InputError
 from dlp.folds.plan import read_folds
-from dlp.folds.results import out_of_fold
+from dlp.folds.results import OutOfFold, out_of_fold
 from dlp.inference.predictor import Predictor
 from dlp.modules.weights import Checkpoint
 from dlp.recipes.recipe import load
@@ -54,6 +53,7 @@ def restored(checkpoint: Checkpoint, check_rows: bool = True) -> RestoredRun:
         recipe.use(checkpoint)
         data = supervised_data(recipe.data(check_rows))
         module = recipe.model(data)
+    module.on_load_checkpoint(checkpoint.content)
     module.load_state_dict(checkpoint.content["state_dict"])
     return RestoredRun(home, data, module.eval())
 
@@ -77,8 +77,8 @@ def load_predictor(run: str | Path) -> Predictor:
     return Predictor.of(checkpoints(), network, getattr(module, "head", None), transformer)
 
 
-def out_of_fold_outputs(folder: Path) -> tuple[SupervisedDataModule, pd.DataFrame, dict[str, Any]]:
-    """Return the data of a finished run of folds, and what `out_of_fold` returns of it."""
+def out_of_fold_outputs(folder: Path) -> tuple[SupervisedDataModule, OutOfFold]:
+    """Return the data of a finished run of folds and the predictions of its folds."""
     run = Run(folder)
     run.check_config()
     data = load(run.config).data()
@@ -90,10 +90,10 @@ def out_of_fold_outputs(folder: Path) -> tuple[SupervisedDataModule, pd.DataFram
             f"the rows have changed since {folder} was validated. Run dlp crossval again, with "
             "another --run_dir."
         )
-    predictions, outputs = out_of_fold(data, folds)
-    if not outputs:
+    predictions = out_of_fold(data, folds)
+    if predictions is None:
         raise InputError(
             f"the folds of {folder} have no predictions: they diverged, or validation_step returns "
             "none."
         )
-    return data, predictions, outputs
+    return data, predictions

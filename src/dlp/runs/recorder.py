@@ -14,13 +14,13 @@ from lightning import Callback, LightningModule, Trainer
 from dlp.callbacks.checkpoints import BestCheckpoint, EpochSeed, LastCheckpoint
 from dlp.callbacks.history import History
 from dlp.callbacks.mistakes import MistakesReport
-from dlp.callbacks.predictions import threshold_of
 from dlp.console import command_text, say, scores_text
 from dlp.datamodules.base import Part, data_of, data_serving
 from dlp.errors import InputError
 from dlp.evaluation.verdict import Verdict, divergence, longer, verdict
 from dlp.files import save_figure, write_text
 from dlp.modules.monitor import Mode, monitor_mode
+from dlp.reader.answer import Answer
 from dlp.runs.folder import Origin, Run
 
 #: Packages that numbers depend on.
@@ -216,7 +216,7 @@ class RunRecorder(Callback):
         from dlp.evaluation.baselines import AT_HALF, scores_at_half
 
         scores = stage_scores(trainer, "test")
-        half = scores_at_half(pl_module, self.mistakes.outputs)
+        half = scores_at_half(pl_module, self.mistakes.gathered)
         say(f"test{at_threshold(pl_module)}: {scores_text(scores)}")
         if half:
             say(f"test{AT_HALF}: {scores_text(half)}")
@@ -232,7 +232,7 @@ class RunRecorder(Callback):
             "checkpoint": trainer.ckpt_path and Path(trainer.ckpt_path).name,
             "summary": self.mistakes.report.get("summary", ""),
             "classes": self.mistakes.report.get("classes", []),
-            "baselines": self._compare(trainer, pl_module, "test", self.mistakes.outputs),
+            "baselines": self._compare(trainer, pl_module, "test", self.mistakes.gathered),
         }
         if self.run is not None:
             self.run.add_results(test=test)
@@ -274,7 +274,7 @@ def stage_scores(trainer: Trainer, stage: str) -> dict[str, float]:
 
 def at_threshold(module: LightningModule) -> str:
     """Return the words that name a module's threshold; none for 0.5."""
-    threshold = threshold_of(module)
-    if threshold == 0.5:
+    answer = getattr(module, "answer", None)
+    if not isinstance(answer, Answer) or answer.threshold == 0.5:
         return ""
-    return f", threshold {threshold:.3g}"
+    return f", threshold {answer.threshold:.3g}"
