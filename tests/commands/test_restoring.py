@@ -140,7 +140,7 @@ def test_a_damaged_file_of_a_run_is_a_sentence(fitted, name, fails):
 def test_a_damaged_description_in_a_checkpoint_is_a_sentence(fitted):
     path = RUN / "checkpoints/best.ckpt"
     checkpoint = torch.load(path, weights_only=True)
-    for key in ("network", "head", "encoder", "answer"):
+    for key in ("module", "encoder", "answer"):
         for value in (None, [1], {"path": "x"}):
             torch.save(checkpoint | {"spec": checkpoint["spec"] | {key: value}}, path)
             with pytest.raises(InputError):

@@ -62,7 +62,7 @@ def test_an_answer_is_that_of_the_predictor(client, predictor):
 
 
 def test_a_calibrated_model_answers_with_sets(predictor):
-    calibrated = Predictor(predictor.models, predictor.modules)
+    calibrated = Predictor(predictor.models)
     answer = replace(predictor.spec.answer, coverage=0.9, quantiles=[0, 0])
     calibrated.spec = replace(predictor.spec, answer=answer)
     client = TestClient(serve.app(calibrated))
@@ -177,8 +177,8 @@ def test_a_bug_is_an_internal_error_with_its_traceback_in_the_log(predictor):
     def run(arrays):
         raise KeyError("internal_key")
 
-    broken = Predictor(predictor.models, predictor.modules)
-    broken.models = [Model(predictor.spec, run)]
+    broken = Predictor(predictor.models)
+    broken.models = [Model(predictor.spec, predictor.encoder, run)]
     client = TestClient(serve.app(broken), raise_server_exceptions=False)
     answer = client.post("/predict", json={"rows": [ROW]})
     assert answer.status_code == 500

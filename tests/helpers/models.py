@@ -3,10 +3,10 @@
 import torch
 
 from dlp.inference import Predictor
-from dlp.inference.trained import InferenceModule
+from dlp.inference.trained import TrainedModel
+from dlp.modules import SupervisedModule
 from dlp.modules.networks import DenseNet
-from dlp.modules.serialization import make_spec, output_names
-from dlp.reader.model import Model
+from dlp.modules.serialization import make_spec
 
 
 def predictor_of(data, head, network=None):
@@ -14,9 +14,6 @@ def predictor_of(data, head, network=None):
     torch.manual_seed(0)
     if network is None:
         network = DenseNet(data.input_shape, head.num_logits)
-    answer = head.answer(output_names(data, head.num_outputs))
-    spec = make_spec(network, head, answer, data, 1)
-    module = InferenceModule(spec, network, head).eval()
-    features = getattr(data.encoder, "features", None)
-    objects = {"features": features.transformer} if features else {}
-    return Predictor([Model(spec, module.run, objects)], [module])
+    module = SupervisedModule(network, head)
+    module.begin_answer(data)
+    return Predictor([TrainedModel(make_spec(module, data, 1), data.encoder, module)])

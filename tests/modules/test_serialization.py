@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional
 from torchmetrics.classification import BinaryAccuracy
 
 from dlp.datamodules import ArrayDataModule
@@ -20,11 +19,10 @@ from dlp.modules import (
     ConvNetModule,
     DenseModule,
     EnsembleModule,
-    SoftmaxHead,
     SupervisedModule,
 )
-from dlp.modules.heads import RegressionHead, SigmoidHead
-from dlp.modules.serialization import build, describe, spec_in
+from dlp.modules.heads import RegressionHead
+from dlp.modules.serialization import build_module, spec_in
 from dlp.reader.spec import Component
 from helpers.backbones import CLASSES, IMAGES, TinyBackbone, small_model
 from helpers.rounding import assert_rounded_alike
@@ -140,7 +138,7 @@ def test_a_module_comes_back_from_its_checkpoint(build, x, y, given):
     ]
     assert trained[0] == trained[1]
     assert (again.head.threshold, again.l2) == (model.head.threshold, model.l2)
-    scores = Predictor.load("a.ckpt").scores(x)
+    scores = Predictor.load("a.ckpt", **given).scores(x)
     np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-6)
 
 
@@ -152,18 +150,10 @@ def saved(model, y, path, **options):
     return path
 
 
-class ThreeClasses(SoftmaxHead):
-    """Head with fewer arguments than the one it derives from."""
-
-    def __init__(self):
-        super().__init__(3)
-
-
-@pytest.mark.parametrize("role", ["network", "head"])
 @pytest.mark.parametrize("path", [*OTHERS.split(), "Head", ""])
-def test_another_class_is_refused_and_its_module_not_imported(path, role):
-    with pytest.raises(InputError, match=rf"give it: Predictor.load\(path, {role}="):
-        build(Component(path, {"args": "true"}), role)
+def test_another_class_is_refused_and_its_module_not_imported(path):
+    with pytest.raises(InputError, match="whose code a file cannot bring"):
+        build_module(Component(path, {"args": "true"}))
     assert "this" not in sys.modules
 
 
@@ -180,33 +170,59 @@ def test_what_the_encoder_learned_is_in_a_checkpoint_once():
     assert described["mean_"] is learned["mean_"]
 
 
-def test_a_network_of_ones_own_is_given(tmp_path):
+def test_another_network_than_that_of_the_class_is_given(tmp_path):
     model = DenseModule((4,), 2)
     model.network = nn.Linear(4, 2)
     path = saved(model, X[:, 0] > 0, tmp_path / "a.ckpt")
-    with pytest.raises(InputError, match="Linear, whose code a file cannot bring"):
+    with pytest.raises(InputError, match=r"a\.ckpt has the weights of another network"):
         Predictor.load(path)
-    predictor = Predictor.load(path, network=nn.Linear(4, 2), head=SoftmaxHead(2))
-    assert predictor.scores(X).shape == (30, 2)
+    assert Predictor.load(path, network=nn.Linear(4, 2)).scores(X).shape == (30, 2)
 
 
-@pytest.mark.parametrize("cap", [None, {"yes": 0.5}])
-def test_a_plain_argument_comes_back_as_it_was(cap):
-    head = build(describe(CapHead(cap=cap)), "head")
-    assert head.cap == cap
-
-
-@pytest.mark.parametrize("cap", [torch.tensor(0.5), signal.SIGINT])
-def test_an_argument_that_a_file_cannot_hold_is_refused_or_given(tmp_path, cap):
+@pytest.mark.parametrize("cap", [None, 0.2, torch.tensor(0.5), signal.SIGINT])
+def test_a_head_that_was_an_object_is_asked_for_and_given(tmp_path, cap):
     head = CapHead(cap=cap)
     module = SupervisedModule(nn.Linear(4, 1), head)
     path = saved(module, X[:, :1], tmp_path / "a.ckpt")
     with pytest.raises(
-        InputError, match=r"CapHead with cap.*Predictor.load\(path, head="
+        InputError, match=r"the head of the model is a .*CapHead, .*head=\.\.\.\)"
     ):
         Predictor.load(path, network=nn.Linear(4, 1))
-    predictor = Predictor.load(path, network=nn.Linear(4, 1), head=head)
-    assert predictor.scores(X).max() <= float(cap)
+    scores = Predictor.load(path, network=nn.Linear(4, 1), head=head).scores(X)
+    expected = module.eval().predictions(torch.from_numpy(X))["values"].detach()
+    np.testing.assert_allclose(scores, expected, rtol=1e-5)
+
+
+class Trunk(SupervisedModule):
+    """Module with objects of its own, one of which has a default."""
+
+    def __init__(self, trunk, last=None, width=2):
+        layers = [trunk, last or nn.Linear(3, 1)]
+        super().__init__(nn.Sequential(*layers), "regression")
+        self.save_arguments(locals())
+
+
+def test_objects_of_a_module_of_ones_own_are_asked_for_by_name(tmp_path):
+    path = saved(Trunk(nn.Linear(4, 3)), X[:, :1], tmp_path / "a.ckpt")
+    with pytest.raises(InputError, match=r"the trunk .* Predictor.load\(path, trunk="):
+        Predictor.load(path)
+    assert Predictor.load(path, trunk=nn.Linear(4, 3)).scores(X).shape == (30, 1)
+
+
+class Unsaved(SupervisedModule):
+    """Module that saves none of its arguments."""
+
+    def __init__(self, width):
+        super().__init__(nn.Linear(4, width), "regression", width)
+
+
+def test_an_argument_that_a_module_does_not_save_is_asked_for(tmp_path):
+    path = saved(Unsaved(1), X[:, :1], tmp_path / "a.ckpt")
+    with pytest.raises(
+        InputError, match="the width of the model is a value that the module"
+    ):
+        Predictor.load(path)
+    assert Predictor.load(path, width=1).scores(X).shape == (30, 1)
 
 
 @pytest.mark.parametrize(
@@ -233,12 +249,6 @@ def test_weights_of_another_precision_predict_in_single_precision(tmp_path, prec
     assert Predictor.load(path).scores(X).dtype == np.float32
 
 
-def test_a_head_is_built_by_its_own_arguments_alone():
-    component = describe(ThreeClasses())
-    assert component.arguments == {}
-    assert build(component, "head").num_outputs == 3
-
-
 def test_members_of_a_class_that_was_not_imported_are_refused_or_given(tmp_path):
     model = EnsembleModule(member, 2)
     model.hparams["make_member"]["class_path"] = "this.Member"
@@ -256,32 +266,3 @@ def test_members_of_a_class_that_was_not_imported_are_refused_or_given(tmp_path)
 def test_a_description_of_a_later_version_is_refused():
     with pytest.raises(InputError, match="written in format 99; update dlp"):
         spec_in({"spec": {"format": 99}})
-
-
-class Capped(RegressionHead):
-    """Head with an argument that a file cannot hold, and a subclass that passes it on."""
-
-    def __init__(self, num_outputs=1, cap=None):
-        super().__init__(num_outputs)
-        self.register_buffer("cap", cap, persistent=False)
-
-
-class CappedAtOne(Capped):
-    def __init__(self, num_outputs=1, cap=ONE):
-        super().__init__(num_outputs, cap)
-
-
-def test_the_most_derived_class_names_an_argument_and_its_default_is_left_out():
-    assert describe(CappedAtOne()).missing == []
-    assert describe(CappedAtOne(cap=torch.tensor(2.0))).missing == ["cap"]
-
-
-def test_a_buffer_that_no_file_holds_is_named():
-    assert describe(Capped(cap=ONE)).missing == ["cap"]
-    assert describe(Capped()).missing == []
-
-
-def test_arguments_of_the_loss_are_not_missing():
-    head = SigmoidHead(loss=functional.binary_cross_entropy_with_logits)
-    head.class_weights = torch.ones(2)
-    assert describe(head).missing == []

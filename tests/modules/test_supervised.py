@@ -208,7 +208,8 @@ def test_a_checkpoint_brings_its_threshold_unless_another_one_was_given(
 ):
     trained = DenseModule((3,), 2, head="sigmoid")
     calibrated = replace(trained.answer, names=["a", "b"], threshold=0.1)
-    spec = make_spec(trained.network, trained.head, calibrated, None, 1)
+    trained.answer = calibrated
+    spec = make_spec(trained, None, 1)
     module = DenseModule((3,), 2, head="sigmoid", threshold=given)
     module.on_load_checkpoint({"spec": asdict(spec)})
     assert module.answer == replace(calibrated, threshold=expected)

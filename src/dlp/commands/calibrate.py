@@ -17,8 +17,9 @@ from dlp.evaluation.intervals import class_quantiles, half_widths
 from dlp.evaluation.mistakes import best_threshold, calibration
 from dlp.evaluation.temperature import best_temperature, log_loss
 from dlp.files import atomic_path
+from dlp.inference.trained import load_module
 from dlp.modules.heads import Head
-from dlp.modules.serialization import build, spec_in
+from dlp.modules.serialization import spec_in
 from dlp.modules.weights import Checkpoint
 from dlp.reader.answer import Answer
 from dlp.reader.transforms import transformed, untransformed
@@ -52,7 +53,8 @@ def calibrate(
     record = Run(paths[0].absolute().parents[1])
     checkpoint = Checkpoint.read(paths[0])
     spec = spec_in(checkpoint.content)
-    head: Head = build(spec.head, "head")
+    module = load_module(checkpoint, spec)
+    head = module.head
     if threshold is not None and head.task != "binary":
         raise InputError(f"--threshold is for head: sigmoid, of two classes, not for {run}.")
     answer = replace(

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from dlp import reader
 from dlp.console import say
@@ -19,10 +20,12 @@ from dlp.files import move, write_text
 from dlp.inference.card import card, write_example
 from dlp.inference.encoder_source import write_encoder
 from dlp.inference.predictor import Predictor
+from dlp.inference.trained import TrainedModel
+from dlp.modules.supervised import SupervisedModule
 from dlp.modules.weights import Checkpoint
-from dlp.recipes.restoring import restored
+from dlp.recipes.restoring import restored, trained_model
 from dlp.runs.exports import source_of
-from dlp.runs.folder import Run, checkpoint_of
+from dlp.runs.folder import checkpoint_of
 
 _MAX_ROWS = 500
 _LIMIT = 1e-5
@@ -42,7 +45,10 @@ def export(run: str, folder: Path | None = None) -> Path:
         folder: Folder to write; None is ``exported`` in the folder of the run.
     """
     checkpoint = checkpoint_of(run)
-    home, data, trained = _trained(checkpoint)
+    content = Checkpoint.read(checkpoint)
+    restored_run = restored(content)
+    home, data, _ = restored_run
+    trained = trained_model(content, restored_run)
     if folder is None:
         folder = home.folder / "exported"
     if any(folder.glob("*")) and not (folder / "model.onnx").is_file():
@@ -50,16 +56,16 @@ def export(run: str, folder: Path | None = None) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent, prefix=".export") as name:
         path = Path(name) / "model.onnx"
+        write_encoder(data.encoder, path.parent)
         difference = _write_model(trained, data, source_of(checkpoint), path)
         first_row = next(iter(data.labelled_parts().values())).take(np.arange(1)).inputs.raw()[0]
-        example = write_example(path.parent, trained.models[0], first_row)
-        text = card(trained.models[0], home, checkpoint.name, difference, example)
+        example = write_example(path.parent, trained, first_row)
+        text = card(trained, home, checkpoint.name, difference, example)
         write_text(path.with_name("README.md"), text)
         write_text(path.with_name("predict.py"), _PREDICT)
         package = Path(reader.__file__).parent
         caches = shutil.ignore_patterns("__pycache__")
         shutil.copytree(package, path.with_name("reader"), ignore=caches)
-        write_encoder(type(data.encoder), path.parent)
         folder.mkdir(exist_ok=True)
         move(path, folder / path.name)  # first: a folder without it is taken for another's
         shutil.copytree(name, folder, copy_function=os.replace, dirs_exist_ok=True)
@@ -68,20 +74,30 @@ def export(run: str, folder: Path | None = None) -> Path:
     return folder
 
 
-def _trained(path: Path) -> tuple[Run, Any, Predictor]:
-    """Return the run, the data and the predictor of a checkpoint, whose file is read once."""
-    checkpoint = Checkpoint.read(path)
-    home, data, module = restored(checkpoint)
-    network = getattr(module, "network", None)
-    return home, data, Predictor.of([checkpoint], network, getattr(module, "head", None))
+class ExportedNetwork(nn.Module):
+    """Module between encoded rows and predictions.
+
+    Args:
+        module: Trained module.
+    """
+
+    def __init__(self, module: SupervisedModule) -> None:
+        super().__init__()
+        self.network = module.network
+        self.head = module.head
+        self.temperature = module.answer.temperature
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return probabilities (N, C) or values (N, T)."""
+        return self.head.predict(self.network(inputs) / self.temperature)
 
 
-def _write_model(trained: Predictor, data: Any, source: dict[str, str], path: Path) -> str:
+def _write_model(trained: TrainedModel, data: Any, source: dict[str, str], path: Path) -> str:
     """Write the ONNX file; return its largest difference from the checkpoint on some rows."""
     part, examples = list(data.labelled_parts().items())[-1]
     numbers = np.arange(min(_MAX_ROWS, len(examples)))
     rows = examples.take(numbers).inputs.raw()
-    served = trained.modules[0]
+    served = ExportedNetwork(trained.module).eval()
     example = torch.zeros(2, *data.input_shape)  # a size of 1 would be taken for a fixed one
     with extra("export"):
         program: Any = torch.onnx.export(
@@ -96,10 +112,9 @@ def _write_model(trained: Predictor, data: Any, source: dict[str, str], path: Pa
     program.model.metadata_props["dlp"] = json.dumps(asdict(trained.spec), ensure_ascii=False)
     program.model.metadata_props["dlp_checkpoint"] = json.dumps(source)
     program.save(path, external_data=False)
-    inputs = data.inputs(part)[torch.from_numpy(numbers)]  # by the encoder, at once
+    inputs = data.inputs(part)[torch.from_numpy(numbers)]  # encoded at once
     with torch.no_grad():
-        logits = served.network(inputs)
-        expected = served.predict(logits).numpy()
+        expected = trained.module.predictions(inputs)[trained.module.head.prediction].numpy()
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # said by the encoder
         scores = Predictor.load(path).scores(rows)
     errors = np.abs(scores - expected)

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from dlp.errors import InputError
+from dlp.reader.encoder import Encoder
 
 _READER = "dlp.reader"
 
 
-def write_encoder(kind: type, folder: Path) -> None:
+def write_encoder(encoder: Encoder[Any], folder: Path) -> None:
     """Write the part of a file that the class of an encoder needs into the folder of an export.
 
     The file with the class usually imports torch, for its DataModule, but an export runs without
@@ -20,8 +21,15 @@ def write_encoder(kind: type, folder: Path) -> None:
     package ``reader``.
 
     Raises:
-        InputError: If the class names something of the project outside of ``reader``.
+        InputError: If the class names something of the project outside of ``reader``, or the
+            encoder has an argument that no file holds.
     """
+    kind = type(encoder)
+    for argument, described in encoder.objects().items():
+        raise InputError(
+            f"the rows are encoded with {argument}: {described}, whose code an export cannot bring. "
+            "Train without it to export, or predict with dlp."
+        )
     if kind.__module__.startswith(f"{_READER}."):
         return
     source = Path(inspect.getfile(kind))

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from dlp.errors import InputError
+from dlp.inference.trained import TrainedModel
 from dlp.reader.answer import decide
 from dlp.reader.text import CHAR_NGRAM, tokenise
 from dlp.visualization.grad_cam import GradCAM
@@ -34,7 +35,7 @@ def explain(predictor: "Predictor", row: Any) -> Any:
         number = int(decide(scores, answer.threshold)[0])
     if explained_by == "columns":
         return _columns(predictor, row, number)
-    if not predictor.modules:
+    if not isinstance(predictor.models[0], TrainedModel):
         raise InputError(
             "Only the checkpoint of a run explains texts and images; an export does not."
         )

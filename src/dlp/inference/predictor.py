@@ -1,6 +1,6 @@
-"""Predictions of a trained model in three lines, without Lightning."""
+"""Predictions of a trained model in three lines."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,16 +11,12 @@ from numpy.typing import NDArray
 from dlp.errors import InputError, extra, naming
 from dlp.reader.encoder import Bags
 from dlp.reader.model import Model, load_exported
-from dlp.reader.rows import Columns, ReaderError
-from dlp.reader.spec import FittedComponent
+from dlp.reader.rows import Columns
 from dlp.runs.folder import checkpoints_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from dlp.inference.trained import InferenceModule
-    from dlp.modules.heads import Head
-    from dlp.modules.weights import Checkpoint
 
 #: Rows as people have them.
 AnyRows = Sequence[Any] | Mapping[str, Any] | pd.DataFrame | pd.Series | NDArray[Any] | Columns
@@ -34,67 +30,38 @@ class Predictor:
 
     Args:
         models: Models with the same answer.
-        modules: Networks of the models; none of an exported one.
     """
 
-    def __init__(self, models: Sequence[Model], modules: Sequence["InferenceModule"] = ()) -> None:
+    def __init__(self, models: Sequence[Model]) -> None:
         self.models = models
-        self.modules = modules
         self.spec = models[0].spec
         self.encoder = models[0].encoder
 
     @classmethod
-    def load(
-        cls,
-        path: str | Path,
-        network: "nn.Module | None" = None,
-        head: "Head | None" = None,
-        features: Any = None,
-    ) -> Self:
+    def load(cls, path: str | Path, **objects: Any) -> Self:
         """Load a model.
 
         Args:
             path: Folder of a run, name of a config (its newest run), checkpoint, or folder of an
                 exported model.
-            network: Network, if its class is not one of the project's: a file brings no code.
-            head: Head, likewise.
-            features: Transformer of the columns (`TableDataModule`), if it was trained with one.
+            **objects: Arguments that a file does not hold, by name: the ``network`` or ``head`` of
+                a `SupervisedModule`, the ``features`` of a `TableDataModule`, or others of a module
+                of your own.
 
         Raises:
-            InputError: If `path` holds no model, or the model needs one of the other arguments.
+            InputError: If `path` holds no model, or the model needs another argument.
         """
         file = exported_file(path)
         if file is not None:
             with extra("export"), naming("export"):
                 return cls([load_exported(file)])
-        from dlp.modules.weights import Checkpoint  # torch takes a second to import
-
-        checkpoints = map(Checkpoint.read, checkpoints_of(str(path)))  # one in memory at a time
-        return cls.of(checkpoints, network, head, features)
-
-    @classmethod
-    def of(
-        cls,
-        checkpoints: Iterable["Checkpoint"],
-        network: "nn.Module | None" = None,
-        head: "Head | None" = None,
-        features: Any = None,
-    ) -> Self:
-        """Build the models of checkpoints that were read; see `load`."""
-        from dlp.inference import trained
+        from dlp.inference.trained import TrainedModel  # torch takes a second to import
+        from dlp.modules.weights import Checkpoint
 
         models = []
-        modules = []
-        for checkpoint in checkpoints:
-            module = trained.load(checkpoint, network, head)
-            objects = _objects(module.spec.encoder, features)
-            try:
-                models.append(Model(module.spec, module.run, objects))
-            except ReaderError as error:
-                raise InputError(str(error)) from error
-            modules.append(module)
-            del checkpoint  # before the next one is read
-        return cls(models, modules)
+        for checkpoint in checkpoints_of(str(path)):
+            models.append(TrainedModel.load(Checkpoint.read(checkpoint), **objects))
+        return cls(models)
 
     def predict(self, rows: AnyRows) -> pd.DataFrame:
         """Predict rows.
@@ -142,37 +109,24 @@ class Predictor:
         return explain(self, row)
 
     def networks_with_inputs(self, row: Any) -> Iterator[tuple[Model, "nn.Module", "Tensor"]]:
-        """Yield each model with each network that it averages, and their inputs for a row."""
+        """Yield each model with each network that it averages, and their inputs for a row.
+
+        An exported model has no network.
+        """
         import torch
 
+        from dlp.inference.trained import TrainedModel
         from dlp.visualization.layers import averaged_networks
 
-        for model, module in zip(self.models, self.modules, strict=True):
+        for model in self.models:
+            if not isinstance(model, TrainedModel):
+                continue
             encoded = model.encoder.transform([row])
             if isinstance(encoded, Bags):
                 encoded = encoded.to_dense(model.encoder.input_shape_[0])
             inputs = torch.from_numpy(encoded)
-            for network in averaged_networks(module.network):
+            for network in averaged_networks(model.module.network):
                 yield model, network, inputs
-
-
-def _objects(encoder: FittedComponent, features: Any) -> dict[str, Any]:
-    """Return the arguments of an encoder that a file does not hold.
-
-    Raises:
-        InputError: If they are not given.
-    """
-    if not encoder.missing:
-        return {}
-    if features is None:
-        name = encoder.state["features_"]["name"]
-        raise InputError(
-            f"the model was trained with features: {name}, whose code a file cannot bring. Give it "
-            "to Predictor.load(features=...), or the run to dlp predict or serve."
-        )
-    import dlp.datamodules.tables.features  # noqa: F401  # a file imports no class
-
-    return {"features": features}
 
 
 def exported_file(path: str | Path) -> Path | None:

@@ -1,55 +1,107 @@
-"""Trained network from encoded rows to probabilities or values."""
+"""Trained modules: built from the record in a checkpoint, and run on encoded rows."""
 
 import copy
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dlp.bag_of_words import BagOfWords
-from dlp.errors import reading
-from dlp.modules.heads import Head
-from dlp.modules.serialization import build, spec_in
+from dlp.errors import naming, reading
+from dlp.modules.serialization import MissingObjectError, build_module, spec_in
+from dlp.modules.supervised import SupervisedModule
 from dlp.modules.weights import Checkpoint
 from dlp.reader.encoder import Array, Bags, Encoded
-from dlp.reader.spec import ModelSpec
+from dlp.reader.model import Model
+from dlp.reader.rows import MissingCodeError
+from dlp.reader.spec import ModelSpec, build_encoder
 
 
-class InferenceModule(nn.Module):
-    """Network with its head.
+class TrainedModel(Model):
+    """Model of a module of torch.
 
     Args:
-        spec: Description of the model.
-        network: Network that returns logits.
-        head: Head of the network.
+        spec: Record of the model.
+        encoder: Encoder of the rows, which has learned.
+        module: Trained module.
     """
 
-    def __init__(self, spec: ModelSpec, network: nn.Module, head: Head) -> None:
-        super().__init__()
-        self.spec = spec
-        self.network = network
-        self.head = head
-        self.temperature = spec.answer.temperature
+    def __init__(self, spec: ModelSpec, encoder: Any, module: SupervisedModule) -> None:
+        super().__init__(spec, encoder, self._predict)
+        self.module = module.eval()
 
-    def forward(self, inputs: Tensor | BagOfWords) -> Tensor:
-        """Return probabilities (N, C) or values (N, T)."""
-        return self.predict(self.network(inputs))
+    @classmethod
+    def load(cls, checkpoint: Checkpoint, **objects: Any) -> "TrainedModel":
+        """Build the model of a checkpoint.
 
-    def predict(self, logits: Tensor) -> Tensor:
-        """Return the predictions of logits."""
-        return self.head.predict(logits / self.temperature)
+        Args:
+            checkpoint: Checkpoint that was read.
+            **objects: Arguments of the module or the encoder that a file does not hold, by name.
+
+        Raises:
+            MissingObjectError: If such an argument or the code of a class is missing.
+        """
+        objects = copy.deepcopy(objects)  # each fold has weights of its own
+        features = objects.pop("features", None)
+        with reading(checkpoint.path, "a checkpoint"):
+            spec = spec_in(checkpoint.content)
+            try:
+                encoder = _encoder(spec, features)
+            except MissingCodeError as error:
+                raise MissingObjectError(str(error)) from error
+            module = load_module(checkpoint, spec, **objects)
+        return cls(spec, encoder, module)
 
     @torch.no_grad()
-    def run(self, encoded: Encoded) -> Array:
+    def _predict(self, encoded: Encoded) -> Array:
         """Return the predictions of encoded rows; of a table by one thread."""
         num_threads = torch.get_num_threads()
-        is_table = self.spec.encoder.path.endswith(("TableEncoder", "FeatureEncoder"))
-        if is_table:  # a second thread takes longer to wait
+        if self.encoder.kind == "table":  # a second thread takes longer to wait
             torch.set_num_threads(1)
         try:
-            predictions: Array = self(network_inputs(encoded)).numpy()
-            return predictions
+            outputs = self.module.predictions(network_inputs(encoded))
         finally:
             torch.set_num_threads(num_threads)
+        predictions: Array = outputs[self.module.head.prediction].numpy()
+        return predictions
+
+
+def _encoder(spec: ModelSpec, features: Any) -> Any:
+    if features is None:
+        return build_encoder(spec.encoder)
+    import dlp.datamodules.tables.features  # noqa: F401  # a file imports no class
+
+    return build_encoder(spec.encoder, features=features)
+
+
+def load_module(checkpoint: Checkpoint, spec: ModelSpec, **objects: Any) -> SupervisedModule:
+    """Build the module of a checkpoint, with its weights and its answer.
+
+    Args:
+        checkpoint: Checkpoint that was read.
+        spec: Its record.
+        **objects: Arguments of the module that a file does not hold, by name.
+    """
+    with torch.device("meta"):  # no random numbers to overwrite
+        module = build_module(spec.module, **objects)
+    if _load_weights(module, checkpoint):
+        module = build_module(spec.module, **objects)
+        _load_weights(module, checkpoint)
+    module.on_load_checkpoint(checkpoint.content)
+    # Weights of --trainer.precision 64-true or bf16-true are so in the file.
+    return module.float().eval()
+
+
+def _load_weights(module: SupervisedModule, checkpoint: Checkpoint) -> bool:
+    """Load the weights of a checkpoint; return True if buffers that it lacks have no values."""
+    own_names = module.state_dict().keys()
+    weights = copy.copy(checkpoint.content["state_dict"])  # with the versions of its modules
+    for name in list(weights):
+        if name.startswith("head.loss_function.") and name not in own_names:
+            del weights[name]  # predictions do not need it
+    with naming(f"{checkpoint.path} has the weights of another network"):
+        module.load_state_dict(weights, assign=True)
+    return any(buffer.is_meta for buffer in module.buffers())
 
 
 def network_inputs(encoded: Encoded) -> Tensor | BagOfWords:
@@ -57,24 +109,3 @@ def network_inputs(encoded: Encoded) -> Tensor | BagOfWords:
     if isinstance(encoded, Bags):
         return BagOfWords(*map(torch.from_numpy, encoded))
     return torch.from_numpy(encoded)
-
-
-def load(
-    checkpoint: Checkpoint, network: nn.Module | None = None, head: Head | None = None
-) -> InferenceModule:
-    """Return the model in a checkpoint."""
-    with reading(checkpoint.path, "a checkpoint"):
-        spec = spec_in(checkpoint.content)
-        with torch.device("meta"):  # no random numbers to overwrite
-            network = copy.deepcopy(network) or build(spec.network, "network")
-            head = copy.deepcopy(head) or build(spec.head, "head")
-        model = nn.ModuleDict({"network": network, "head": head})
-        own_names = model.state_dict().keys()
-        weights = copy.copy(checkpoint.content["state_dict"])  # with the versions of its modules
-        for name in list(weights):
-            is_of_loss = name.startswith("head.loss_function.") and name not in own_names
-            if is_of_loss or not name.startswith(("network.", "head.")):
-                del weights[name]  # predictions do not need it
-        model.load_state_dict(weights, assign=True)
-        # Weights of --trainer.precision 64-true or bf16-true are so in the file.
-        return InferenceModule(spec, network.float(), head.float()).eval()

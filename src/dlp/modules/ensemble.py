@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from dlp.errors import InputError, check_range
 from dlp.modules.heads import Link
-from dlp.modules.serialization import imported_class
+from dlp.modules.serialization import describe_module, imported_class
 from dlp.modules.supervised import Batch, Outputs, SupervisedModule, penalised_kernels
 
 
@@ -125,6 +125,10 @@ class EnsembleModule(SupervisedModule):
             "init_args": dict(first.hparams),
         }
         self.save_hyperparameters({"make_member": member, "size": size})
+        objects = describe_module(first).missing
+        if objects:
+            described = ", ".join(f"{name}: {path}" for name, path in objects.items())
+            self.object_arguments = {"make_member": f"function of objects ({described})"}
 
     def forward(self, inputs: Any) -> Tensor:
         """Return logits (N, C) of the mean; in training those of each member, (M * N, C)."""

@@ -1,36 +1,36 @@
-"""A network and its head described as a `ModelSpec`, and built from one."""
+"""A trained module described by a `ModelSpec`, and built from one."""
 
 import inspect
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from importlib import import_module, metadata
-from typing import Any
-
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from dlp.errors import InputError, naming
-from dlp.hyperparameters import is_plain, plain_value
-from dlp.modules.heads import Head
-from dlp.reader.answer import Answer
+from dlp.hyperparameters import class_path
 from dlp.reader.array import ArrayEncoder
 from dlp.reader.spec import Card, Component, ModelSpec, describe_encoder
 
-#: Arguments of heads that predictions do not need.
-_OF_LOSS = {"loss_function", "class_weights", "metrics"}
+if TYPE_CHECKING:
+    from dlp.modules.supervised import SupervisedModule
+
+#: Arguments of modules that predictions do not need.
+_FOR_TRAINING = {"loss", "metrics", "optimizer", "scheduler"}
 
 
-def make_spec(
-    network: nn.Module, head: Head, answer: Answer, data: Any, num_epochs: int
-) -> ModelSpec:
-    """Describe a network, its head and its answer, trained on a DataModule for some epochs.
+class MissingObjectError(InputError):
+    """Object or class that a checkpoint cannot hold, and that was neither given nor imported."""
+
+
+def make_spec(module: "SupervisedModule", data: Any, num_epochs: int) -> ModelSpec:
+    """Describe a module that was trained on a DataModule for some epochs.
 
     A DataModule of the project has the encoder of its rows. Without one they are arrays as the
     network takes them.
     """
     encoder: Any = ArrayEncoder()
-    encoder.input_shape_ = tuple(getattr(network, "input_shape", ()))
+    encoder.input_shape_ = tuple(getattr(module.network, "input_shape", ()))
     rows = {}
     if hasattr(data, "encoder"):
         data.fit()
@@ -38,10 +38,10 @@ def make_spec(
         rows = {part: len(examples) for part, examples in data.labelled_parts().items()}
     versions = {name: metadata.version(name) for name in ("torch", "numpy", "pillow")}
     return ModelSpec(
-        network=describe(network),
-        head=describe(head),
+        module=describe_module(module),
+        head=class_path(module.head),
         encoder=describe_encoder(encoder),
-        answer=answer,
+        answer=module.answer,
         card=Card(type(data).__name__, rows, num_epochs, versions),
     )
 
@@ -56,48 +56,54 @@ def output_names(data: Any, count: int) -> list[str]:
     return list(map(str, range(count)))
 
 
-def describe(module: nn.Module) -> Component:
-    """Describe a module by its class and each argument of `__init__` that is also an attribute.
+def describe_module(module: "SupervisedModule") -> Component:
+    """Describe a module by its class and its hyperparameters.
 
-    An argument is described if it is plain or a submodule, or a list of these. A file cannot
-    contain any other value, so the name of the argument is listed as missing. Three kinds are not
-    listed: a value that is the default, a tensor that the weights contain, and arguments of the
-    loss and the metrics, which predictions do not need. If several classes have an argument of
-    the same name, the most derived class decides.
+    Objects among its arguments are missing, except for those that only a fit needs. So is an
+    argument without a default that a subclass did not save by ``save_hyperparameters``.
     """
-    arguments: dict[str, Any] = {}
-    missing: list[str] = []
-    seen: set[str] = set()
-    stored = {*vars(module), *dict(module.named_buffers(recurse=False))}
-    stored -= module.state_dict().keys()
-    kind = type(module)
-    submodules = set(module.modules())
-    for cls in kind.__mro__:
-        if cls is nn.Module:
-            break
-        parameters = inspect.signature(cls).parameters
-        for name, parameter in parameters.items():
-            if name in seen or not hasattr(module, name):
-                continue
-            seen.add(name)
-            attribute = getattr(module, name)
-            value = _described(attribute, submodules)
-            if is_plain(value):
-                arguments[name] = value
-            elif name in stored - _OF_LOSS and attribute is not parameter.default:
-                missing.append(name)
-        if not any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
-            break  # it passes nothing on
-    return Component(f"{kind.__module__}.{kind.__qualname__}", arguments, missing)
+    objects = module.object_arguments
+    missing = {name: path for name, path in objects.items() if name not in _FOR_TRAINING}
+    for name, parameter in inspect.signature(type(module)).parameters.items():
+        is_named = parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+        is_known = name in module.hparams or name in objects
+        if is_named and parameter.default is parameter.empty and not is_known:
+            missing[name] = "value that the module does not save"
+    return Component(class_path(module), dict(module.hparams), missing)
 
 
-def _described(value: Any, submodules: Collection[nn.Module]) -> Any:
-    """Return a value in plain form, with each submodule replaced by its description."""
-    if isinstance(value, nn.Module) and value in submodules:
-        return asdict(describe(value))
-    if isinstance(value, list | tuple):
-        return [_described(item, submodules) for item in value]
-    return plain_value(value)
+def build_module(component: Component, **objects: Any) -> "SupervisedModule":
+    """Build the module of a description, without its weights.
+
+    Args:
+        component: Description.
+        **objects: Arguments that a file does not hold, by name. One that is no argument of the
+            class, such as another network, replaces the attribute of that name.
+
+    Raises:
+        MissingObjectError: If the class is not imported, or an object is missing.
+    """
+    from dlp.modules.supervised import SupervisedModule
+
+    kind = imported_class(component.path, SupervisedModule)
+    if kind is None:
+        raise MissingObjectError(
+            f"the model is a {component.path}, whose code a file cannot bring. Import "
+            f"{component.path.rpartition('.')[0]} first."
+        )
+    for name, path in component.missing.items():
+        if name not in objects:
+            raise MissingObjectError(
+                f"the {name} of the model is a {path}, which a file cannot hold: it holds numbers, "
+                f"texts, and lists of them. Give it: Predictor.load(path, {name}=...)."
+            )
+    parameters = inspect.signature(kind).parameters
+    arguments = {name: value for name, value in objects.items() if name in parameters}
+    with naming("the checkpoint"):
+        module: SupervisedModule = kind(**{**component.arguments, **arguments})
+    for name in objects.keys() - arguments.keys():
+        setattr(module, name, objects[name])
+    return module
 
 
 def spec_in(checkpoint: Mapping[str, Any]) -> ModelSpec:
@@ -113,51 +119,6 @@ def spec_in(checkpoint: Mapping[str, Any]) -> ModelSpec:
         )
     with naming("the checkpoint"):
         return ModelSpec.from_dict(checkpoint["spec"])
-
-
-def build(component: Component, role: str, owner: str = "") -> Any:
-    """Build the ``network`` or the ``head`` of a description.
-
-    Args:
-        component: Description.
-        role: ``network`` or ``head``.
-        owner: Role of the module that has this one as an argument; by default it is `role`.
-
-    Raises:
-        InputError: If its class is neither one of the project's nor an imported head or backbone,
-            or if the file could not hold one of its arguments.
-    """
-    owner = owner or role
-    give = f"Predictor.load(path, {owner}=...)"
-    if component.missing:
-        raise InputError(
-            f"the {role} is a {component.path} with {', '.join(component.missing)}, which a file "
-            f"cannot hold: it holds numbers, texts, and lists of them. Give the {owner}: {give}."
-        )
-    base: type = nn.Module
-    if role == "head":
-        base = Head
-    elif not component.path.startswith("dlp.modules."):
-        from dlp.modules.pretrained import Backbone  # few models have one
-
-        base = Backbone
-    builder = imported_class(component.path, base)
-    if builder is None:
-        raise InputError(
-            f"the {role} is a {component.path}, whose code a file cannot bring; import a head "
-            f"or backbone first, or give it: {give}."
-        )
-    arguments = {name: _built(value, owner) for name, value in component.arguments.items()}
-    return builder(**arguments)
-
-
-def _built(value: Any, owner: str) -> Any:
-    """Build a module among the arguments of a network or head from its description."""
-    if isinstance(value, Mapping) and set(value) - {"missing"} == {"path", "arguments"}:
-        return build(Component(**value), "network", owner)
-    if isinstance(value, list):
-        return [_built(item, owner) for item in value]
-    return value
 
 
 def imported_class(path: str, base: type) -> Any:

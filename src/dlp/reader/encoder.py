@@ -87,8 +87,6 @@ class Encoder(ABC, Generic[RowsT]):
     form: ClassVar[Literal["columns", "text", "file", "json"]] = "json"
     explained_by: ClassVar[Literal["columns", "words", "pixels"] | None] = None
 
-    #: Arguments of ``__init__`` that are objects. No file holds them, so they are given again.
-    objects: ClassVar[tuple[str, ...]] = ()
     #: Shape of one encoded row: (D,) or (C, H, W).
     input_shape_: tuple[int, ...] = ()
     #: Arguments of ``pandas.read_csv`` by which the training table was read, if there was one.
@@ -117,8 +115,14 @@ class Encoder(ABC, Generic[RowsT]):
 
     def arguments(self) -> PlainValues:
         """Return the plain arguments of ``__init__`` by name."""
-        names = inspect.signature(type(self)).parameters
-        return {name: getattr(self, name) for name in names if name not in self.objects}
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    def objects(self) -> dict[str, str]:
+        """Return the names of the other arguments, with what a message calls each of them.
+
+        No file holds such an object, so it is given again.
+        """
+        return {}
 
     def state(self) -> PlainValues:
         """Return what `fit` learned, by the names of the attributes."""

@@ -2,13 +2,13 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .encoder import Array, Bags, Encoded
+from .encoder import Array, Bags, Encoded, Encoder
 from .rows import ReaderError
 from .spec import ModelSpec, build_encoder
 
@@ -21,18 +21,15 @@ class Model:
 
     Args:
         spec: Record of the trained model.
+        encoder: Encoder of the rows, which has learned.
         run: Function from encoded rows to probabilities (N, C) or values (N, T).
-        objects: Arguments of the encoder that a file cannot hold, by name.
     """
 
     def __init__(
-        self,
-        spec: ModelSpec,
-        run: Callable[[Encoded], Array],
-        objects: Mapping[str, Any] | None = None,
+        self, spec: ModelSpec, encoder: Encoder[Any], run: Callable[[Encoded], Array]
     ) -> None:
         self.spec = spec
-        self.encoder = build_encoder(spec.encoder, **(objects or {}))
+        self.encoder = encoder
         self.run = run
         #: Checkpoint of an exported model: ``path`` and ``sha256``; empty before 1.2.1.
         self.source: dict[str, str] = {}
@@ -81,7 +78,8 @@ def load_exported(path: Path) -> Model:
         session = onnxruntime.InferenceSession(path, options)
         metadata = session.get_modelmeta().custom_metadata_map
         content = json.loads(metadata["dlp"])
-        model = Model(ModelSpec.from_dict(content), run)
+        spec = ModelSpec.from_dict(content)
+        model = Model(spec, build_encoder(spec.encoder), run)
         if model.encoder.kind == "table":  # a second thread takes longer to wait
             options.intra_op_num_threads = 1
             session = onnxruntime.InferenceSession(path, options)

@@ -11,6 +11,10 @@ class ReaderError(ValueError):
     """A row or a file that cannot be read; the message is one sentence for its owner."""
 
 
+class MissingCodeError(ReaderError):
+    """A class or an object that a file cannot bring, and that was neither imported nor given."""
+
+
 @dataclass(frozen=True)
 class Columns:
     """Rows of a table as columns.

@@ -1,7 +1,7 @@
 """Record of a trained model, the same in a checkpoint and in an export."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from .answer import Answer
 from .encoder import Encoder, PlainValues
-from .rows import ReaderError
+from .rows import MissingCodeError
 
 FORMAT = 3
 
@@ -21,12 +21,12 @@ class Component:
     Args:
         path: Import path of the class.
         arguments: Plain arguments by name.
-        missing: Names of other arguments, which a file cannot hold.
+        missing: What a message calls each argument that a file cannot hold, by its name.
     """
 
     path: str
     arguments: Mapping[str, Any]
-    missing: Sequence[str] = ()
+    missing: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,16 +62,16 @@ class ModelSpec:
     """Description of a trained model.
 
     Args:
-        network: Network that returns logits.
-        head: Head that turns logits into scores.
+        module: LightningModule, whose weights are in the same checkpoint.
+        head: Import path of the class of its head, for which the weights were trained.
         encoder: Encoder of the rows.
         answer: Steps from scores to the answer.
         card: Facts about the training.
         format: Version of this description.
     """
 
-    network: Component
-    head: Component
+    module: Component
+    head: str
     encoder: FittedComponent
     answer: Answer
     card: Card
@@ -102,8 +102,8 @@ class ModelSpec:
         if content["format"] > FORMAT:
             raise ValueError(f"written in format {content['format']}; update dlp to read it")
         return cls(
-            network=Component(**content["network"]),
-            head=Component(**content["head"]),
+            module=Component(**content["module"]),
+            head=str(content["head"]),
             encoder=FittedComponent(**content["encoder"]),
             answer=Answer(**content["answer"]),
             card=Card(**content["card"]),
@@ -114,7 +114,7 @@ def describe_encoder(encoder: Encoder[Any]) -> FittedComponent:
     """Describe an encoder with what it learned."""
     kind = type(encoder)
     path = f"{kind.__module__}.{kind.__qualname__}"
-    return FittedComponent(path, encoder.arguments(), encoder.objects, encoder.state())
+    return FittedComponent(path, encoder.arguments(), encoder.objects(), encoder.state())
 
 
 def build_encoder(component: FittedComponent, **objects: Any) -> Encoder[Any]:
@@ -126,10 +126,10 @@ def build_encoder(component: FittedComponent, **objects: Any) -> Encoder[Any]:
 
     Args:
         component: Description.
-        **objects: Arguments that a file cannot hold, by name.
+        **objects: Arguments that a file cannot hold, by name. Others are not used.
 
     Raises:
-        ValueError: If the class is not imported, or one of its arguments is missing.
+        MissingCodeError: If the class is not imported, or one of its arguments is missing.
     """
     module, _, name = component.path.rpartition(".")
     if module.startswith("dlp.reader."):
@@ -141,10 +141,17 @@ def build_encoder(component: FittedComponent, **objects: Any) -> Encoder[Any]:
             import_module(module)
     kind: Any = getattr(sys.modules.get(module), name, None)
     if not isinstance(kind, type) or not issubclass(kind, Encoder):
-        raise ReaderError(
+        raise MissingCodeError(
             f"the rows are encoded by {component.path}, whose code a file cannot bring; import "
             f"{module} first."
         )
-    encoder = kind(**component.arguments, **objects)
+    for argument, described in component.missing.items():
+        if argument not in objects:
+            raise MissingCodeError(
+                f"the rows are encoded with {argument}: {described}, whose code a file cannot "
+                f"bring. Give it: Predictor.load(path, {argument}=...)."
+            )
+    given = {argument: objects[argument] for argument in component.missing}
+    encoder = kind(**component.arguments, **given)
     encoder.load_state(component.state)
     return encoder

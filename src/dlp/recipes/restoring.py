@@ -1,6 +1,5 @@
 """Runs restored in Python: data, module, and what the folds predicted."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +12,9 @@ from dlp.errors import InputError
 from dlp.folds.plan import read_folds
 from dlp.folds.results import OutOfFold, out_of_fold
 from dlp.inference.predictor import Predictor
+from dlp.inference.trained import TrainedModel
+from dlp.modules.serialization import MissingObjectError, spec_in
+from dlp.modules.supervised import SupervisedModule
 from dlp.modules.weights import Checkpoint
 from dlp.recipes.recipe import load
 from dlp.runs.folder import Run, checkpoint_of, checkpoints_of
@@ -59,22 +61,31 @@ def restored(checkpoint: Checkpoint, check_rows: bool = True) -> RestoredRun:
 
 
 def load_predictor(run: str | Path) -> Predictor:
-    """Load the model of a run with the network, head and features that its config names."""
-    paths = checkpoints_of(str(run))
-    home = Run.of(paths[0])
-    if home is None or not home.config.is_file():
-        return Predictor.load(run)
-    already_read = [Checkpoint.read(paths[0])]
-    _, data, module = restored(already_read[0], check_rows=False)
-    network = getattr(module, "network", None)
-    features = getattr(data.encoder, "features", None)
-    transformer = features and features.transformer
+    """Load the model of a run; its config names the code that a checkpoint does not hold."""
+    return Predictor([_trained(Checkpoint.read(path)) for path in checkpoints_of(str(run))])
 
-    def checkpoints() -> Iterator[Checkpoint]:
-        yield already_read.pop()  # a name for it would keep it in memory
-        yield from map(Checkpoint.read, paths[1:])
 
-    return Predictor.of(checkpoints(), network, getattr(module, "head", None), transformer)
+def _trained(checkpoint: Checkpoint) -> TrainedModel:
+    try:
+        return TrainedModel.load(checkpoint)
+    except MissingObjectError:
+        home = Run.of(checkpoint.path)
+        if home is None or not home.config.is_file():
+            raise
+    return trained_model(checkpoint, restored(checkpoint, check_rows=False))
+
+
+def trained_model(checkpoint: Checkpoint, run: RestoredRun) -> TrainedModel:
+    """Return the model of a run that was restored from a checkpoint."""
+    module = run.module
+    if not isinstance(module, SupervisedModule):
+        raise InputError(
+            f"this command takes a SupervisedModule; {run.run.folder} trained a "
+            f"{type(module).__name__}."
+        )
+    spec = spec_in(checkpoint.content)
+    module.on_load_checkpoint(checkpoint.content)
+    return TrainedModel(spec, run.data.encoder, module.float())
 
 
 def out_of_fold_outputs(folder: Path) -> tuple[SupervisedDataModule, OutOfFold]:

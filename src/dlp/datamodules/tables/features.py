@@ -106,8 +106,6 @@ class FeatureEncoder(TableEncoder):
         **arguments: Arguments of `TableEncoder`, which encodes the new columns.
     """
 
-    objects = ("features",)
-
     def __init__(self, features: FeaturesArgument, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.features = FeatureTransformer(copy.deepcopy(features))
@@ -115,6 +113,10 @@ class FeatureEncoder(TableEncoder):
     def arguments(self) -> PlainValues:
         """Return the arguments of `TableEncoder` by name."""
         return {name: getattr(self, name) for name in inspect.signature(TableEncoder).parameters}
+
+    def objects(self) -> dict[str, str]:
+        """Return the name of the transformer's class or function."""
+        return {"features": self.features.name}
 
     def fit(self, rows: Table, targets: Array | None = None) -> None:
         """Learn the features, then what `TableEncoder` learns of their columns."""

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from dlp.hyperparameters import Keywords, plain_arguments
+from dlp.hyperparameters import Keywords
 from dlp.modules.heads import Head, HeadName
 from dlp.modules.networks import Activation
 from dlp.modules.pretrained.backbone import Backbone
@@ -67,7 +67,7 @@ class PretrainedModule(SupervisedModule):
         super().__init__(build, head, num_outputs, input_shape=input_shape, **training)
         self.backbone_lr = backbone_lr
         # The weights are those of the checkpoint.
-        self.save_hyperparameters(plain_arguments(self, {**locals(), "weights": None}))
+        self.save_arguments({**locals(), "weights": None})
 
     def kernels(self) -> list[Tensor]:
         """Return the weights of the dense stack but its last layer's."""
