@@ -27,8 +27,8 @@ def write_encoder(encoder: Encoder[Any], folder: Path) -> None:
     kind = type(encoder)
     for argument, described in encoder.objects().items():
         raise InputError(
-            f"the rows are encoded with {argument}: {described}, whose code an export cannot bring. "
-            "Train without it to export, or predict with dlp."
+            f"the rows are encoded with {argument}: {described}, whose code an export cannot "
+            "bring. Train without it to export, or predict with dlp."
         )
     if kind.__module__.startswith(f"{_READER}."):
         return
