@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -143,7 +143,7 @@ def _analyse(
     return class_mistakes(probabilities, targets, answer.names, answer.threshold, guess)
 
 
-def _say(report: Mapping[str, Any], folder: Path) -> None:
+def _say(report: "Report", folder: Path) -> None:
     """Print how good the model is, the scores of a few classes, and what helps a rare one."""
     say(f"mistakes: {report['summary']}; see {folder}")
     classes = report.get("classes", [])

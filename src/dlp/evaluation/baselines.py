@@ -30,7 +30,7 @@ AT_HALF = ", threshold 0.5"
 _MAX_ROWS = 50_000
 
 
-def guess_scores(model: Any, data: SupervisedDataModule, part: Part) -> Scores:
+def guess_scores(model: object, data: SupervisedDataModule, part: Part) -> Scores:
     """Score constant answers on a part by the metrics of a model's head.
 
     - ``majority_class``: the most frequent class; of labels those that most rows have.
@@ -127,7 +127,7 @@ def thresholds(model: SupervisedModule) -> dict[str, float]:
     return {"": threshold, AT_HALF: 0.5}
 
 
-def scores_at_half(model: Any, outputs: Mapping[str, Array] | None) -> dict[str, float]:
+def scores_at_half(model: object, outputs: Mapping[str, Array] | None) -> dict[str, float]:
     """Return the metrics of a model at the threshold 0.5 if its own is another one, else nothing.
 
     Args:
@@ -152,12 +152,13 @@ def lead(head: Head, own: Array, others: Array, targets: Array) -> dict[str, flo
     """
     from scipy.stats import binomtest  # it takes a second to import
 
-    def errors(predictions: Array) -> Any:
+    def errors(predictions: Array) -> Array:
         if head.task is None:
-            return abs(predictions - targets)
-        return 1.0 * (decide(predictions, task=head.task) != targets)
+            return np.asarray(abs(predictions - targets))
+        is_wrong: Array = decide(predictions, task=head.task) != targets
+        return is_wrong
 
-    gains: Any = pd.DataFrame(errors(own) - errors(others), dtype=float).mean(axis=1)
+    gains = pd.DataFrame(1.0 * errors(own) - errors(others), dtype=float).mean(axis=1)
     num_better = int((gains > 0).sum())
     num_different = int((gains != 0).sum())
     p_value = 1.0
@@ -198,7 +199,7 @@ def baseline_lines(scores: Mapping[str, Mapping[str, float]]) -> list[str]:
     return lines
 
 
-def _class_weight(model: SupervisedModule, names: list[str] | None) -> Any:
+def _class_weight(model: SupervisedModule, names: list[str] | None) -> object:
     """Return the class weights of a model by the number of the class."""
     weights = model.class_weight
     if not isinstance(weights, dict) or not names:
@@ -209,14 +210,14 @@ def _class_weight(model: SupervisedModule, names: list[str] | None) -> Any:
     return dict(enumerate(by_class.tolist()))
 
 
-def _estimators(head: Head, class_weight: Any) -> tuple[Estimator, Estimator]:
+def _estimators(head: Head, class_weight: object) -> tuple[Estimator, Estimator]:
     """Return the functions that build a linear model and gradient boosting for a head."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.multiclass import OneVsRestClassifier
     from sklearn.multioutput import MultiOutputRegressor
 
-    def for_head(classifier: Any, regressor: Any) -> Any:
+    def for_head(classifier: object, regressor: object) -> object:
         if head.task == "multilabel":
             return OneVsRestClassifier(classifier)
         if head.task is not None:
@@ -225,10 +226,10 @@ def _estimators(head: Head, class_weight: Any) -> tuple[Estimator, Estimator]:
             return MultiOutputRegressor(regressor)
         return regressor
 
-    def linear(C: float = 1.0) -> Any:  # noqa: N803  # its name in scikit-learn
+    def linear(C: float = 1.0) -> object:  # noqa: N803  # its name in scikit-learn
         return for_head(LogisticRegression(C=C, class_weight=class_weight), Ridge())
 
-    def boosting() -> Any:
+    def boosting() -> object:
         classifier = HistGradientBoostingClassifier(random_state=0, class_weight=class_weight)
         return for_head(classifier, HistGradientBoostingRegressor(random_state=0))
 

@@ -5,8 +5,8 @@ which labels are in doubt, the self-confidence of Northcutt et al. 2021, "Confid
 Estimating Uncertainty in Dataset Labels".
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,12 +14,13 @@ import pandas as pd
 from dlp.console import digits
 from dlp.datamodules.rows import Array
 from dlp.reader.answer import decide
+from dlp.reader.encoder import PlainValues
 from dlp.reader.transforms import TargetTransform
 
 #: Names of the classes, labels or target columns.
 Names = Sequence[str]
 #: Content of ``mistakes.json``.
-Report = dict[str, Any]
+Report = PlainValues
 
 _NUM_BINS = 10
 _NUM_CUTS = 101
@@ -180,7 +181,7 @@ def value_mistakes(
     return Mistakes(report, pd.DataFrame(worst))
 
 
-def _value_summary(target: Mapping[str, Any]) -> str:
+def _value_summary(target: PlainValues) -> str:
     """Return the mean error of a target, next to that of a constant answer."""
     error = digits(target["mae"])
     guess = digits(target["mae_of_median"])
@@ -218,7 +219,7 @@ def calibration(probabilities: Array, targets: Array) -> Report:
     }
 
 
-def _roc(probabilities: Array, targets: Array) -> list[Any]:
+def _roc(probabilities: Array, targets: Array) -> list[list[float]]:
     """Return the shares of the rows of class 0 and of class 1 from each of some thresholds on."""
     cuts = np.append(np.inf, np.quantile(probabilities, np.linspace(1, 0, _NUM_CUTS)))
     shares = []

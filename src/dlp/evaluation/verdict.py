@@ -7,12 +7,12 @@ epochs alone shows no overfitting, nor does a slightly worse value some epochs l
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dlp.modules.monitor import Mode
+from dlp.reader.encoder import Array
 
 Kind = Literal["improving", "flat", "overfitting", "too_short"]
 
@@ -102,7 +102,7 @@ def verdict(values: Sequence[float], mode: Mode) -> Verdict | None:
     return Verdict(kind, best_epoch, best, float(change), noise)
 
 
-def _read(curve: NDArray[Any]) -> tuple[Kind, float, float]:
+def _read(curve: Array) -> tuple[Kind, float, float]:
     """Return kind, change and noise of a curve of which lower is better."""
     lowest = curve.min()
     rise = curve[-1] - lowest

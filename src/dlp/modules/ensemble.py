@@ -12,7 +12,13 @@ from torch import Tensor, nn
 from dlp.errors import InputError, check_range
 from dlp.modules.heads import Link
 from dlp.modules.serialization import describe_module, imported_class
-from dlp.modules.supervised import Batch, Outputs, SupervisedModule, penalised_kernels
+from dlp.modules.supervised import (
+    Batch,
+    Inputs,
+    Outputs,
+    SupervisedModule,
+    penalised_kernels,
+)
 
 
 class EnsembleNet(nn.ModuleList):
@@ -38,11 +44,11 @@ class EnsembleNet(nn.ModuleList):
         # No checkpoint holds it, so it is never built on the meta device.
         self.factors = nn.Buffer(torch.tensor(scale or 1.0, device="cpu"), persistent=False)
 
-    def forward(self, inputs: Any) -> Tensor:
+    def forward(self, inputs: Inputs) -> Tensor:
         """Return logits (N, C) of a batch of inputs."""
         return self.mean(self.member_logits(inputs))
 
-    def member_logits(self, inputs: Any) -> Tensor:
+    def member_logits(self, inputs: Inputs) -> Tensor:
         """Return the logits of each member, (M, N, C)."""
         return torch.stack([member(inputs) for member in self])
 
@@ -130,7 +136,7 @@ class EnsembleModule(SupervisedModule):
             described = ", ".join(f"{name}: {path}" for name, path in objects.items())
             self.object_arguments = {"make_member": f"function of objects ({described})"}
 
-    def forward(self, inputs: Any) -> Tensor:
+    def forward(self, inputs: Inputs) -> Tensor:
         """Return logits (N, C) of the mean; in training those of each member, (M * N, C)."""
         if self.training:
             return self.network.member_logits(inputs).flatten(0, 1)
@@ -150,7 +156,7 @@ class EnsembleModule(SupervisedModule):
         repeated = torch.cat([targets] * len(self.network))
         return super().training_step((inputs, repeated), batch_idx) * len(self.network)
 
-    def predictions(self, inputs: Any) -> Outputs:
+    def predictions(self, inputs: Inputs) -> Outputs:
         """Return the mean prediction, and its deviation over the members."""
         logits = self.network.member_logits(inputs)
         deviation = torch.stack([self.head.predict(each) for each in logits]).std(0)

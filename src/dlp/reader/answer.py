@@ -3,15 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import compress
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
+from .encoder import Array
 from .rows import ReaderError
 from .transforms import TargetTransform, transformed, untransformed
 
 #: Kind of problem of a classifier, as torchmetrics calls it; None for values.
 Task = Literal["binary", "multiclass", "multilabel"] | None
+#: Columns (N,) of an answer by name: numbers, or names of classes.
+AnswerColumns = dict[str, Array | list[str]]
 
 
 @dataclass(frozen=True)
@@ -24,9 +27,11 @@ class Answer:
         threshold: Probability above which a row is of class 1 of two, or has a label.
         transform: Transform of the targets on whose scale intervals are as wide below as above.
         temperature: Number by which logits are divided before they become scores.
-        coverage: Share of rows whose interval or set has the truth; None without them.
-        quantiles: Least probability of each class in a set; or of each target increasing values and
-            the half-widths of their intervals, by 1.1 one half-width; None without them.
+        coverage: Fraction of rows whose interval or set contains the true value; None if the model
+            is not calibrated.
+        quantiles: For classes, the smallest probability (C,) that puts each of them into the set.
+            For values, increasing values and the half-widths of their intervals, (T, 2, K). None
+            if there are no sets or intervals.
     """
 
     task: Task
@@ -35,11 +40,11 @@ class Answer:
     transform: TargetTransform = "none"
     temperature: float = 1.0
     coverage: float | None = None
-    quantiles: Sequence[Any] | None = None
+    quantiles: Sequence[float] | Sequence[Sequence[Sequence[float]]] | None = None
 
-    def columns(self, scores: Any) -> dict[str, Any]:
+    def columns(self, scores: Array) -> AnswerColumns:
         """Return ``class`` and ``prob_<class>``, or a column per target, then those of `doubt`."""
-        columns: dict[str, Any] = {}
+        columns: AnswerColumns = {}
         prefix = ""
         if self.task is not None:
             prefix = "prob_"
@@ -52,11 +57,11 @@ class Answer:
             columns[f"{prefix}{name}"] = column
         return columns | self.doubt(scores)
 
-    def doubt(self, scores: Any) -> dict[str, Any]:
+    def doubt(self, scores: Array) -> AnswerColumns:
         """Return ``low`` and ``high`` of values, or the ``set`` of classes, if it has quantiles.
 
-        Of several targets they are ``low_<target>`` and ``high_<target>``. The likeliest class is
-        always in the set.
+        If there are several targets, they are ``low_<target>`` and ``high_<target>``. The likeliest
+        class is always in the set.
         """
         if not np.isfinite(scores).all():
             raise ReaderError(
@@ -69,32 +74,34 @@ class Answer:
             least = np.minimum(self.quantiles, scores.max(axis=1, keepdims=True))
             return {"set": self._joined(scores >= least - 1e-6)}  # an export rounds otherwise
         values = transformed(scores, self.transform)
-        half_width: Any = self.quantiles
-        if np.ndim(half_width) > 1:
-            curves = zip(values.T, half_width, strict=True)
-            half_width = np.transpose([np.interp(column, *curve) for column, curve in curves])
+        half_widths = []
+        for column, (knots, widths) in zip(values.T, np.asarray(self.quantiles), strict=True):
+            half_widths.append(np.interp(column, knots, widths))
+        half_width = np.transpose(half_widths)
         low = untransformed(values - half_width, self.transform)
         high = untransformed(values + half_width, self.transform)
         return output_columns("low", low, self.names) | output_columns("high", high, self.names)
 
-    def _joined(self, rows: Any) -> list[str]:
+    def _joined(self, rows: Array) -> list[str]:
         """Return the names in each row of a mask (N, C), joined by ``;``."""
         return [";".join(compress(self.names, row)) for row in rows]
 
 
-def decide(probabilities: Any, threshold: float = 0.5, task: Task = None) -> Any:
+def decide(probabilities: Array, threshold: float = 0.5, task: Task = None) -> Array:
     """Return the predicted class of each row of probabilities (N, C), (N,), or its labels (N, C).
 
     Class 1 of two, and a label, must exceed the threshold; of more classes the likeliest is taken.
     """
     if task == "multilabel":
-        return probabilities > threshold
+        has_label: Array = probabilities > threshold
+        return has_label
     if probabilities.shape[1] == 2:
         return (probabilities[:, 1] > threshold).astype(np.int64)
-    return probabilities.argmax(axis=1)
+    likeliest: Array = probabilities.argmax(axis=1)
+    return likeliest
 
 
-def output_columns(name: str, values: Any, names: Sequence[str] | None) -> dict[str, Any]:
+def output_columns(name: str, values: Array, names: Sequence[str] | None) -> AnswerColumns:
     """Return a column per output, with its name unless it is the only one."""
     values = values.reshape(len(values), -1)
     num_columns = values.shape[1]

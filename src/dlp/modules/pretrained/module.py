@@ -1,13 +1,14 @@
 """Feature extraction and fine-tuning with a pretrained backbone (chapter 5.3)."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from torch import Tensor
 
 from dlp.hyperparameters import Keywords
 from dlp.modules.heads import Head, HeadName
 from dlp.modules.networks import Activation
+from dlp.modules.optimizers import ParameterGroup
 from dlp.modules.pretrained.backbone import Backbone
 from dlp.modules.pretrained.network import Pool, PretrainedNet
 from dlp.modules.supervised import SupervisedModule, TrainingArguments, penalised_kernels
@@ -73,11 +74,11 @@ class PretrainedModule(SupervisedModule):
         """Return the weights of the dense stack but its last layer's."""
         return penalised_kernels(self.network.classifier)
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
+    def parameter_groups(self) -> list[ParameterGroup]:
         """Return the groups ``head`` and ``backbone``."""
         head = {"params": self.network.classifier.parameters(), "name": "head"}
         weights = self.network.backbone.parameters()
-        backbone: dict[str, Any] = {"params": weights, "name": "backbone"}
+        backbone: ParameterGroup = {"params": weights, "name": "backbone"}
         if self.backbone_lr is not None:
             backbone["lr"] = self.backbone_lr
         return [head, backbone]
