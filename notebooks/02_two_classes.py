@@ -274,11 +274,11 @@ assert max(losses) < min(of_multi_hot) - 0.01
 # ## The final network
 #
 # The turn is where to stop. With the number of epochs chosen, the validation reviews
-# have done their work. So a new network trains on all 25,000 reviews, which `resplit`
-# joins. Last, the test set is used once.
+# have done their work. So a new network trains on all 25,000 reviews, which
+# `with_split` joins. Last, the test set is used once.
 
 # %%
-data.resplit(data.split.without_validation())
+data = data.with_split(data.split.without_validation())
 model, _ = fit(data, epochs=best)
 [result] = Trainer(**quiet).test(model, data, verbose=False)
 guess = guess_scores(model, data, "test")["majority_class"]

@@ -308,11 +308,11 @@ assert train_acc[0] < train_acc[3] - 0.1
 
 # %%
 for name, wires in {"own texts": data, "published texts": published}.items():
-    wires.resplit(wires.split.without_validation())
+    wires = wires.with_split(wires.split.without_validation())
     model, _ = fit(wires, best, hidden=[64, 64])
     [result] = Trainer(**quiet).test(model, wires, verbose=False)
     print(f"{name:15} right on {result['test_acc']:.1%} of the test")
-    if wires is data:
+    if name == "own texts":
         of_own = result["test_acc"]
 
 # %% tags=["hide"]

@@ -252,7 +252,7 @@ print(f"{best}, {epochs} epochs: {mean:.1%} (spread of the folds {spread:.1%})")
 # Then open the test part, once. Return to step 7 and the test set is spent.
 
 # %%
-data.resplit(data.split.without_validation())
+data = data.with_split(data.split.without_validation())
 model, _ = fit(data, epochs, **tries[best])
 [test] = Trainer(**quiet).test(model, data, verbose=False)
 train, unseen = data.examples("train"), data.examples("test")

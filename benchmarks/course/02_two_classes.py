@@ -73,7 +73,7 @@ def measure(seed: int) -> dict[str, Any]:
         numbers[f"{encoding}, loss"] = min(curves["val_loss"])
 
     num_val = len(data.examples("val"))
-    data.resplit(data.split.without_validation())
+    data = data.with_split(data.split.without_validation())
     model, _ = fit(data, seed, 4)
     [result] = Trainer(**QUIET).test(model, data, verbose=False)
     numbers["test accuracy"] = result["test_acc"]

@@ -134,7 +134,7 @@ def test_retraining_takes_all_rows_but_the_test_part(points, capsys):
         "TableDataModule"
     ]
     assert "val_loss" not in pd.read_csv(run / "metrics.csv")
-    assert state["rows"]
+    assert state["fingerprint"]
 
 
 def test_a_fit_starts_from_the_weights_of_another_run(fitted, fails):

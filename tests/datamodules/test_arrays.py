@@ -168,7 +168,7 @@ def test_a_class_that_another_part_lacks_is_a_line(capsys):
 @pytest.mark.parametrize("change", ["value", "target", "split", "order"])
 def test_other_rows_have_another_fingerprint(rows, change):
     def fingerprint(x, y, seed=0):
-        return ArrayDataModule(x, y, split_seed=seed).fit()["rows"]
+        return ArrayDataModule(x, y, split_seed=seed).fit().fingerprint
 
     x, y = rows
     first = fingerprint(x, y)

@@ -104,9 +104,9 @@ def test_statistics_come_from_the_training_part_alone(name, tmp_path):
     for changed in (False, True):  # the first ten rows, which validate
         (folder := tmp_path / str(changed)).mkdir()
         data = make(folder, changed, val_size=10, split_seed=None)
-        learned.append(data.fit())
+        learned.append(data.fit().state())
         rows.append((stacked(data, "train"), stacked(data, "val")))
-    assert learned[0].pop("rows") != learned[1].pop("rows")
+    assert learned[0].pop("fingerprint") != learned[1].pop("fingerprint")
     assert learned[0] == learned[1]
     assert sorted(rows[0][0].tolist()) != sorted(rows[1][1].tolist())
     assert not torch.equal(rows[0][1], rows[1][1])
@@ -118,8 +118,8 @@ def test_a_data_module_with_another_split_is_as_new(name, tmp_path):
     data = copy.deepcopy(unused)
     for seed, split in enumerate(SPLITS):
         new = copy.deepcopy(unused)
-        data.resplit(split)
-        new.resplit(split)
+        data = data.with_split(split)
+        new = new.with_split(split)
         assert everything(data, seed) == everything(new, seed)
 
 
@@ -173,7 +173,7 @@ def test_groups_stay_together(name, tmp_path):
     ]
     tests = set()
     for split in splits:
-        data.resplit(split)
+        data = data.with_split(split)
         owners = [{*GROUPS[data.examples(part).index]} for part in PARTS]
         assert [len(names) for names in owners] == [6, 2, 2]
         assert len(set.union(*owners)) == 10
@@ -217,10 +217,20 @@ def test_a_misspelt_column_is_named(name, argument, tmp_path):
         DATA_MODULES[name](tmp_path, **{argument: "ownr"}).fit()
 
 
+def test_another_split_shares_the_rows_and_leaves_the_data_as_it_is(tmp_path):
+    data = array_data(tmp_path)
+    state = data.state_dict()
+    other = data.with_split(Split(num_folds=4, fold=1))
+    assert other.labelled is data.labelled
+    assert other.fit().fingerprint != state["fingerprint"]
+    assert data.split == array_data(tmp_path).split
+    assert data.state_dict() == state
+
+
 def test_lines_are_printed_once_for_all_folds(tmp_path, capsys):
     data = array_data(tmp_path)
     for fold in range(4):
-        data.resplit(Split(num_folds=4, fold=fold, seed=None))
+        data = data.with_split(Split(num_folds=4, fold=fold, seed=None))
         data.setup("fit")
     assert capsys.readouterr().out.count("exact duplicates") == 1
 
@@ -234,6 +244,14 @@ def test_resuming_keeps_the_stored_rows_and_the_order(name, tmp_path):
     data.load_state_dict(state)
     assert data.inputs("train") is inputs
     assert data.loader("train").batch_sampler.seed == 77
+
+
+def test_a_checkpoint_of_an_older_version_is_refused(tmp_path):
+    data = array_data(tmp_path)
+    state = data.state_dict()
+    del state["fingerprint"]
+    with pytest.raises(InputError, match=r"dlp 1\.2 reads it"):
+        array_data(tmp_path).load_state_dict({**state, "rows": ""})
 
 
 def test_a_second_fit_has_the_order_of_its_own_seed(tmp_path):

@@ -19,13 +19,40 @@ from helpers.fold_problems import TRAINER, VALUES, X, classes, dense, maker, num
 from helpers.training import loader, plain_loaders
 
 
-def test_the_split_and_the_random_state_are_restored():
+@pytest.mark.parametrize("engine", ["serial", "stacked"])
+def test_the_data_and_the_random_state_stay_as_they_are(engine):
     data = numbers(val_size=0.25)
-    rows = data.examples("val").index
+    before = data.state_dict()
+    rows = data.examples("val")
+    inputs = data.inputs("val")
     state = torch.get_rng_state()
-    cross_validate(data, dense, 1, num_folds=2)
-    assert np.array_equal(data.examples("val").index, rows)
+    cross_validate(data, dense, 1, num_folds=2, engine=engine, trainer=TRAINER)
+    assert data.examples("val") is rows
+    assert data.inputs("val") is inputs
+    assert data.state_dict() == before
+    assert data.trainer is None
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_all_folds_share_the_rows_that_are_loaded_once():
+    loads = []
+
+    class Counted(ArrayDataModule):
+        def load(self):
+            loads.append(1)
+            return super().load()
+
+    data = Counted(X, VALUES, val_size=None)
+    cross_validate(data, dense, 1, num_folds=3)
+    assert data.examples("train").inputs.array is not None
+    assert loads == [1]
+
+
+def test_lines_about_the_rows_are_printed_for_the_first_fold_only(capsys):
+    rows = np.concatenate([X, X[:1]])
+    data = ArrayDataModule(rows, np.append(VALUES, 0), val_size=None, split_seed=None)
+    cross_validate(data, dense, 1, num_folds=3)
+    assert capsys.readouterr().out.count("exact duplicates") == 1
 
 
 def test_finished_folds_are_not_trained_again_and_a_killed_one_starts_anew(tmp_path):

@@ -22,7 +22,7 @@ def plan(data=None, repeats=1, seed=0, max_epochs=3, num_folds=3, **split):
     if "splitter" in split:
         num_folds = None
     split = replace(data.split, num_folds=num_folds, **split)
-    return plan_folds(data, split, repeats, seed, max_epochs)
+    return plan_folds(data.labelled, split, repeats, seed, max_epochs)
 
 
 @pytest.fixture

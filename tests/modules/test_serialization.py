@@ -165,7 +165,7 @@ def test_what_the_encoder_learned_is_in_a_checkpoint_once():
     trainer.save_checkpoint("model.ckpt")
     checkpoint = torch.load("model.ckpt", weights_only=True)
     described = checkpoint["spec"]["encoder"]["state"]
-    learned = checkpoint["ArrayDataModule"]["inputs"]
+    learned = checkpoint["ArrayDataModule"]["encoder"]
     # The words of texts are many, so files are smaller.
     assert described["mean_"] is learned["mean_"]
 

@@ -134,7 +134,7 @@ def _analyse(
     if answer.task is None:
         values = outputs["values"]
         targets = targets.reshape(values.shape)
-        median = data.fit()["target_summary"].get("median")
+        median = data.fit().target_statistics["target_summary"].get("median")
         return value_mistakes(values, targets, answer.names, median, data.targets.transform)
     probabilities = outputs["probabilities"]
     if answer.task == "multilabel":

@@ -58,7 +58,7 @@ def tune(recipe: Recipe, space: str, trials: PositiveInt = 50, storage: str | No
     ranges = read_space(space, monitor)
     data = supervised_data(recipe.data())
     mode = monitor_mode(monitor, recipe.model(data))
-    rows = data.fit()["rows"]
+    rows = data.fit().fingerprint
     content = recipe.config_dump | {"space": ranges, "rows": rows}
     folder = None
     place = None  # in memory
@@ -126,7 +126,7 @@ def _train(recipe: Recipe, trial: Trial, args: list[str], mode: Mode, rows: str)
     with muted(True):
         variant = Recipe("tune", recipe.args + args, tune)
         data = variant.data()
-        if data.fit()["rows"] != rows:
+        if data.fit().fingerprint != rows:
             raise InputError(
                 f"space: {' '.join(args)} changes the rows that judge a trial, and the luckiest "
                 "rows would win; leave it out. dlp crossval --repeats tells how much rows matter."

@@ -42,7 +42,7 @@ def guess_scores(model: object, data: SupervisedDataModule, part: Part) -> Score
     if not isinstance(model, SupervisedModule):
         return {}
     head = model.head
-    summary = data.fit()["target_summary"]
+    summary = data.fit().target_statistics["target_summary"]
     targets = part_targets(head, data, part)
     frequencies = summary.get("frequencies")
     is_single = head.task in ("binary", "multiclass")

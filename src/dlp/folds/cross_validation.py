@@ -10,11 +10,12 @@ import pandas as pd
 from lightning import Trainer
 from lightning.pytorch.utilities.seed import isolate_rng
 
+from dlp.console import muted
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.errors import check_choice, check_range
 from dlp.files import AnyPath
 from dlp.folds.plan import Fold, append_fold, model_fingerprint, plan_folds, read_folds
-from dlp.folds.results import CrossValidation, out_of_fold
+from dlp.folds.results import CrossValidation, out_of_fold, with_all_rows
 from dlp.folds.training import Engine, MakeModel, train_folds
 from dlp.modules.monitor import monitor_mode
 
@@ -39,7 +40,8 @@ def cross_validate(
 ) -> CrossValidation:
     """Train and validate a new model on every fold of every repetition.
 
-    The test part belongs to no fold. The split of the data is restored at the end.
+    The test part belongs to no fold. The data stays as it is: each fold has a DataModule of its
+    own, which shares the loaded rows.
 
     Args:
         data: DataModule of the project.
@@ -64,44 +66,39 @@ def cross_validate(
         check_choice("argument of trainer", name, inspect.signature(Trainer).parameters)
     path = None if path is None else Path(path)
     keep = None if keep is None else Path(keep)
-    original = data.split
     split = replace(
-        original.without_validation(),
+        data.split.without_validation(),
         num_folds=None if splitter else num_folds,
         splitter=splitter,
     )
-    try:
-        with isolate_rng():
-            model = None
-            if not monitor.endswith("loss"):  # the direction of a metric a model tells
-                data.resplit(split)
-                model = make_model(data)
-            mode = monitor_mode(monitor, model)
-            plan = plan_folds(data, split, repeats, seed, max_epochs)
+    with isolate_rng():
+        plan = plan_folds(data.labelled, split, repeats, seed, max_epochs)
+        data = data.with_split(split)
+        model = None  # a loss needs none: it improves downward
+        if path is not None or not monitor.endswith("loss"):
+            model = make_model(data)
+            fingerprint = model_fingerprint(model)
+            plan = [replace(fold, model=fingerprint) for fold in plan]
+        mode = monitor_mode(monitor, model)
+        finished = read_folds(path, plan)
+        pending = _pending(plan, finished, folds, keep)
+        training = train_folds(pending, data, make_model, split, trainer or {}, engine, keep)
+        for fold, model in training:
+            check_choice("monitor", monitor, fold.history)
+            if keep is not None:
+                model.trainer.save_checkpoint(_checkpoint(keep, fold), weights_only=True)
+            finished[fold] = fold
             if path is not None:
-                data.resplit(replace(split, repeat=0, fold=0))
-                fingerprint = model_fingerprint(make_model(data))
-                plan = [replace(fold, model=fingerprint) for fold in plan]
-            finished = read_folds(path, plan)
-            pending = _pending(plan, finished, folds, keep)
-            training = train_folds(pending, data, make_model, split, trainer or {}, engine, keep)
-            for fold, model in training:
-                check_choice("monitor", monitor, fold.history)
-                if keep is not None:
-                    model.trainer.save_checkpoint(_checkpoint(keep, fold), weights_only=True)
-                finished[fold] = fold
-                if path is not None:
-                    append_fold(path, fold)
-                if on_fold is not None:
-                    on_fold(fold)
-            finished |= read_folds(path, plan)  # other calls have finished theirs
-            results = [finished[fold] for fold in plan if fold in finished]
-            predictions = out_of_fold(data, results)
-            frame = pd.DataFrame() if predictions is None else predictions.frame
-            num_missing = len(plan) - len(results)
-            return CrossValidation(results, monitor, mode, smoothing, frame, num_missing)
-    finally:
-        data.resplit(original)
+                append_fold(path, fold)
+            if on_fold is not None:
+                on_fold(fold)
+        finished |= read_folds(path, plan)  # other calls have finished theirs
+        results = [finished[fold] for fold in plan if fold in finished]
+        with muted(True):  # the folds have printed the lines about the rows
+            predictions = out_of_fold(with_all_rows(data), results)
+        frame = pd.DataFrame() if predictions is None else predictions.frame
+        num_missing = len(plan) - len(results)
+        return CrossValidation(results, monitor, mode, smoothing, frame, num_missing)
 
 
 def _pending(

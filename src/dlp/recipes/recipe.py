@@ -164,7 +164,7 @@ class Recipe(LightningCLI):
         """
         data: SupervisedDataModule = self._build(data=self.config.data).data
         if self.config.refit and isinstance(data, SupervisedDataModule):
-            data.resplit(data.split.without_validation())
+            data = data.with_split(data.split.without_validation())
         if self.checkpoint is not None:
             if self._read is None:
                 self._read = Checkpoint.read(self.checkpoint)
@@ -184,7 +184,7 @@ class Recipe(LightningCLI):
         """Refuse training and validation rows that are not those of the checkpoint."""
         if not isinstance(data, SupervisedDataModule):
             return
-        if rows_fingerprint(data.labelled_parts(), data.targets) != data.fit()["rows"]:
+        if rows_fingerprint(data.labelled_parts(), data.targets) != data.fit().fingerprint:
             raise InputError(
                 f"{self.checkpoint} was trained on other rows than these: the file or its split "
                 "has changed. Train anew by dlp fit, or predict the rows by --data.predict_path."

@@ -10,7 +10,7 @@ from dlp.datamodules.base import SupervisedDataModule, supervised_data
 from dlp.datamodules.parts import rows_fingerprint
 from dlp.errors import InputError
 from dlp.folds.plan import read_folds
-from dlp.folds.results import OutOfFold, out_of_fold
+from dlp.folds.results import OutOfFold, out_of_fold, with_all_rows
 from dlp.inference.predictor import Predictor
 from dlp.inference.trained import TrainedModel
 from dlp.modules.serialization import MissingObjectError, spec_in
@@ -92,7 +92,7 @@ def out_of_fold_outputs(folder: Path) -> tuple[SupervisedDataModule, OutOfFold]:
     """Return the data of a finished run of folds and the predictions of its folds."""
     run = Run(folder)
     run.check_config()
-    data = load(run.config).data()
+    data = with_all_rows(load(run.config).data())
     folds = list(read_folds(folder / "folds.jsonl", []).values())
     if not folds:
         raise InputError(f"{folder} has no finished fold; run dlp crossval.")

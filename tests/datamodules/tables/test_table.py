@@ -202,7 +202,7 @@ def test_own_features_are_fitted_on_the_training_part_without_the_target(feature
     assert data.feature_names == ["rooms", "garden", "share"]
     expected = frame.area / frame.area[10:].max()
     np.testing.assert_allclose(matrix(data, "val")[:, 2], expected[:10], rtol=1e-6)
-    state = data.state_dict()["inputs"]["features_"]
+    state = data.state_dict()["encoder"]["features_"]
     assert state["name"] == "Share"
     assert state["attributes"]["columns"] == ["area", "city", "garden", "rooms"]
     assert [*data.examples("train").inputs.frame] == ["area", "rooms", "garden", "city"]
