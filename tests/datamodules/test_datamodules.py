@@ -1,6 +1,7 @@
 """One contract for every DataModule."""
 
 import copy
+import json
 import os
 import sys
 import time
@@ -15,6 +16,7 @@ from torch.utils._pytree import tree_leaves
 
 from dlp.datamodules import ArrayDataModule, Split
 from dlp.errors import InputError
+from dlp.reader.encoder import Bags
 from dlp.speed.forks import run_at_once
 from helpers.rounding import assert_rounded_alike
 from helpers.sets import DATA_MODULES, GROUPS, TIMES, array_data, numbers
@@ -85,6 +87,32 @@ def test_sizes_are_there_before_setup_and_batches_are_float32_and_int64(name, tm
     assert (inputs.shape, inputs.dtype) == ((5, *data.input_shape), torch.float32)
     assert (targets.shape, targets.dtype) == ((5,), torch.int64)
     assert [len(data.loader(part).inputs) for part in PARTS] == [24, 8, 8]
+
+
+@everyone
+def test_rows_as_people_have_them_are_encoded_as_those_of_the_training(name, tmp_path):
+    data = DATA_MODULES[name](tmp_path, split_seed=None)
+    stored = stacked(data, "val")
+    raw = data.examples("val").inputs.raw()
+    fitted = data.encoder
+    other = type(fitted)(**fitted.arguments())
+    other.load_state(json.loads(json.dumps(fitted.state())))
+    for encoder in (fitted, other):
+        encoded = encoder.transform(raw)
+        if isinstance(encoded, Bags):
+            encoded = encoded.to_dense(data.input_shape[0])
+        assert torch.equal(torch.from_numpy(encoded), stored)
+
+
+@everyone
+def test_a_second_fit_of_an_encoder_begins_again(name, tmp_path):
+    data = DATA_MODULES[name](tmp_path, split_seed=None)
+    rows = data.examples("train").inputs.encodable()
+    data.fit()
+    state = copy.deepcopy(data.encoder.state())
+    data.encoder.fit(data.examples("val").inputs.encodable())
+    data.encoder.fit(rows)
+    assert data.encoder.state() == state
 
 
 @everyone

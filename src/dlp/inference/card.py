@@ -14,7 +14,7 @@ import yaml
 
 from dlp.files import write_json
 from dlp.reader.cells import column_option
-from dlp.reader.encoder import Encoder
+from dlp.reader.encoder import AnyEncoder
 from dlp.reader.files import csv_options
 from dlp.reader.model import Model
 from dlp.runs.folder import Run
@@ -115,7 +115,7 @@ def card(model: Model, run: Run, checkpoint: str, difference: str, example: Exam
     )
 
 
-def input_facts(encoder: Encoder[Any]) -> dict[str, Any]:
+def input_facts(encoder: AnyEncoder) -> dict[str, Any]:
     """Return the kind of the rows, the shape of arrays, and the arguments of the encoder."""
     facts: dict[str, Any] = {"kind": encoder.kind, **encoder.arguments()}
     if encoder.form == "json":

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from dlp.errors import InputError
-from dlp.reader.encoder import Encoder
+from dlp.reader.encoder import AnyEncoder
 
 _READER = "dlp.reader"
 
 
-def write_encoder(encoder: Encoder[Any], folder: Path) -> None:
+def write_encoder(encoder: AnyEncoder, folder: Path) -> None:
     """Write the part of a file that the class of an encoder needs into the folder of an export.
 
     The file with the class usually imports torch, for its DataModule, but an export runs without

@@ -11,7 +11,7 @@ from dlp.errors import naming, reading
 from dlp.modules.serialization import MissingObjectError, build_module, spec_in
 from dlp.modules.supervised import SupervisedModule
 from dlp.modules.weights import Checkpoint
-from dlp.reader.encoder import Array, Bags, Encoded
+from dlp.reader.encoder import AnyEncoder, Array, Bags, Encoded
 from dlp.reader.model import Model
 from dlp.reader.rows import MissingCodeError
 from dlp.reader.spec import ModelSpec, build_encoder
@@ -26,7 +26,7 @@ class TrainedModel(Model):
         module: Trained module.
     """
 
-    def __init__(self, spec: ModelSpec, encoder: Any, module: SupervisedModule) -> None:
+    def __init__(self, spec: ModelSpec, encoder: AnyEncoder, module: SupervisedModule) -> None:
         super().__init__(spec, encoder, self._predict)
         self.module = module.eval()
 
@@ -66,7 +66,7 @@ class TrainedModel(Model):
         return predictions
 
 
-def _encoder(spec: ModelSpec, features: Any) -> Any:
+def _encoder(spec: ModelSpec, features: object) -> AnyEncoder:
     if features is None:
         return build_encoder(spec.encoder)
     import dlp.datamodules.tables.features  # noqa: F401  # a file imports no class

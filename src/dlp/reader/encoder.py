@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 #: Numbers, texts, None, lists and dictionaries of them by name: what a checkpoint keeps.
 PlainValues = dict[str, Any]
+#: Arguments of ``pandas.read_csv`` by name.
+Options = Mapping[str, Any]
 #: Rows of one kind, as people have them.
 RowsT = TypeVar("RowsT", contravariant=True)
 
@@ -90,7 +92,7 @@ class Encoder(ABC, Generic[RowsT]):
     #: Shape of one encoded row: (D,) or (C, H, W).
     input_shape_: tuple[int, ...] = ()
     #: Arguments of ``pandas.read_csv`` by which the training table was read, if there was one.
-    read_csv: Mapping[str, Any] | None = None
+    read_csv: Options | None = None
 
     @abstractmethod
     def fit(self, rows: RowsT, targets: Array | None = None) -> None:
@@ -128,9 +130,13 @@ class Encoder(ABC, Generic[RowsT]):
         """Return what `fit` learned, by the names of the attributes."""
         return {name: value for name, value in vars(self).items() if name.endswith("_")}
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
+    def load_state(self, state: PlainValues) -> None:
         """Take what another object has learned, see `state`."""
         vars(self).update(state)
+
+
+#: Encoder of some kind of row.
+AnyEncoder = Encoder[Any]
 
 
 def ranges(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:

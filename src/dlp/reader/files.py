@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from .encoder import Encoder
+from .encoder import AnyEncoder
 from .rows import ReaderError
 from .text import TextEncoder
 
@@ -46,7 +46,7 @@ _CHUNK = 2**20
 _QUOTES = {"quotechar", "quoting", "escapechar", "doublequote", "skipinitialspace"}
 
 
-def typed_rows(words: Sequence[str], encoder: Encoder[Any]) -> list[Any]:
+def typed_rows(words: Sequence[str], encoder: AnyEncoder) -> list[Any]:
     """Return the rows in the files that words name; other words are rows themselves.
 
     Raises:
@@ -88,7 +88,7 @@ def _read_json(path: str) -> list[Any]:
     return content
 
 
-def csv_table(file: BinaryIO, name: str, encoder: Encoder[Any]) -> Iterator[list[str]]:
+def csv_table(file: BinaryIO, name: str, encoder: AnyEncoder) -> Iterator[list[str]]:
     """Yield the names of the columns of a CSV, then the cells of each row.
 
     A file .txt for a model of texts has a text per line.
@@ -184,7 +184,7 @@ def _without_skipped(lines: Iterator[list[str]], options: Mapping[str, Any]) -> 
             yield last.popleft()
 
 
-def csv_options(encoder: Encoder[Any]) -> Mapping[str, Any]:
+def csv_options(encoder: AnyEncoder) -> Mapping[str, Any]:
     """Return the arguments of ``pandas.read_csv`` by which the training table was read."""
     return encoder.read_csv or {}
 

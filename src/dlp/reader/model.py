@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .encoder import Array, Bags, Encoded, Encoder
+from .encoder import AnyEncoder, Array, Bags, Encoded
 from .rows import ReaderError
 from .spec import ModelSpec, build_encoder
 
@@ -26,7 +26,7 @@ class Model:
     """
 
     def __init__(
-        self, spec: ModelSpec, encoder: Encoder[Any], run: Callable[[Encoded], Array]
+        self, spec: ModelSpec, encoder: AnyEncoder, run: Callable[[Encoded], Array]
     ) -> None:
         self.spec = spec
         self.encoder = encoder
@@ -34,7 +34,7 @@ class Model:
         #: Checkpoint of an exported model: ``path`` and ``sha256``; empty before 1.2.1.
         self.source: dict[str, str] = {}
 
-    def scores(self, rows: Any) -> Any:
+    def scores(self, rows: Any) -> Array:
         """Return probabilities (N, C) or values (N, T).
 
         Raises:

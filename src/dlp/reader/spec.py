@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from .answer import Answer
-from .encoder import Encoder, PlainValues
+from .encoder import AnyEncoder, Encoder, PlainValues
 from .rows import MissingCodeError
 
 FORMAT = 3
@@ -25,7 +25,7 @@ class Component:
     """
 
     path: str
-    arguments: Mapping[str, Any]
+    arguments: PlainValues
     missing: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -37,7 +37,7 @@ class FittedComponent(Component):
         state: What it learned, `Encoder.state`.
     """
 
-    state: Mapping[str, Any] = field(default_factory=dict)
+    state: PlainValues = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class ModelSpec:
         return content
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+    def from_dict(cls, content: PlainValues) -> Self:
         """Return the description of which `to_dict` gave the plain values.
 
         Raises:
@@ -110,14 +110,14 @@ class ModelSpec:
         )
 
 
-def describe_encoder(encoder: Encoder[Any]) -> FittedComponent:
+def describe_encoder(encoder: AnyEncoder) -> FittedComponent:
     """Describe an encoder with what it learned."""
     kind = type(encoder)
     path = f"{kind.__module__}.{kind.__qualname__}"
     return FittedComponent(path, encoder.arguments(), encoder.objects(), encoder.state())
 
 
-def build_encoder(component: FittedComponent, **objects: Any) -> Encoder[Any]:
+def build_encoder(component: FittedComponent, **objects: object) -> AnyEncoder:
     """Build an encoder from its description.
 
     Its class is one of this package, or one that the program has imported: a description imports
@@ -139,7 +139,7 @@ def build_encoder(component: FittedComponent, **objects: Any) -> Encoder[Any]:
         module = module.rpartition(".")[2]
         if Path(__file__).parents[1].joinpath(f"{module}.py").is_file():
             import_module(module)
-    kind: Any = getattr(sys.modules.get(module), name, None)
+    kind = getattr(sys.modules.get(module), name, None)
     if not isinstance(kind, type) or not issubclass(kind, Encoder):
         raise MissingCodeError(
             f"the rows are encoded by {component.path}, whose code a file cannot bring; import "

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cells import CellConverter
-from .encoder import Array, Encoder, Field, PlainValues, ranges
+from .encoder import Array, Encoder, Field, Options, PlainValues, ranges
 from .rows import Columns, Table, as_columns
 from .scale import CALENDAR, Floats, Missing, Scale, Scales, Scaling, calendar
 from .text import tokenise
@@ -82,7 +82,7 @@ class TableEncoder(Encoder[Table]):
         bins: int = 0,
         num_words: int = 1000,
         min_df: int = 2,
-        read_csv: Mapping[str, Any] | None = None,
+        read_csv: Options | None = None,
     ) -> None:
         self.numeric_columns = list(numeric_columns)
         self.categorical_columns = list(categorical_columns)
@@ -376,7 +376,7 @@ class TableEncoder(Encoder[Table]):
         scales = {name: scale.to_dict() for name, scale in self.scales_.items()}
         return {**super().state(), "scales_": scales}
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
+    def load_state(self, state: PlainValues) -> None:
         """Take what another object has learned, see `state`."""
         self._forget()
         scales = {name: Scale.from_dict(scale) for name, scale in state["scales_"].items()}

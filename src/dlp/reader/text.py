@@ -6,12 +6,12 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise, repeat
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .encoder import Array, Bags, Encoder, ranges
+from .encoder import Array, Bags, Encoder, Options, ranges
 
 Encoding = Literal["multi_hot", "count", "tfidf", "sublinear_tfidf"]
 Tokens = Literal["words", "characters"]
@@ -51,7 +51,7 @@ class NumberedTokens(NamedTuple):
 
 
 #: Text, or row of a table with a column of texts.
-TextRow = str | Mapping[str, Any]
+TextRow = str | Mapping[str, object]
 #: Texts, or their tokens.
 TextRows = Sequence[TextRow] | NumberedTokens
 
@@ -91,7 +91,7 @@ class TextEncoder(Encoder[TextRows]):
         ngrams: int = 1,
         char_ngrams: int = 0,
         column: str = "text",
-        read_csv: Mapping[str, Any] | None = None,
+        read_csv: Options | None = None,
     ) -> None:
         self.num_words = num_words
         self.max_length = max_length
