@@ -35,7 +35,7 @@ def test_cells_that_stand_for_holes_are_missing_and_dates_can_be_categories():
     np.testing.assert_array_equal(
         cells.numbers[:, 0], [np.nan, np.nan, np.nan, 3, np.nan]
     )
-    assert cells.codes.tolist() == [0, 0, 0, 0, 1]
+    assert cells.codes.codes.tolist() == [0, 0, 0, 0, 1]
 
 
 @pytest.mark.parametrize("cells", [[-999, -999.0, 3], ["-999", "-999.0", "3"]])

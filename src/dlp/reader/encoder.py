@@ -3,10 +3,12 @@
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypedDict, TypeVar
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .fields import Field
 
 Array = NDArray[Any]
 #: Numbers, texts, None, lists and dictionaries of them by name: what a checkpoint keeps.
@@ -42,26 +44,6 @@ class Bags(NamedTuple):
 
 #: What a network takes: float32 (N, ...), or sparse rows.
 Encoded = NDArray[np.float32] | Bags
-
-
-class Field(TypedDict):
-    """Column of a table, as a page asks for its cell.
-
-    Args:
-        name: Name of the column.
-        kind: ``number``, ``date``, ``category`` or ``text``.
-        typical: Median of numbers and dates, most frequent category; empty for texts.
-        categories: Categories of the training rows.
-        date_format: Format of dates.
-        range: Least and greatest number in the training rows.
-    """
-
-    name: str
-    kind: Literal["number", "date", "category", "text"]
-    typical: float | str
-    categories: list[str] | None
-    date_format: str | None
-    range: list[float] | None
 
 
 class Encoder(ABC, Generic[RowsT]):

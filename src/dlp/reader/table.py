@@ -2,8 +2,8 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from datetime import datetime, time
+from collections.abc import Sequence
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cells import CellConverter
-from .encoder import Array, Encoder, Field, Options, PlainValues, ranges
+from .codes import Codes, joined, known_codes
+from .encoder import Array, Encoder, Options, PlainValues
+from .fields import Field, is_date, number_range, shown_date_format, typical_cell
 from .rows import Columns, Table, as_columns
 from .scale import CALENDAR, Floats, Missing, Scale, Scales, Scaling, calendar
 from .text import tokenise
@@ -19,10 +21,6 @@ from .text import tokenise
 if TYPE_CHECKING:
     import pandas as pd
 
-Codes = NDArray[np.int32]
-Counts = NDArray[np.int64]
-
-_ISO_DATE = "%Y-%m-%d"
 _ROWS_PER_BLOCK = 128  # the columns of their bins stay in the cache
 
 
@@ -31,14 +29,11 @@ class TableCells(NamedTuple):
 
     Args:
         numbers: Cells of the columns of numbers and dates, float64 (N, K); NaN if missing.
-        codes: Numbers of the categories and words of a row among those of all columns, one row
-            after the other, int32 (M,).
-        lengths: Number of codes of each row, int64 (N,).
+        codes: Numbers of the categories and words of a row among those of all columns.
     """
 
     numbers: Floats
     codes: Codes
-    lengths: Counts
 
 
 class TableEncoder(Encoder[Table]):
@@ -142,35 +137,36 @@ class TableEncoder(Encoder[Table]):
             column = pd.Series(columns.cells[name])
             self.typical_[name] = ""
             if name not in self.text_columns:
-                self.typical_[name] = _typical_cell(column)
-            if _is_date(column):
+                self.typical_[name] = typical_cell(column)
+            if is_date(column):
                 self.dates_.append(name)
-            elif pd.api.types.is_numeric_dtype(column) and column.count():
-                self.ranges_[name] = [float(column.min()), float(column.max())]
+            limits = number_range(column)
+            if limits is not None:
+                self.ranges_[name] = limits
 
     def _learn_matrix(self, columns: Columns) -> None:
         """Learn the columns of the matrix."""
         import pandas as pd
 
         constant = []
-        names = [name for name in columns.cells if not self.only_listed or name in self.listed]
-        for name in names:
+        for name in columns.cells:
+            if self.only_listed and name not in self.listed:
+                continue
             column = pd.Series(columns.cells[name])
-            is_date = _is_date(column)
-            if is_date and name not in self.dates_:
+            if is_date(column) and name not in self.dates_:
                 self.dates_.append(name)
-            is_number = is_date or pd.api.types.is_numeric_dtype(column)
+            is_number = name in self.dates_ or pd.api.types.is_numeric_dtype(column)
             if name in self.text_columns:
                 is_used = self._learn_words(name, column)
-            elif name in self.numeric_columns or (
-                is_number and name not in self.categorical_columns
+            elif name in self.categorical_columns or not (
+                is_number or name in self.numeric_columns
             ):
-                is_used = self._learn_numbers(name, columns, is_date)
+                is_used = self._learn_categories(name, columns)
+            else:
+                is_used = self._learn_numbers(name, columns)
                 if self.missing_indicator and column.isna().nunique() == 2:
                     self.indicators_.append(name)
                     is_used = True
-            else:
-                is_used = self._learn_categories(name, columns)
             if not is_used:
                 constant.append(name)
         if constant:
@@ -186,7 +182,7 @@ class TableEncoder(Encoder[Table]):
         self.categories_[name] = words[: self.num_words]
         return bool(words)
 
-    def _learn_numbers(self, name: str, columns: Columns, is_date: bool) -> bool:
+    def _learn_numbers(self, name: str, columns: Columns) -> bool:
         """Learn the scale of a column; return False if it is constant."""
         # A missing cell that is refused is named by `transform`, with its row.
         numbers = self._converter(accepts_missing=True).numbers(
@@ -196,7 +192,7 @@ class TableEncoder(Encoder[Table]):
         if scale is None:
             return False
         self.scales_[name] = scale
-        if is_date:
+        if name in self.dates_:
             self.calendar_.append(name)
         return True
 
@@ -252,97 +248,57 @@ class TableEncoder(Encoder[Table]):
         numbers = np.empty((len(columns), len(self._numeric)))
         for place, name in enumerate(self._numeric):
             numbers[:, place] = converter.numbers(name, columns.array(name), columns.index)
-        codes, lengths = self._codes(columns, converter)
-        return TableCells(numbers, codes, lengths)
+        return TableCells(numbers, self._codes(columns, converter))
 
-    def _codes(self, columns: Columns, converter: CellConverter) -> tuple[Codes, Counts]:
-        """Return the codes of row after row, and the number of codes of each row."""
-        lengths = np.zeros(len(columns), np.int64)
+    def _codes(self, columns: Columns, converter: CellConverter) -> Codes:
+        """Return the codes of the categories and words of each row."""
         codes_by_column = []
         first = 0
         for name, terms in self.categories_.items():
             codes_by_term = {term: code for code, term in enumerate(terms, first)}
             first += len(terms)
             texts, places = converter.distinct_texts(name, columns.array(name), columns.index)
-            codes, counts = self._column_codes(name, texts, places, codes_by_term)
-            codes_by_column.append((codes, counts))
-            lengths += counts
-        all_codes = np.empty(lengths.sum(), np.int32)
-        starts = np.cumsum(lengths) - lengths
-        for codes, counts in codes_by_column:
-            all_codes[ranges(starts, counts)] = codes
-            starts += counts
-        return all_codes, lengths
-
-    def _column_codes(
-        self, name: str, texts: Sequence[str], places: Counts, codes_by_term: Mapping[str, int]
-    ) -> tuple[Codes, Counts]:
-        """Return the codes of a column of categories or texts, as `_codes` does.
-
-        Args:
-            name: Name of the column.
-            texts: Distinct texts of the column.
-            places: Place of each cell's text among `texts`, (N,).
-            codes_by_term: Code of each category or word of the column.
-        """
-        is_text = name in self.text_columns
-        if not is_text and (unseen := sorted(set(texts) - set(codes_by_term))):
-            message = f"column {name!r}: unseen in training: {unseen[:5]}"
-            warnings.warn(message, stacklevel=5)
-        codes: list[int] = []
-        lengths = []
-        for text in texts:
-            terms = dict.fromkeys(tokenise(text)) if is_text else [text]
-            known = [codes_by_term[term] for term in terms if term in codes_by_term]
-            codes += known
-            lengths.append(len(known))
-        counts = np.array(lengths, np.int64)
-        starts = np.cumsum(counts) - counts
-        counts = counts[places]
-        return np.array(codes, np.int32)[ranges(starts[places], counts)], counts
+            if name in self.text_columns:
+                terms_by_text = list(map(tokenise, texts))
+            else:
+                terms_by_text = [[text] for text in texts]
+                if unseen := sorted(set(texts) - set(codes_by_term)):
+                    message = f"column {name!r}: unseen in training: {unseen[:5]}"
+                    warnings.warn(message, stacklevel=4)
+            codes_by_column.append(known_codes(terms_by_text, codes_by_term).take(places))
+        return joined(codes_by_column, len(columns))
 
     def matrix(self, cells: TableCells) -> NDArray[np.float32]:
         """Return the matrix of converted cells, float32 (N, D)."""
-        matrix = np.empty((len(cells.numbers), len(self.column_names)), np.float32)
-        ends = np.cumsum(cells.lengths)
-        first_code = 0
+        starts = cells.codes.starts
+        matrix = np.empty((len(cells.numbers), *self.input_shape_), np.float32)
         for start in range(0, len(matrix), _ROWS_PER_BLOCK):
             rows = slice(start, start + _ROWS_PER_BLOCK)
-            block = matrix[rows]
-            last_code = int(ends[start + len(block) - 1])
-            codes = cells.codes[first_code:last_code]
-            self._fill(block, cells.numbers[rows], codes, cells.lengths[rows])
-            first_code = last_code
+            index = np.arange(len(matrix))[rows]
+            blocks = self._blocks(cells.numbers[rows], cells.codes.take(index, starts))
+            np.concatenate(blocks, axis=1, out=matrix[rows], casting="same_kind")
         return matrix
 
-    def _fill(
-        self, matrix: NDArray[np.float32], numbers: Floats, codes: Codes, lengths: Counts
-    ) -> None:
-        """Fill the columns of a matrix: numbers, indicators, categories and words, bins, dates."""
-        scales = self._scales
-        num_scales = len(scales.fill)
+    def _blocks(self, numbers: Floats, codes: Codes) -> list[Array]:
+        """Return the columns of the matrix in blocks, see `column_names`."""
+        num_scales = len(self.scales_)
         is_missing = np.isnan(numbers)
-        filled = scales.filled(numbers[:, :num_scales])
-        matrix[:, :num_scales] = scales.scaled(filled)
+        filled = self._scales.filled(numbers[:, :num_scales])
+        scaled = self._scales.scaled(filled)
         if self.missing == "zero":
-            matrix[:, :num_scales][is_missing[:, :num_scales]] = 0
-        end = num_scales
-        if self.indicators_:
-            places = [self._numeric.index(name) for name in self.indicators_]
-            matrix[:, end : end + len(places)] = is_missing[:, places]
-            end += len(places)
+            scaled[is_missing[:, :num_scales]] = 0
+        marked = [self._numeric.index(name) for name in self.indicators_]
         num_terms = sum(map(len, self.categories_.values()))
-        matrix[:, end : end + num_terms] = 0
-        matrix[np.repeat(np.arange(len(matrix)), lengths), end + codes] = 1
-        end += num_terms
-        if len(scales.lower.T):
-            bins = scales.in_bins(filled)
-            matrix[:, end : end + bins.shape[1]] = bins
-            end += bins.shape[1]
+        blocks = [
+            scaled,
+            is_missing[:, marked],
+            codes.to_dense(num_terms),
+            self._scales.in_bins(filled),
+        ]
+        scales = list(self.scales_)
         for name in self.calendar_:
-            days = filled[:, list(self.scales_).index(name)]
-            matrix[:, end : end + CALENDAR] = calendar(days)
-            end += CALENDAR
+            blocks.append(calendar(filled[:, scales.index(name)]))
+        return blocks
 
     # Description -------------------------------------------------------------------------------
 
@@ -361,7 +317,7 @@ class TableEncoder(Encoder[Table]):
             )
             if name in self.dates_:
                 field["kind"] = "date"
-                form = _shown_date_format(str(cell), converter.date_format(name))
+                form = shown_date_format(str(cell), converter.date_format(name))
                 field["date_format"] = form
                 if cell:
                     field["typical"] = datetime.fromisoformat(str(cell)).strftime(form)
@@ -381,48 +337,3 @@ class TableEncoder(Encoder[Table]):
         self._forget()
         scales = {name: Scale.from_dict(scale) for name, scale in state["scales_"].items()}
         super().load_state({**state, "scales_": scales})
-
-
-def _shown_date_format(cell: str, form: str | None) -> str:
-    """Return the format in which a page takes dates.
-
-    Args:
-        cell: Typical date by ISO 8601; empty for none.
-        form: Format of the training table; None is ISO 8601, with the time of day and the offset
-            from UTC if `cell` has them.
-    """
-    if form is not None:
-        return form
-    if not cell:
-        return _ISO_DATE
-    date = datetime.fromisoformat(cell)
-    if date.tzinfo is not None:
-        return "%Y-%m-%dT%H:%M:%S%z"
-    if date.time() != time():
-        return "%Y-%m-%dT%H:%M:%S"
-    return _ISO_DATE
-
-
-def _is_date(column: "pd.Series[Any]") -> bool:
-    """Return True for dates with or without a time zone."""
-    return column.dtype.kind == "M"
-
-
-def _typical_cell(column: "pd.Series[Any]") -> float | str:
-    """Return the median of numbers and dates, or the most frequent category; empty without a cell.
-
-    If a column has times of day, so does its typical cell.
-    """
-    import pandas as pd
-
-    if not column.count():
-        return ""
-    if _is_date(column):
-        dates: Any = column.dropna()
-        with_time = dates[dates != dates.dt.normalize()]
-        if len(with_time):
-            dates = with_time
-        return pd.Timestamp(dates.quantile(interpolation="lower")).isoformat()
-    if pd.api.types.is_numeric_dtype(column):
-        return float(column.median())
-    return str(column.mode().iloc[0])

@@ -1,10 +1,8 @@
 """Tables whose matrix would be large: their rows are encoded batch by batch."""
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from dlp.reader.encoder import ranges
 from dlp.reader.table import TableCells, TableEncoder
 
 
@@ -19,15 +17,14 @@ class EncodedTable:
     def __init__(self, encoder: TableEncoder, cells: TableCells) -> None:
         self.encoder = encoder
         self.cells = cells
-        self.starts = np.cumsum(cells.lengths) - cells.lengths
+        self.starts = cells.codes.starts
 
     def __len__(self) -> int:
-        return len(self.cells.lengths)
+        return len(self.cells.numbers)
 
     def __getitem__(self, index: Tensor) -> Tensor:
         """Return the batch of the given row numbers, float32 (B, D)."""
         rows = index.numpy()
-        lengths = self.cells.lengths[rows]
-        codes = self.cells.codes[ranges(self.starts[rows], lengths)]
-        batch = TableCells(self.cells.numbers[rows], codes, lengths)
+        codes = self.cells.codes.take(rows, self.starts)
+        batch = TableCells(self.cells.numbers[rows], codes)
         return torch.from_numpy(self.encoder.matrix(batch))
