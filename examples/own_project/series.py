@@ -8,9 +8,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from dlp.datamodules import Encoder, Examples, Rows, SupervisedDataModule
+from dlp.datamodules import DataArguments, Encoder, Examples, Rows, SupervisedDataModule
 from dlp.datamodules.rows import row_hashes
 from dlp.datamodules.targets import TargetEncoder
+from dlp.hyperparameters import Keywords
 
 
 class SeriesRows(Rows):
@@ -54,8 +55,6 @@ class SeriesEncoder(Encoder[Sequence[ArrayLike]]):
 
     def __init__(self, num_bands: int) -> None:
         self.num_bands = num_bands
-        self.mean_ = [0.0] * num_bands
-        self.std_ = [1.0] * num_bands
 
     def fit(self, rows: Sequence[ArrayLike], targets: NDArray[Any] | None = None) -> None:
         """Learn mean and deviation of each band."""
@@ -91,31 +90,25 @@ class SeriesDataModule(SupervisedDataModule):
     Args:
         num_series: Number of series.
         num_bands: Number of bands of frequencies.
-        batch_size: Number of series per training batch.
-        val_size: Size of the validation part: a number of series or a fraction.
-        test_size: Size of the test part, likewise.
-        split_seed: Seed of the shuffle before the parts are cut.
+        test_size: Size of the test part: a number of series or a fraction.
+        **split: See `SupervisedDataModule`.
     """
 
     def __init__(
         self,
         num_series: int = 600,
         num_bands: int = 16,
-        batch_size: int = 32,
-        val_size: int | float | None = 0.2,
-        test_size: int | float | None = 0.2,
-        split_seed: int | None = 0,
+        test_size: float | None = 0.2,
+        **split: Keywords[DataArguments],
     ) -> None:
         super().__init__(
             encoder=SeriesEncoder(num_bands),
             targets=TargetEncoder("classification", ["good", "unbalanced", "worn"]),
-            batch_size=batch_size,
-            val_size=val_size,
             test_size=test_size,
-            split_seed=split_seed,
+            **split,
         )
         self.num_series = num_series
-        self.save_hyperparameters()
+        self.save_arguments(locals())
 
     def load(self) -> dict[str, Examples]:
         """Return all series, each of 200 to 399 numbers, and the state of each machine."""
