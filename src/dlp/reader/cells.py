@@ -1,20 +1,35 @@
 """The one converter of cells: a number, a date or a text of what stands in a column of a table."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Places = NDArray[np.int64]
+#: Cells of a column, (N,): an array, or a sequence of texts, numbers and any other objects.
+Cells = NDArray[Any] | Sequence[Any]
+#: Arguments of ``pandas.read_csv`` by which the training table was read.
+Options = Mapping[str, Any]
+Value = TypeVar("Value")
 
 _EPOCH = np.datetime64("1970-01-01", "us")
 _DAY = np.timedelta64(1, "D")
 _FLOAT32_LIMIT = 3.4e38
+_YEAR_OR_MONTH = re.compile(r"\d{4}(-\d\d)?")
+_TRUTH = {"true": 1.0, "false": 0.0}
 
 
 class CellConverter:
-    """Converter of the cells of a table into numbers and texts.
+    """Converter of the cells of a table into numbers, dates and texts.
+
+    Training decides by it which columns hold numbers or dates; a trained model calls it for new
+    rows. It follows the arguments ``decimal``, ``thousands``, ``na_values`` and ``date_format``.
 
     Args:
         options: Arguments of ``pandas.read_csv`` by which the training table was read.
@@ -22,79 +37,208 @@ class CellConverter:
         texts: Columns of texts, in which a missing cell is an empty text.
         accepts_missing: Whether cells of other columns may be missing.
         categories: Known categories of columns, some of which may be the text of a list.
+        zoned: Columns of dates that had an offset from UTC in training, and must have one.
     """
 
     def __init__(
         self,
-        options: Mapping[str, Any] | None = None,
+        options: Options | None = None,
         dates: Collection[str] = (),
         texts: Collection[str] = (),
         accepts_missing: bool = True,
         categories: Mapping[str, Sequence[str]] | None = None,
+        zoned: Collection[str] = (),
     ) -> None:
         self.options = options or {}
-        self.dates = dates
         self.texts = texts
+        self.dates = dates
         self.accepts_missing = accepts_missing
         self.categories = categories or {}
+        self.zoned = zoned
 
-    def numbers(self, name: str, cells: Any, index: Any) -> Any:
+    def numbers(self, name: str, cells: Cells, index: Any) -> Floats:
         """Return the numbers of a column, float64 (N,); a missing cell is NaN.
 
-        An array of numbers or dates is converted at once.
+        Arrays of numbers or dates, and texts of numbers, are converted at once.
 
         Args:
             name: Name of the column.
             cells: Its cells, (N,).
             index: Row numbers, (N,), for errors.
-        """
-        kind = getattr(cells, "dtype", np.dtype(object)).kind
-        is_date = name in self.dates
-        values = np.full(len(cells), np.inf)
-        if is_date and kind == "M":
-            values = (cells.astype("datetime64[us]") - _EPOCH) / _DAY
-            values[np.isin(values, self._missing_numbers(name))] = np.nan
-        elif not is_date and kind in "biuf":
-            values = cells.astype(np.float64)
-            values[np.isin(values, self._missing_numbers(name))] = np.nan
-        is_accepted = abs(values) < _FLOAT32_LIMIT
-        if self.accepts_missing:
-            is_accepted |= np.isnan(values)
-        if is_accepted.all():
-            return values
-        numbers, places = self._distinct(name, cells, index, False)
-        return np.array(numbers)[places]
 
-    def distinct_texts(self, name: str, cells: Any, index: Any) -> tuple[list[str], Any]:
+        Raises:
+            ValueError: If a cell is not a number, or is missing where it may not be. The message
+                names the column and the row.
+        """
+        values = self._days(name, cells) if name in self.dates else self._plain(name, cells)
+        missing = self._missing_numbers(name)
+        if values is not None:
+            if missing:
+                values[np.isin(values, missing)] = np.nan
+            is_accepted = abs(values) < _FLOAT32_LIMIT
+            if self.accepts_missing:
+                is_accepted |= np.isnan(values)
+            if is_accepted.all():
+                return values
+        numbers, places = self._distinct(name, cells, index, self._number, np.nan, missing)
+        return np.array(numbers, np.float64)[places]
+
+    def distinct_dates(
+        self, name: str, cells: Cells, index: Any
+    ) -> tuple[list[datetime | None], Places]:
+        """Return the distinct dates of a column, and the place of each cell's date in them, (N,).
+
+        The date of a missing cell is None. Arguments and errors are those of `numbers`.
+        """
+        return self._distinct(name, cells, index, self._date, None)
+
+    def distinct_texts(self, name: str, cells: Cells, index: Any) -> tuple[list[str], Places]:
         """Return the distinct texts of a column, and the place of each cell's text in them, (N,).
 
-        The text of a missing cell is empty.
+        The text of a missing cell is empty. Arguments and errors are those of `numbers`.
         """
-        return self._distinct(name, cells, index, True)
+        return self._distinct(name, cells, index, self._text, "")
 
     def date_format(self, name: str) -> str | None:
         """Return the format of a column of dates; None is ISO 8601."""
         form = column_option(self.options, "date_format", name)
         return None if form == "ISO8601" else form
 
-    def _distinct(self, name: str, cells: Any, index: Any, is_text: bool) -> tuple[list[Any], Any]:
-        """Return the values of the distinct cells of a column, and the place of each row's in them.
+    # All cells at once -------------------------------------------------------------------------
 
-        A missing cell is NaN, or an empty text.
+    def _plain(self, name: str, cells: Cells) -> Floats | None:
+        """Return the numbers of cells that are all numbers, or all texts of numbers, else None."""
+        if isinstance(cells, np.ndarray) and cells.dtype.kind in "biuf":
+            return cells.astype(np.float64)
+        missing = {None, np.nan, *self._missing_texts(name)}
+        try:
+            present = [cell for cell in cells if cell not in missing]
+            types = set(map(type, present))
+            if types <= {str}:
+                numbers = text_numbers(present, self.options)
+            elif types <= {bool, int, float}:
+                numbers = np.array(present, np.float64)
+            else:
+                return None
+        except (ValueError, TypeError, OverflowError):  # another text; a cell that is a list
+            return None
+        if len(present) == len(cells):
+            return numbers
+        values = np.full(len(cells), np.nan)
+        values[[cell not in missing for cell in cells]] = numbers
+        return values
+
+    def _days(self, name: str, cells: Cells) -> Floats | None:
+        """Return the days since 1970 of an array of dates; None for other cells."""
+        if isinstance(cells, np.ndarray) and cells.dtype.kind == "M" and name not in self.zoned:
+            days: Floats = (cells.astype("datetime64[us]") - _EPOCH) / _DAY
+            return days
+        return None
+
+    # Cell by cell ------------------------------------------------------------------------------
+
+    def _distinct(
+        self,
+        name: str,
+        cells: Cells,
+        index: Any,
+        convert: Callable[[str, Any], Value],
+        empty: Value,
+        missing_numbers: Sequence[float] = (),
+    ) -> tuple[list[Value], Places]:
+        """Return the values of the distinct cells of a column, and the place of each cell's value.
+
+        Args:
+            name: Name of the column.
+            cells: Its cells, (N,).
+            index: Row numbers, (N,).
+            convert: Function of the name and a cell.
+            empty: Value of a missing cell.
+            missing_numbers: Numbers that are missing.
         """
-        holes: list[Any] = list(map(str, missing_values(self.options, name)))
-        if not is_text:
-            holes += self._missing_numbers(name)
-        values: list[Any] = []
-        places: dict[str, int] = {}
+        missing = [*self._missing_texts(name), *missing_numbers]
+        values: list[Value] = []
+        places: dict[Any, int] = {}
         codes = []
         for row, cell in zip(index, cells, strict=True):
-            key = repr(cell)  # as a key True equals 1, and lists have no hash
+            # As a key True equals 1, and lists have no hash.
+            key = cell if isinstance(cell, str) else (repr(cell),)
             if key not in places:
                 places[key] = len(values)
-                values.append(self._value(name, row, cell, is_text, holes))
+                value = self._value(name, row, cell, convert, missing)
+                values.append(empty if value is None else value)
             codes.append(places[key])
         return values, np.array(codes, np.int64)
+
+    def _value(
+        self,
+        name: str,
+        row: Any,
+        cell: Any,
+        convert: Callable[[str, Any], Value],
+        missing: Collection[Any],
+    ) -> Value | None:
+        """Return the value of a cell, None if it is missing; the row number is for errors."""
+        if isinstance(cell, Mapping | list) and not self._is_known(name, str(cell)):
+            raise ValueError(
+                f"column {name!r} of row {row} takes one text or number, not {cell!r:.80}."
+            )
+        value = None
+        if not _is_missing(cell, missing):
+            try:
+                value = convert(name, cell)
+            except (ValueError, TypeError, OverflowError) as error:
+                accepted = "finite numbers"
+                if name in self.dates:
+                    accepted = f"dates {self.date_format(name) or 'by ISO 8601'}"
+                if name in self.zoned:
+                    accepted += " with an offset from UTC, such as 2024-01-05T12:00:00+01:00"
+                raise ValueError(
+                    f"column {name!r} of row {row} takes {accepted}, not {str(cell)!r:.80}."
+                ) from error
+        if value is not None and value not in missing:  # -999 is -999.0
+            return value
+        if not self.accepts_missing and name not in self.texts:
+            raise ValueError(
+                f"column {name!r} of row {row} is missing; fill it in, or train with missing: mean."
+            )
+        return None
+
+    def _number(self, name: str, cell: Any) -> float:
+        """Return the number of a cell, of a date the days since 1970."""
+        if name not in self.dates:
+            return number(_python_float(cell), self.options)
+        date = self._date(name, cell)
+        if date.tzinfo is not None:
+            date = date.astimezone(UTC).replace(tzinfo=None)
+        return float((np.datetime64(date, "us") - _EPOCH) / _DAY)
+
+    def _date(self, name: str, cell: Any) -> datetime:
+        """Return the date of a cell."""
+        form = self.date_format(name)
+        if form is not None and isinstance(cell, str):
+            date = datetime.strptime(cell, form)
+        else:
+            date = iso_date(str(cell))
+        if name in self.zoned and date.tzinfo is None:
+            raise ValueError
+        return date
+
+    def _text(self, name: str, cell: Any) -> str:
+        """Return the text of a category."""
+        if name in self.dates:
+            return str(self._date(name, cell))
+        # Missing cells made floats of whole numbers.
+        return re.sub(r"^(-?\d+)\.0$", r"\1", str(_python_float(cell)))
+
+    def _is_known(self, name: str, text: str) -> bool:
+        """Return True for a category of the training, or if the categories are being learned."""
+        categories = self.categories.get(name)
+        return categories is None or text in categories
+
+    def _missing_texts(self, name: str) -> list[str]:
+        """Return the texts that are missing values of a column."""
+        return list(map(str, missing_values(self.options, name)))
 
     def _missing_numbers(self, name: str) -> list[float]:
         """Return the numbers among the missing values of a column, -999 also where it is text.
@@ -105,62 +249,13 @@ class CellConverter:
         for value in missing_values(self.options, name):
             with suppress(ValueError, TypeError):
                 if name in self.dates:
-                    numbers.append(self._convert(name, value, False))
+                    numbers.append(self._number(name, value))
                 else:
                     numbers.append(float(value))
         return numbers
 
-    def _value(self, name: str, row: Any, cell: Any, is_text: bool, holes: Sequence[Any]) -> Any:
-        """Return the number or text of a cell; the number of its row is for errors."""
-        if isinstance(cell, Mapping | list) and not (is_text and self._is_known(name, str(cell))):
-            raise ValueError(
-                f"column {name!r} of row {row} takes one text or number, not {cell!r:.80}."
-            )
-        value = None
-        if not _is_missing(cell, holes):
-            try:
-                value = self._convert(name, cell, is_text)
-            except (ValueError, TypeError, OverflowError) as error:
-                accepted = "finite numbers"
-                if name in self.dates:
-                    accepted = f"dates {self.date_format(name) or 'by ISO 8601'}"
-                raise ValueError(
-                    f"column {name!r} of row {row} takes {accepted}, not {str(cell)!r:.80}."
-                ) from error
-        if value is None or value in holes:  # -999 is -999.0
-            if not self.accepts_missing and name not in self.texts:
-                raise ValueError(
-                    f"column {name!r} of row {row} is missing; fill it in, or train with "
-                    "missing: mean."
-                )
-            return "" if is_text else np.nan
-        return value
 
-    def _is_known(self, name: str, text: str) -> bool:
-        """Return True for a category of the training, or if the categories are being learned."""
-        categories = self.categories.get(name)
-        return categories is None or text in categories
-
-    def _convert(self, name: str, cell: Any, is_text: bool) -> Any:
-        """Return a number, of a date the days since 1970, or the text of a category."""
-        if name in self.dates:
-            form = self.date_format(name)
-            if form is None or not isinstance(cell, str):
-                date = datetime.fromisoformat(str(cell))
-            else:
-                date = datetime.strptime(cell, form)
-            if is_text:
-                return str(date)
-            date = date.astimezone(UTC).replace(tzinfo=None) if date.tzinfo else date
-            return (np.datetime64(date, "us") - _EPOCH) / _DAY
-        if isinstance(cell, np.floating):  # a float32 has another text
-            cell = float(cell)
-        if is_text:
-            return re.sub(r"^(-?\d+)\.0$", r"\1", str(cell))  # holes make floats of whole numbers
-        return number(cell, self.options)
-
-
-def missing_values(options: Mapping[str, Any], name: str) -> list[Any]:
+def missing_values(options: Options, name: str) -> list[Any]:
     """Return the cells of a column that are missing: the empty one, and ``na_values``."""
     values = column_option(options, "na_values", name)
     if isinstance(values, str | int | float):
@@ -168,24 +263,45 @@ def missing_values(options: Mapping[str, Any], name: str) -> list[Any]:
     return ["", *(values or ())]
 
 
-def column_option(options: Mapping[str, Any], argument: str, name: str) -> Any:
-    """Return an argument of ``read_csv`` for a column."""
+def column_option(options: Options, argument: str, name: str) -> Any:
+    """Return an argument of ``read_csv`` for a column.
+
+    By ``header: null`` columns are called 0, 1, 2, ..., of which YAML makes numbers.
+    """
     value = options.get(argument)
     if isinstance(value, Mapping):
-        return value.get(name)
+        return {str(column): each for column, each in value.items()}.get(name)
     return value
 
 
-def _is_missing(cell: Any, holes: Sequence[Any]) -> bool:
-    """Return True for None, NaN, pandas.NA, and cells whose text is among holes."""
-    try:
-        return cell is None or (np.ndim(cell) == 0 and (bool(cell != cell) or str(cell) in holes))
-    except TypeError:  # pandas.NA is neither true nor false
-        return True
+def text_numbers(texts: Sequence[str], options: Options) -> Floats:
+    """Return the finite numbers of texts, float64 (N,), by the rules of `number`.
+
+    Raises:
+        ValueError: If a text is not a number.
+    """
+    mark = options.get("thousands")
+    decimal = options.get("decimal", ".")
+    joined = "\n".join(texts)
+    convert: Callable[[str], float] = float
+    if "_" in joined or (mark and mark in joined):
+        convert = partial(number, options=options)
+    elif decimal != ".":
+        if "." in joined:
+            raise ValueError
+        texts = joined.replace(decimal, ".").split("\n") if texts else texts
+    numbers = np.fromiter(map(convert, texts), np.float64, len(texts))
+    if not np.isfinite(numbers).all():
+        raise ValueError
+    return numbers
 
 
-def number(cell: Any, options: Mapping[str, Any]) -> float:
-    """Return a finite number; its text follows ``decimal`` and ``thousands`` of ``read_csv``."""
+def number(cell: Any, options: Options) -> float:
+    """Return a finite number; its text follows ``decimal`` and ``thousands`` of ``read_csv``.
+
+    Raises:
+        ValueError: If the cell is not a number.
+    """
     if isinstance(cell, str):
         mark = options.get("thousands")
         decimal = options.get("decimal", ".")
@@ -197,10 +313,33 @@ def number(cell: Any, options: Mapping[str, Any]) -> float:
         if "_" in cell or (decimal != "." and "." in cell):  # float takes both
             raise ValueError
         cell = cell.replace(decimal, ".")
-        cell = {"true": 1, "false": 0}.get(cell.lower(), cell)
+        cell = _TRUTH.get(cell.lower(), cell)
     if isinstance(cell, np.datetime64 | np.timedelta64 | np.complexfloating):  # float takes them
         raise ValueError
     value = float(cell)
     if not abs(value) < _FLOAT32_LIMIT:
         raise ValueError
     return value
+
+
+def iso_date(text: str) -> datetime:
+    """Return a date by ISO 8601; of a year or a month it is the first day."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        if not _YEAR_OR_MONTH.fullmatch(text):
+            raise
+        return datetime.fromisoformat((text + "-01-01")[:10])
+
+
+def _is_missing(cell: Any, missing: Collection[Any]) -> bool:
+    """Return True for None, NaN, pandas.NA, and cells whose text is among the missing ones."""
+    try:
+        return cell is None or (np.ndim(cell) == 0 and (bool(cell != cell) or str(cell) in missing))
+    except TypeError:  # pandas.NA is neither true nor false
+        return True
+
+
+def _python_float(cell: Any) -> Any:
+    """Return a float for one of NumPy, of which a float32 has another text."""
+    return float(cell) if isinstance(cell, np.floating) else cell
