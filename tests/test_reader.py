@@ -261,6 +261,79 @@ def test_the_text_of_a_number_follows_the_table(cell, options, value):
         assert number(cell, options) == value
 
 
+@pytest.mark.parametrize(
+    ("cells", "options"),
+    [
+        (["1", " 2.5", "", None, np.nan], {}),
+        (["1", "true", "-999"], {"na_values": [-999]}),
+        (["1,5", "-2", "?"], {"decimal": ",", "na_values": "?"}),
+        (["1.234,5", "12"], {"decimal": ",", "thousands": "."}),
+        ([1, 2.5, True, None], {}),
+        (("3", "4"), {}),
+        (np.array(["1", np.nan], object), {}),
+    ],
+)
+def test_a_column_is_converted_as_each_of_its_cells(cells, options):
+    converter = CellConverter(options)
+    together = converter.numbers("x", cells, range(len(cells)))
+    single = [converter.numbers("x", [cell], [0])[0] for cell in cells]
+    np.testing.assert_array_equal(together, single)
+
+
+@pytest.mark.parametrize(
+    ("cells", "options"),
+    [
+        (["1", "nan"], {}),
+        (["1", "inf"], {}),
+        (["1", "1_0"], {}),
+        (["1", "1e39"], {}),
+        (["1,5", "1.5"], {"decimal": ","}),
+        (["1.234", "1.5"], {"thousands": "."}),
+        ([1, float("inf")], {}),
+        (["1", ["2"]], {}),
+    ],
+)
+def test_the_first_cell_that_is_no_number_is_named(cells, options):
+    with pytest.raises(ValueError, match="'x' of row 7 takes finite numbers, not"):
+        CellConverter(options).numbers("x", cells, [5, 7])
+
+
+@pytest.mark.parametrize(
+    "cells", [["1", ""], [1, None], np.array([1, np.nan]), ["1", "?"]]
+)
+def test_a_missing_number_is_named_where_training_had_none(cells):
+    converter = CellConverter({"na_values": "?"}, accepts_missing=False)
+    with pytest.raises(ValueError, match="'x' of row 1 is missing; fill it in"):
+        converter.numbers("x", cells, range(2))
+
+
+@pytest.mark.parametrize("text", ["2021-05", "2021-05-01", "2021-05-01T02:00+02:00"])
+def test_a_date_is_the_days_since_1970_in_utc(text):
+    numbers = CellConverter(dates=["d"]).numbers("d", [text], [0])
+    assert numbers.tolist() == [18748]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["2021-05-01T12:00"],
+        ["2021-05-01"],
+        [datetime(2021, 5, 1)],
+        np.array(["2021-05-01"], "datetime64[us]"),
+    ],
+)
+def test_a_date_has_an_offset_if_those_of_the_training_had_one(cells):
+    converter = CellConverter(dates=["d"], zoned=["d"])
+    with pytest.raises(ValueError, match="dates by ISO 8601 with an offset from UTC"):
+        converter.numbers("d", cells, [0])
+
+
+def test_the_options_of_a_column_may_be_named_by_its_place():
+    converter = CellConverter({"na_values": {0: [2]}, "date_format": {1: "%d.%m.%Y"}})
+    assert np.isnan(converter.numbers("0", ["2"], [0])).all()
+    assert converter.date_format("1") == "%d.%m.%Y"
+
+
 def test_arrays_of_another_shape_and_scores_of_nan_are_refused():
     encoder = ArrayEncoder()
     encoder.fit(np.zeros((3, 4)))

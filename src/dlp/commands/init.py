@@ -16,6 +16,7 @@ from dlp.configs import config_folder
 from dlp.console import command_text, muted, say
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.encodings import settle_encoding
+from dlp.datamodules.tables.conversion import convert_columns
 from dlp.datamodules.tables.files import is_csv, read_table
 from dlp.datamodules.tables.kinds import check_inputs
 from dlp.datamodules.tables.rows import TableRows
@@ -131,10 +132,13 @@ def init(
 
 def _inputs(path: Path, args: Arguments) -> pd.DataFrame:
     """Return a table; refuse a column that is neither an input nor settled by the arguments."""
-    frame = read_table(path, args["read_csv"])
+    options = args["read_csv"]
+    frame = read_table(path, options)
     settled = [*_others(args), *args.get("categorical_columns", ())]
+    columns = [name for name in map(str, frame) if name not in settled]
+    frame = convert_columns(frame, options or {}, str(path), columns)
     texts = frame.columns[frame.dtypes == "str"]
-    check_inputs(frame.drop(columns=settled), texts)
+    check_inputs(frame[columns], texts)
     return frame
 
 

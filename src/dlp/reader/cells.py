@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .encoder import Options
+
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
 #: Cells of a column, (N,): an array, or a sequence of texts, numbers and any other objects.
 Cells = NDArray[Any] | Sequence[Any]
-#: Arguments of ``pandas.read_csv`` by which the training table was read.
-Options = Mapping[str, Any]
-Value = TypeVar("Value")
+_Value = TypeVar("_Value")
 
 _EPOCH = np.datetime64("1970-01-01", "us")
 _DAY = np.timedelta64(1, "D")
@@ -115,7 +115,7 @@ class CellConverter:
             present = [cell for cell in cells if cell not in missing]
             types = set(map(type, present))
             if types <= {str}:
-                numbers = text_numbers(present, self.options)
+                numbers = _text_numbers(present, self.options)
             elif types <= {bool, int, float}:
                 numbers = np.array(present, np.float64)
             else:
@@ -142,10 +142,10 @@ class CellConverter:
         name: str,
         cells: Cells,
         index: Any,
-        convert: Callable[[str, Any], Value],
-        empty: Value,
+        convert: Callable[[str, Any], _Value],
+        empty: _Value,
         missing_numbers: Sequence[float] = (),
-    ) -> tuple[list[Value], Places]:
+    ) -> tuple[list[_Value], Places]:
         """Return the values of the distinct cells of a column, and the place of each cell's value.
 
         Args:
@@ -157,7 +157,7 @@ class CellConverter:
             missing_numbers: Numbers that are missing.
         """
         missing = [*self._missing_texts(name), *missing_numbers]
-        values: list[Value] = []
+        values: list[_Value] = []
         places: dict[Any, int] = {}
         codes = []
         for row, cell in zip(index, cells, strict=True):
@@ -175,9 +175,9 @@ class CellConverter:
         name: str,
         row: Any,
         cell: Any,
-        convert: Callable[[str, Any], Value],
+        convert: Callable[[str, Any], _Value],
         missing: Collection[Any],
-    ) -> Value | None:
+    ) -> _Value | None:
         """Return the value of a cell, None if it is missing; the row number is for errors."""
         if isinstance(cell, Mapping | list) and not self._is_known(name, str(cell)):
             raise ValueError(
@@ -219,7 +219,7 @@ class CellConverter:
         if form is not None and isinstance(cell, str):
             date = datetime.strptime(cell, form)
         else:
-            date = iso_date(str(cell))
+            date = _iso_date(str(cell))
         if name in self.zoned and date.tzinfo is None:
             raise ValueError
         return date
@@ -274,7 +274,7 @@ def column_option(options: Options, argument: str, name: str) -> Any:
     return value
 
 
-def text_numbers(texts: Sequence[str], options: Options) -> Floats:
+def _text_numbers(texts: Sequence[str], options: Options) -> Floats:
     """Return the finite numbers of texts, float64 (N,), by the rules of `number`.
 
     Raises:
@@ -322,7 +322,7 @@ def number(cell: Any, options: Options) -> float:
     return value
 
 
-def iso_date(text: str) -> datetime:
+def _iso_date(text: str) -> datetime:
     """Return a date by ISO 8601; of a year or a month it is the first day."""
     try:
         return datetime.fromisoformat(text)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .cells import CellConverter
 from .codes import Codes, joined, known_codes
 from .encoder import Array, Encoder, Options, PlainValues
-from .fields import Field, is_date, number_range, shown_date_format, typical_cell
+from .fields import Field, has_offset, is_date, number_range, shown_date_format, typical_cell
 from .rows import Columns, Table, as_columns
 from .scale import CALENDAR, Floats, Missing, Scale, Scales, Scaling, calendar
 from .text import tokenise
@@ -208,7 +208,12 @@ class TableEncoder(Encoder[Table]):
 
     def _converter(self, accepts_missing: bool) -> CellConverter:
         return CellConverter(
-            self.read_csv, self.dates_, self.text_columns, accepts_missing, self.categories_
+            self.read_csv,
+            self.dates_,
+            self.text_columns,
+            accepts_missing,
+            self.categories_,
+            [name for name in self.dates_ if has_offset(self.typical_.get(name, ""))],
         )
 
     # Encoding ----------------------------------------------------------------------------------

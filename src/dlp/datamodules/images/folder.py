@@ -179,6 +179,7 @@ class ImageFolderDataModule(SupervisedDataModule):
     def _read_table(self, path: Path, targets: list[str]) -> Examples:
         """Return the files that a table names, with the targets in some of its columns."""
         # Imported here because they import pandas, which images in folders do not need.
+        from dlp.datamodules.tables.conversion import convert_columns
         from dlp.datamodules.tables.files import read_table
         from dlp.datamodules.tables.rows import (
             Roles,
@@ -188,13 +189,14 @@ class ImageFolderDataModule(SupervisedDataModule):
         )
 
         roles = Roles(*self.roles)
-        texts = [self.image_column, roles.group, roles.id]
-        if self.task == "classification":
-            texts += targets
-        frame = read_table(path, self.read_csv, texts)
+        frame = read_table(path, self.read_csv)
         check_columns(frame, [self.image_column, *targets])
         if targets:
             check_columns(frame, roles)
+            converted = [roles.time]
+            if self.task != "classification":
+                converted += targets
+            frame = convert_columns(frame, self.read_csv or {}, str(path), converted)
             if self.drop_unlabelled:
                 frame = drop_unlabelled(frame, targets, str(path))
         files = [path.parent / str(file) for file in frame[self.image_column]]

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from pydoc import locate
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from dlp.datamodules.rows import Array, PlainValues
+from dlp.datamodules.tables.conversion import column_as_trained, zoned_columns
 from dlp.datamodules.tables.files import plain_table
-from dlp.datamodules.tables.kinds import check_inputs, is_date
+from dlp.datamodules.tables.kinds import check_inputs
 from dlp.datamodules.tables.rows import check_columns
 from dlp.errors import InputError
 from dlp.hyperparameters import is_plain
@@ -58,9 +58,6 @@ class FeatureTransformer:
 
     def transform(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the features, row for row."""
-        for name, dtype in self.dtypes.items():
-            if name in frame and is_date(frame[name]) and frame[name].dt.tz is None:
-                _check_zone(name, dtype, has_zone=False)
         rows = frame.reset_index(drop=True)
         try:
             result = getattr(self.transformer, "transform", self.transformer)(rows)
@@ -144,7 +141,7 @@ class FeatureEncoder(TableEncoder):
                 continue
             is_number = pd.api.types.is_numeric_dtype(frame[name])  # it may stand for a missing one
             if is_number or str(frame[name].dtype) != dtype:
-                frame[name] = self._as_trained(frame[name], dtype)
+                frame[name] = column_as_trained(frame[name], dtype, self._input_converter)
         return self.features.transform(frame)
 
     def state(self) -> PlainValues:
@@ -157,53 +154,16 @@ class FeatureEncoder(TableEncoder):
         self.features.load_state(learned.pop("features_"))
         super().load_state(learned)
 
-    def _as_trained(self, column: "pd.Series[Any]", dtype: str) -> Any:
-        """Return a column with the type that it had in the training."""
-        if dtype.startswith("datetime64") and is_date(column):
-            return column
-        name = str(column.name)
-        cells = column.to_numpy()
-        result: Any = column
-        if dtype in ("str", "category"):
-            texts, places = self._input_converter.distinct_texts(name, cells, column.index)
-            result = pd.Series(np.array(texts, object)[places], column.index, "str")
-            result = result.where(result != "")
-        elif dtype.startswith("datetime64"):
-            if self._input_converter.date_format(name) is None:
-                distinct = pd.Series(column.dropna().unique()).astype("str")
-                is_naive = distinct.str.fullmatch(r"\d{4}-?\d\d-?\d\d[T ][\d:.,]+")
-                _check_zone(name, dtype, has_zone=not is_naive.any())
-            days = self._input_converter.numbers(name, cells, column.index)
-            microseconds = pd.Series(days * 86_400e6, column.index).round()
-            has_zone = "," in dtype
-            result = pd.to_datetime(microseconds, unit="us", utc=has_zone)
-        elif pd.api.types.is_numeric_dtype(dtype):
-            numbers = self._input_converter.numbers(name, cells, column.index)
-            result = pd.Series(numbers, column.index)
-            if not bool((result % 1 == 0).all()):  # missing numbers are not whole
-                return result
-        else:
-            return column
-        return result.astype(dtype)
-
     @property
     def _input_converter(self) -> CellConverter:
         """Converter of the cells of the columns before they are transformed."""
         dtypes = self.features.dtypes
         texts = [name for name, dtype in dtypes.items() if dtype in ("str", "category")]
         no_lists = dict.fromkeys(texts, ())
-        return CellConverter(self.read_csv, self.dates_, texts, categories=no_lists)
+        zoned = zoned_columns(dtypes)
+        return CellConverter(self.read_csv, self.dates_, texts, categories=no_lists, zoned=zoned)
 
 
 def _frame(columns: Columns) -> pd.DataFrame:
     """Return columns as a data frame."""
     return pd.DataFrame(dict(columns.cells), index=columns.index)
-
-
-def _check_zone(name: str, dtype: str, has_zone: bool) -> None:
-    """Check that times have an offset from UTC if those of the training had one."""
-    if "," in dtype and not has_zone:
-        raise InputError(
-            f"the times of column {name!r} have no offset from UTC, but those of the training have "
-            "one. Write it, such as 2024-01-05T12:00:00+01:00."
-        )

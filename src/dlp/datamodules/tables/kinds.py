@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from dlp.errors import Fix, InputError, inline
+from dlp.reader.cells import number
 
 _NUMBER_OR_DATE = r"[^\w]*\d[\d.,'\s\u2019/]*[^\w]*|\d{4}-\d\d-\d\d.*"
 _ISO_DATE = r"\d{4}-\d\d-\d\d.*"
@@ -72,7 +73,7 @@ def check_text(column: "pd.Series[Any]", advice: str, *fixes: Fix) -> None:
     """
     cells = column.dropna()
     distinct = _distinct(column)
-    is_plain = pd.to_numeric(distinct, errors="coerce").notna()
+    is_plain = distinct.map(_is_number).astype(bool)
     if 0.5 < is_plain.mean() < 1:
         others = distinct[~is_plain].tolist()[:8]
         holes = {"read_csv": {"na_values": {str(column.name): others}}}
@@ -151,6 +152,15 @@ def _is_key(column: "pd.Series[Any]") -> bool:
 def _distinct(column: "pd.Series[Any]") -> "pd.Series[str]":
     """Return the distinct cells of a column as text."""
     return pd.Series(column.dropna().unique()).astype("str")
+
+
+def _is_number(text: str) -> bool:
+    """Return True for the text of a number in plain notation."""
+    try:
+        number(text, {})
+    except ValueError:
+        return False
+    return True
 
 
 def _has_words(column: "pd.Series[Any]") -> bool:

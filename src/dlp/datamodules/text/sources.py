@@ -119,6 +119,7 @@ class TextFiles:
         """Return the rows of each part; the index is the row number or the path of a text file."""
         import pandas as pd
 
+        from dlp.datamodules.tables.conversion import convert_columns
         from dlp.datamodules.tables.files import read_table
 
         path = Path(self.path).expanduser()
@@ -134,10 +135,11 @@ class TextFiles:
         if path.suffix.lower() == ".txt" and not self.labels:
             lines = self._text(path).removesuffix("\n").split("\n")
             return {"train": pd.DataFrame({self.columns["text"]: lines})}
-        as_text = [self.columns["text"], self.columns.get("id")]
-        if self.task == "classification":
-            as_text += self.labels
-        return {"train": read_table(path, self.read_csv, as_text)}
+        frame = read_table(path, self.read_csv)
+        names = [self.columns.get("time")]
+        if self.task != "classification":
+            names += self.labels
+        return {"train": convert_columns(frame, self.read_csv or {}, str(path), names)}
 
     def _text_files(self, folder: Path) -> Frames:
         """Return the text files of each part, or of one; ``unsup`` of aclImdb is skipped."""
