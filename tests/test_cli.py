@@ -30,7 +30,6 @@ from dlp import cli, console
 from dlp.cli import COMMANDS, main
 from dlp.commands import report, trainer
 from dlp.errors import InputError
-from dlp.recipes.invocation import _scan
 from helpers.sets import write_points
 from helpers.training import plain_loaders, quiet_trainer
 
@@ -77,11 +76,6 @@ def test_help_lists_commands_and_configs(capsys):
     for name in (*COMMANDS, "imdb", "quickstart", "dropout"):
         assert f"  {name} " in text
     assert re.search(r"  imdb +3\.4 Film reviews, positive or negative", text)
-
-
-def test_a_text_may_hold_an_emoji():
-    _, rest = _scan("predict", ["--text", 'a "joy" 😀'])
-    assert yaml.safe_load(rest[1]) == ['a "joy" 😀']
 
 
 @pytest.mark.parametrize(

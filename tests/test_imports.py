@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from dlp.recipes.recipe import Recipe
+from dlp.recipes.command_line import typed_recipe
 from helpers.reference_sets import SMALLER, write_all, write_parquet
 from helpers.sets import image_folder, points_table
 
@@ -100,15 +100,14 @@ def test_a_fit_imports_what_it_needs(tmp_path, monkeypatch):
         },
     }
     steps = []
-    for recipe in ALLOWED:
-        words = ["--config", recipe, *SIZES.get(recipe, [])]
+    for name in ALLOWED:
+        words = ["--config", name, *SIZES.get(name, [])]
         words += ["--trainer.max_epochs=1", "--trainer.enable_progress_bar=false"]
-        step = {"words": words, "patches": patches.get(recipe, {})}
-        for name, value in step["patches"].items():
-            monkeypatch.setattr(name, value)
-        Recipe(
-            "load", words
-        ).data().fit()  # fills the cache: to read the files needs more
+        step = {"words": words, "patches": patches.get(name, {})}
+        for target, value in step["patches"].items():
+            monkeypatch.setattr(target, value)
+        recipe = typed_recipe("data", words, lambda recipe: None)
+        recipe.data().fit()  # fills the cache: to read the files needs more
         steps.append(step)
     imported = fit_in_one_process(steps)
     for (recipe, allowed), modules in zip(ALLOWED.items(), imported, strict=True):

@@ -276,7 +276,7 @@ def test_features_of_ones_own_run_are_imported_and_no_export_brings_them(fails):
     main(["fit", "--config", "mine.yaml"])
     main(["predict", "--config", "mine.yaml", "--data.predict_path", "rows.csv"])
     expected = pd.read_csv("runs/mine/version_0/predictions_rows.csv")["value"]
-    answers = load_predictor("mine").predict(ROWS["table"])["answer"]
+    answers = load_predictor(Run.find("mine")).predict(ROWS["table"])["answer"]
     np.testing.assert_allclose(answers, expected, rtol=1e-5)
     assert "features: doubled, whose code an export cannot bring" in fails(
         "export", "mine"

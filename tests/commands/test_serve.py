@@ -24,6 +24,7 @@ from dlp.modules.heads import SigmoidHead
 from dlp.modules.networks import ConvNet
 from dlp.reader.model import Model
 from dlp.recipes.restoring import load_predictor
+from dlp.runs.folder import Run
 from helpers.models import predictor_of
 from helpers.sets import image_data, text_data
 
@@ -324,7 +325,7 @@ def test_a_run_with_features_is_served_with_dates(tmp_path):
     main(["fit", "--config", "load.yaml"])
     main(["predict", "--config", "load.yaml", "--data.predict_path", "load.csv"])
     expected = pd.read_csv("runs/load/version_0/predictions_load.csv")["value"]
-    client = TestClient(serve.app(load_predictor("load")))
+    client = TestClient(serve.app(load_predictor(Run.find("load"))))
     rows = frame[["time", "size"]].to_dict("records")
     predictions = client.post("/predict", json={"rows": rows}).json()["predictions"]
     np.testing.assert_allclose(

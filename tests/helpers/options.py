@@ -19,7 +19,11 @@ LIGHTNING = ("--config", "--data", "--model", "--print_config", "--seed_everythi
 def describe():
     """Return the help of each command; what `dlp fit` takes too is named there only."""
     source = load_source()
-    run_options = source["recipes.parser.run_options"].parameters
+    parser_module = source["recipes.parser"]
+    run_options = [
+        *parser_module["run_options"].parameters,
+        *parser_module["checkpoint_option"].parameters,
+    ]
     shared = {}
     lines = []
     for name, command in COMMANDS.items():
@@ -28,7 +32,9 @@ def describe():
         texts = option_texts(parser, [*run_options, *function.parameters])
         lines += [f"dlp {name}", *indent(parser.description), ""]
         if name == "fit":
-            shared = texts
+            shared = {
+                key: text for key, text in texts.items() if "ckpt_path" not in key
+            }
         elif shared.items() <= texts.items():
             lines.append("    and the options of dlp fit")
             texts = {option: texts[option] for option in texts if option not in shared}

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from dlp.errors import InputError
-from dlp.recipes.invocation import resolve
-from dlp.recipes.recipe import Recipe
+from dlp.recipes.command_line import typed_recipe
 
 RECIPE = """\
 data: {class_path: TableDataModule, init_args: {path: points.csv, target: side}}
@@ -41,10 +40,6 @@ TYPED = [
         "--model.hidden 9 9",
         "Expected Sequence; got '9'. A list is one word, such as [9,9].",
     ),
-    (
-        "--data.predict_texts [x]",
-        "--text is for models of texts; give --data.predict_path FILE.",
-    ),
     ("trainer.max_epochs=3", "A key has two dashes, as in --config NAME."),
 ]
 WRITTEN = [
@@ -69,7 +64,7 @@ def recipe():
 
 
 def load(*args):
-    return Recipe("load", args)
+    return typed_recipe("data", args, lambda recipe: None)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +72,7 @@ def parse():
     """Parse the arguments of a command; nothing is built."""
     words = "--data TableDataModule --data.path x --data.target y --model DenseModule"
     parser = load(*words.split(), "--seed_everything", "0").parser
-    return lambda *args: parser.parse_args(resolve("load", args).words)
+    return lambda *args: parser.parse_args(args)
 
 
 def refusal(parse, *args):

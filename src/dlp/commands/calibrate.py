@@ -24,7 +24,7 @@ from dlp.modules.weights import Checkpoint
 from dlp.reader.answer import Answer
 from dlp.reader.transforms import transformed, untransformed
 from dlp.recipes.restoring import out_of_fold_outputs, restored
-from dlp.runs.folder import Run, checkpoints_of
+from dlp.runs.folder import Run
 
 #: Part -> its logits, or its predictions of values, and its targets.
 PartOutputs = dict[str, tuple[Tensor, Tensor]]
@@ -49,8 +49,8 @@ def calibrate(
         threshold: Probability above which a row is of class 1 of two, for tests, predictions,
             exports and the page; None is that of the training.
     """
-    paths = checkpoints_of(run)
-    record = Run(paths[0].absolute().parents[1])
+    record = Run.find(run)
+    paths = record.models()
     checkpoint = Checkpoint.read(paths[0])
     spec = spec_in(checkpoint.content)
     module = load_module(checkpoint, spec)
@@ -67,7 +67,7 @@ def calibrate(
     if len(paths) > 1:
         parts = {"out of fold": _out_of_fold(record, head)}
     else:
-        parts = _validation_and_test(checkpoint, head)
+        parts = _validation_and_test(record, checkpoint, head)
     part, (scores, targets) = next(iter(parts.items()))
     with naming("calibrate"):
         answer.doubt(scores.numpy())  # nothing is learned from NaN
@@ -172,9 +172,9 @@ def _quantiles(answer: Answer, scores: Array, truth: Array, coverage: float) -> 
 
 
 @torch.no_grad()
-def _validation_and_test(checkpoint: Checkpoint, head: Head) -> PartOutputs:
+def _validation_and_test(record: Run, checkpoint: Checkpoint, head: Head) -> PartOutputs:
     """Return the outputs of a run; of the test part only if there is one."""
-    run: Any = restored(checkpoint)
+    run: Any = restored(record, checkpoint)
     _, data, module = run
     if not data.has("val"):
         raise InputError(

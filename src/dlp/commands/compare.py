@@ -10,7 +10,8 @@ from dlp.configs import read_config
 from dlp.console import say
 from dlp.errors import check_choice, reading
 from dlp.files import save_figure
-from dlp.runs.folder import ROOT, Run
+from dlp.runs.folder import Run
+from dlp.runs.places import ROOT
 
 #: Settings that may differ between runs of one label: they repeat it, or change no result.
 _REPEATS = [
@@ -86,7 +87,7 @@ def _runs(word: str) -> list[Run]:
     if (folder / "metrics.csv").is_file():
         return [Run(folder)]
     below = [Run(path.parent) for path in sorted(folder.rglob("metrics.csv"))]
-    return below or [Run.find(word, "metrics.csv")]
+    return below or [Run.find(word, "metrics")]
 
 
 def _labels(runs: Sequence[Run]) -> list[str]:

@@ -25,7 +25,7 @@ from dlp.modules.supervised import SupervisedModule
 from dlp.modules.weights import Checkpoint
 from dlp.recipes.restoring import restored, trained_model
 from dlp.runs.exports import source_of
-from dlp.runs.folder import checkpoint_of
+from dlp.runs.folder import Run
 
 _MAX_ROWS = 500
 _LIMIT = 1e-5
@@ -44,10 +44,11 @@ def export(run: str, folder: Path | None = None) -> Path:
         run: Folder of a run, name of a config (its newest run), or checkpoint in a run.
         folder: Folder to write; None is ``exported`` in the folder of the run.
     """
-    checkpoint = checkpoint_of(run)
+    home = Run.find(run)
+    checkpoint = home.model()
     content = Checkpoint.read(checkpoint)
-    restored_run = restored(content)
-    home, data, _ = restored_run
+    restored_run = restored(home, content)
+    data = restored_run.data
     trained = trained_model(content, restored_run)
     if folder is None:
         folder = home.folder / "exported"

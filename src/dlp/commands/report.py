@@ -34,7 +34,7 @@ def report(run: str, output: Path | None = None) -> Path:
         run: Folder of the run, or of several, or the name of a config (the newest run).
         output: File of the page; None is ``report.html`` in the run's folder.
     """
-    record = Run.find(run, "run.json", "config.yaml", command="fit or crossval")
+    record = Run.find(run, "record")
     page_path = output or record.folder / "report.html"
     check_choice("ending of --output", page_path.suffix, (".html",))
     with reading(record.folder, "a run"):

@@ -19,7 +19,7 @@ from dlp.inference.card import input_facts
 from dlp.inference.predictor import Predictor, exported_file
 from dlp.reader.rows import ReaderError
 from dlp.runs.exports import changed_checkpoint
-from dlp.runs.folder import Run, checkpoints_of
+from dlp.runs.folder import Run
 
 with extra("serve"):
     import uvicorn
@@ -64,8 +64,9 @@ def serve(run: str, host: str = "127.0.0.1", port: int = 8000) -> None:
     if host in ("0.0.0.0", "::"):
         hosts = ["*"]
     file = exported_file(run)
+    record = Run.find(file or run)
     if file is not None:
-        predictor = Predictor.load(run)
+        predictor = Predictor.load(file)
         checkpoint = changed_checkpoint(file, predictor.models[0].source)
         if checkpoint is not None:
             renew = command_text("export", checkpoint.parents[1], "--folder", file.parent)
@@ -76,9 +77,7 @@ def serve(run: str, host: str = "127.0.0.1", port: int = 8000) -> None:
     else:
         from dlp.recipes.restoring import load_predictor  # an export needs no torch
 
-        file = checkpoints_of(run)[0]
-        predictor = load_predictor(run)
-    record = Run.of(file) or Run(Path(run))
+        predictor = load_predictor(record)
     results = record.results()
     facts = {
         "run": str(record.folder),

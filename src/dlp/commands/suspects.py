@@ -25,7 +25,7 @@ def suspects(run: str, count: PositiveInt = 100) -> pd.DataFrame:
         run: Folder of a run of ``crossval``, or name of a config (its newest run).
         count: Largest number of rows; a person looks through 100 in half an hour.
     """
-    folder = Run.find(run, "folds.jsonl", command="crossval").folder
+    folder = Run.find(run, "folds").folder
     data, predictions = out_of_fold_outputs(folder)
     outputs = predictions.outputs
     answer = predictions.answer

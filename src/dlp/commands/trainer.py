@@ -29,14 +29,15 @@ def fit(recipe: Recipe) -> Trainer:
     """
     data = recipe.data()
     model = recipe.model(data)
-    if recipe.config.refit:  # the last epoch is the only one to test
-        has_test = isinstance(data, SupervisedDataModule) and data.has("test")
-        recipe.config.test_after_fit = "last" if has_test else None
-    elif recipe.config.test_after_fit and isinstance(data, SupervisedDataModule):
+    is_ours = isinstance(data, SupervisedDataModule)
+    if recipe.config.test_after_fit and is_ours and not recipe.config.refit:
         data.inputs("test")  # its errors come before the training
     trainer = recipe.trainer()
+    recorder = recipe.recorder
+    if recorder is not None and recipe.config.refit:  # the last epoch is the only one to test
+        recorder.test_after_fit = "last" if is_ours and data.has("test") else None
     trainer.fit(model, datamodule=data, ckpt_path=recipe.checkpoint, weights_only=True)
-    if recipe.recorder is not None and (tested := recipe.recorder.checkpoint_to_test):
+    if recorder is not None and (tested := recorder.checkpoint_to_test):
         trainer.test(model, datamodule=data, ckpt_path=tested, verbose=False, weights_only=True)
     return trainer
 
@@ -76,7 +77,7 @@ def test(recipe: Recipe) -> None:
 def predict(
     recipe: Recipe,
     output: Path | None = None,
-    text: str | None = None,
+    text: list[str] | None = None,
     columns: bool = False,
 ) -> None:
     """Write the predictions of a trained model.
@@ -84,7 +85,7 @@ def predict(
     Args:
         recipe: Config.
         output: File of the predictions, .csv or .parquet.
-        text: Text to predict; can be given several times.
+        text: Texts to predict.
         columns: Whether the inputs of a table are written too.
     """
     if output is not None:
@@ -97,6 +98,8 @@ def predict(
             f"trainer.strategy: {strategy} predicts in other processes, which return nothing to "
             "write. Leave it out, or give --trainer.strategy ddp."
         )
+    if text:
+        _set_texts(recipe, text)
     data = recipe.data(check_rows=False)
     model = recipe.model(data)
     if recipe.is_dev_run:
@@ -105,8 +108,8 @@ def predict(
         return
     is_ours = isinstance(data, SupervisedDataModule) or isinstance(model, SupervisedModule)
     path = output
-    if recipe.checkpoint is not None and is_ours:
-        path = output or _output(recipe, recipe.checkpoint)
+    if recipe.run is not None and is_ours:
+        path = output or _output(recipe, recipe.run)
     pieces: Iterable[Any] = [None]
     if isinstance(data, SupervisedDataModule):
         pieces = data.pieces_to_predict()
@@ -141,14 +144,20 @@ def _predict(
     )
 
 
-def _output(recipe: Recipe, checkpoint: Path) -> Path | None:
+def _set_texts(recipe: Recipe, texts: list[str]) -> None:
+    """Predict texts in place of the test part."""
+    arguments = recipe.config.data.get("init_args", {})
+    if "predict_texts" not in arguments:
+        raise InputError("--text is for models of texts; give --data.predict_path FILE.")
+    arguments["predict_texts"] = texts
+
+
+def _output(recipe: Recipe, run: Run) -> Path | None:
     """Return the file of the predictions; None prints those of typed texts."""
     arguments = recipe.config.data.get("init_args", {})
     if arguments.get("predict_texts"):
         return None
-    run = Run.of(checkpoint)
-    folder = run.folder if run else checkpoint.parent
     name = "predictions"
     if arguments.get("predict_path"):
         name += f"_{Path(arguments.predict_path).stem}"
-    return folder / f"{name}.csv"
+    return run.folder / f"{name}.csv"

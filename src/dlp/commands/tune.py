@@ -65,9 +65,8 @@ def tune(recipe: Recipe, space: str, trials: PositiveInt = 50, storage: str | No
     if recipe.is_dev_run:
         trials = 1
     else:
-        folder = Run.shared(
-            recipe.name, content, recipe.origin, "tune", recipe.config.run_dir
-        ).folder
+        run = Run.new(recipe.name, recipe.config.run_dir, "tune", recipe.origin, content)
+        folder = run.folder
         with FileLock(folder / ".lock"):  # databases fail on tables that two processes create
             place = open_storage(storage or f"sqlite:///{folder}/study.db")
     study = optuna.create_study(
@@ -115,7 +114,7 @@ def open_storage(place: str) -> BaseStorage:
         return RDBStorage(place)
 
 
-def _train(recipe: Recipe, trial: Trial, args: list[str], mode: Mode, rows: str) -> float:
+def _train(recipe: Recipe, trial: Trial, values: dict[str, Any], mode: Mode, rows: str) -> float:
     """Train the recipe with the values of a trial; return the best value of the monitor.
 
     Raises:
@@ -124,11 +123,12 @@ def _train(recipe: Recipe, trial: Trial, args: list[str], mode: Mode, rows: str)
     monitor = recipe.config.monitor
     report = TrialReport(trial, monitor, mode)
     with muted(True):
-        variant = Recipe("tune", recipe.args + args, tune)
+        variant = Recipe("tune", recipe.configs, recipe.words, values, function=tune)
         data = variant.data()
         if data.fit().fingerprint != rows:
+            keys = " ".join(f"--{key}={value}" for key, value in values.items())
             raise InputError(
-                f"space: {' '.join(args)} changes the rows that judge a trial, and the luckiest "
+                f"space: {keys} changes the rows that judge a trial, and the luckiest "
                 "rows would win; leave it out. dlp crossval --repeats tells how much rows matter."
             )
         trainer = silent_trainer(variant.trainer_arguments(), [report])
@@ -198,13 +198,13 @@ def read_space(space: str, monitor: str) -> Space:
     return ranges
 
 
-def suggest(trial: Trial, space: Space) -> list[str]:
-    """Draw a value of each key; return them as arguments, classes before their arguments."""
-    args = []
-    for key, values in sorted(space.items()):
+def suggest(trial: Trial, space: Space) -> dict[str, Any]:
+    """Draw a value of each key."""
+    values = {}
+    for key, choices in sorted(space.items()):
         with naming(f"space: {key}"):
-            args.append(f"--{key}={_draw(trial, key, values)}")
-    return args
+            values[key] = _draw(trial, key, choices)
+    return values
 
 
 def _draw(trial: Trial, key: str, values: Any) -> Any:

@@ -15,7 +15,7 @@ from dlp.errors import InputError, check_choice
 from dlp.files import save_figure
 from dlp.recipes.image_models import image_format_of, load_image_model, target_titles
 from dlp.recipes.recipe import Recipe
-from dlp.runs.folder import ROOT
+from dlp.runs.places import ROOT
 from dlp.seeds import derived_seed
 from dlp.visualization.activation_maps import default_layers, is_activation
 

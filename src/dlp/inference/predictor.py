@@ -12,7 +12,7 @@ from dlp.errors import InputError, extra, naming
 from dlp.reader.encoder import Bags
 from dlp.reader.model import Model, load_exported
 from dlp.reader.rows import Columns
-from dlp.runs.folder import checkpoints_of
+from dlp.runs.folder import Run
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -59,7 +59,7 @@ class Predictor:
         from dlp.modules.weights import Checkpoint
 
         models = []
-        for checkpoint in checkpoints_of(str(path)):
+        for checkpoint in Run.find(path).models():
             models.append(TrainedModel.load(Checkpoint.read(checkpoint), **objects))
         return cls(models)
 

@@ -16,7 +16,7 @@ from dlp.modules import SupervisedModule
 from dlp.modules.pretrained.families import load_published
 from dlp.reader.image import Fit, ImageEncoder, ImageFormat, read_image
 from dlp.recipes.restoring import restore
-from dlp.runs.folder import ROOT, Run
+from dlp.runs.places import ROOT, numbered
 from dlp.visualization.layers import forward
 
 
@@ -76,7 +76,7 @@ class ImageModel:
 
 def load_image_model(name: str) -> ImageModel:
     """Return the network of a run, a checkpoint, a config name or torchvision."""
-    if not Run.matching(name) and not Path(name).exists():
+    if not numbered(name) and not Path(name).exists():
         return _published(name)
     run, data, module = restore(name, check_rows=False)
     network: nn.Module = module

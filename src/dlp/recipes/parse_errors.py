@@ -32,7 +32,6 @@ _ADVICE = {
     r"required: .*\b(data|model)\b": "A config has it: --config NAME.",
     r"unrecognized arguments: (?!--\w)": "A key has two dashes, as in --config NAME.",
     r"Expected a <class 'str'>(.|\n)*: <class 'bool'>": "Put yes, no, on and off in quotes.",
-    r"'predict_texts' is not": "--text is for models of texts; give --data.predict_path FILE.",
     r"class_path[ =]'(lightning.Lightning|typing)": "Give a class before, by --config NAME.",
 }
 _NAME = re.compile(r"(?:ption '|arguments: --|path string: | attribute )([\w.-]+)")

@@ -1,10 +1,12 @@
 """Parser of the commands on a config: its keys, the options of a run, the classes it knows."""
 
 import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import yaml
-from jsonargparse import get_loader, set_loader
+from jsonargparse import Namespace, get_loader, set_loader
 from jsonargparse.typing import ClosedUnitInterval, PositiveInt
 from lightning import Callback, LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser
@@ -13,7 +15,6 @@ from torch.optim import Optimizer
 from dlp import callbacks, datamodules, modules
 from dlp.datamodules import SupervisedDataModule
 from dlp.modules import SupervisedModule
-from dlp.recipes.invocation import Invocation
 from dlp.recipes.parse_errors import ShortErrors, arguments
 
 #: Attributes of a DataModule that are arguments of a module.
@@ -37,6 +38,24 @@ set_loader(MODE, _load_yaml, (yaml.YAMLError,))
 
 class Parser(ShortErrors, LightningArgumentParser):
     """LightningCLI's parser with errors of one sentence."""
+
+    #: Whether what was parsed is all; else more values follow, and required ones may be missing.
+    _is_all = True
+
+    def parse(self, words: Sequence[str], values: Mapping[str, Any]) -> Namespace:
+        """Parse words, and lay values by dotted key over them; all are checked together."""
+        layers = _by_depth(values)
+        self._is_all = not layers
+        config: Namespace = self.parse_args(words, defaults=self._is_all)
+        for number, layer in enumerate(layers, 1):
+            self._is_all = number == len(layers)
+            config = self.parse_object(layer, namespace=config, defaults=self._is_all)
+        return config
+
+    def validate(self, *args: Any, **kwargs: Any) -> None:
+        """Check types and required values."""
+        if self._is_all:
+            super().validate(*args, **kwargs)
 
     def keys(self) -> list[str]:
         """Return the keys of all options and imported classes, and the names of the classes."""
@@ -92,10 +111,27 @@ def run_options(
     """
 
 
-def import_classes(invocation: Invocation) -> None:
+def checkpoint_option(ckpt_path: str | None = None) -> None:
+    """Name the option of a run that is restored, for the parser.
+
+    Args:
+        ckpt_path: Run that is restored with its config: its folder, its name or its checkpoint;
+            ``best`` or ``last`` is the checkpoint of the newest run of the config.
+    """
+
+
+def import_classes(*sources: Any) -> None:
     """Import the project's classes that are named; jsonargparse knows imported classes alone."""
-    texts = [path.read_text("utf-8") for path in invocation.configs]
-    names = set(re.findall(r"\w+", " ".join(texts + invocation.args)))
+    names = set(re.findall(r"\w+", str(sources)))
     for package in _PACKAGES:
         for name in names.intersection(package.__all__):
             getattr(package, name)
+
+
+def _by_depth(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return values by dotted key in layers: a class comes before its arguments."""
+    layers: dict[int, dict[str, Any]] = defaultdict(dict)
+    for key, value in values.items():
+        depth = sum(key.startswith(f"{other}.") for other in values)
+        layers[depth][key] = value
+    return [layers[depth] for depth in sorted(layers)]

@@ -1,11 +1,10 @@
 """Recipes: configs that LightningCLI parses once; data, model and Trainer are built from them."""
 
 import inspect
-import json
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import yaml
@@ -16,6 +15,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from dlp.callbacks import AtomicCheckpointIO, EpochSeed, ProgressBar
+from dlp.configs import find_config, flatten, read_config, run_name
 from dlp.console import quieted, say
 from dlp.datamodules import SupervisedDataModule
 from dlp.datamodules.parts import rows_fingerprint
@@ -23,13 +23,22 @@ from dlp.errors import InputError, check_range, naming
 from dlp.hyperparameters import plain_value
 from dlp.modules import SupervisedModule
 from dlp.modules.weights import Checkpoint, read_file
-from dlp.recipes.invocation import resolve
 from dlp.recipes.parse_errors import arguments
-from dlp.recipes.parser import MODE, SIZES, Parser, import_classes, run_options
+from dlp.recipes.parser import (
+    MODE,
+    SIZES,
+    Parser,
+    checkpoint_option,
+    import_classes,
+    run_options,
+)
 from dlp.recipes.settings import ProcessSettings, own_number_of_threads
-from dlp.runs.folder import Run, checkpoint_of
+from dlp.runs.folder import Run, origin_of
+from dlp.runs.places import numbered
 from dlp.runs.recorder import RunRecorder
 
+#: Commands that go on with a run, or use its model.
+OF_RUNS = ("fit", "validate", "test", "predict")
 #: Layers of fewer units take longer on two threads than on one, measured on two cores.
 _FEW_UNITS = 256
 
@@ -44,36 +53,46 @@ class Recipe(LightningCLI):
     - the building of data, model and Trainer at once: a command builds each when it needs it, a
       validation by folds many models, and sizes come from fitted data;
     - ``configure_optimizers``: modules have their own;
-    - the callback that saves the config: `RunRecorder` does, once an epoch is trained;
-    - ``ckpt_path`` in the parser: a checkpoint comes with the config of its run (`Invocation`).
+    - the callback that saves the config: `RunRecorder` does, once an epoch is trained.
 
     Args:
         command: Name of the command.
-        args: Words after it.
+        configs: Names or paths, each laid over those before.
+        words: Other words of a command line, laid over the configs.
+        values: Values by dotted key, laid over all.
+        run: Run whose checkpoint is restored.
         function: Function of the command; its parameters are further options.
     """
 
     def __init__(
         self,
         command: str,
-        args: Sequence[str],
+        configs: Sequence[str | Path] = (),
+        words: Sequence[str] = (),
+        values: Mapping[str, Any] | None = None,
+        run: Run | None = None,
         function: Callable[..., Any] = lambda recipe: None,
     ) -> None:
-        invocation = resolve(command, args)
-        self.function = function
         self.command = command
-        self.args = invocation.words
-        self.name = invocation.name
-        self.configs = invocation.typed
-        self.is_dev_run = invocation.is_dev_run
-        self.checkpoint = invocation.checkpoint
+        self.configs = configs
+        self.words = words
+        self.values = plain_value(dict(values or {}))
+        self.function = function
+        paths = [find_config(config) for config in configs]
+        self.name = run_name(paths)
         #: Labels of the configs, for the record of the run.
-        self.origin = invocation.origin
+        self.origin = origin_of(paths)
+        #: Run that goes on, or is tested or predicts.
+        self.run = run
+        #: Checkpoint that is restored.
+        self.checkpoint = None if run is None else run.model()
         #: Recorder of the last Trainer that was built; None if it records nothing.
         self.recorder: RunRecorder | None = None
         self._fitted_data: LightningDataModule | None = None
         self._read: Checkpoint | None = None
-        import_classes(invocation)
+        contents = [dict(flatten(read_config(path))) for path in paths]  # each key once
+        import_classes(contents, words, self.values)
+        config_words = [word for path in paths for word in ("--config", str(path))]
         summary = (inspect.getdoc(function) or "").partition("\n\n")[0]
         with quieted():  # Lightning warns of arguments that are given in Python
             super().__init__(
@@ -89,10 +108,14 @@ class Recipe(LightningCLI):
                 },
                 parser_class=Parser,
                 subclass_mode_data=True,
-                args=self.args,
+                args=[*config_words, *words],
                 run=False,
                 auto_configure_optimizers=False,
             )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse the words and the values."""
+        self.config = cast(Parser, parser).parse(args, self.values)
 
     def _set_seed(self) -> None:
         check_range(0, 2**32 - 1, seed_everything=self.config.seed_everything)
@@ -103,23 +126,41 @@ class Recipe(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options of a run and of the command; link the sizes of the data to the model."""
         parser.add_function_arguments(run_options, as_group=False)
+        if self.command in OF_RUNS:
+            parser.add_function_arguments(checkpoint_option, as_group=False)
         for name in SIZES:
             size = partial(self._size, name)
             size.__name__ = name  # type: ignore[attr-defined]  # shown in the help
             parser.link_arguments("data", f"model.init_args.{name}", size, apply_on="instantiate")
-        parser.add_function_arguments(self.function, as_group=False, skip={"recipe"})
+        parser.add_function_arguments(self.function, as_group=False, skip={"recipe", "text"})
+        if "text" in inspect.signature(self.function).parameters:
+            help_ = "Text to predict; can be given several times."
+            parser.add_argument("--text", action="append", help=help_)
 
     def instantiate_classes(self) -> None:
         """Build nothing: a command calls the methods below."""
+
+    @cached_property
+    def config_text(self) -> str:
+        """Complete config as YAML, a recipe that can be run again."""
         config = self.config.clone()
         config.run_dir = None
-        for name in ("config", *inspect.signature(self.function).parameters):
+        for name in ("config", "ckpt_path", *inspect.signature(self.function).parameters):
             config.pop(name, None)
-        #: Complete config as YAML, a recipe that can be run again, and as plain values.
-        self.config_text: str = self.parser.dump(
+        text: str = self.parser.dump(
             config, skip_unset=False, skip_validation=True, skip_link_targets=False
         )
-        self.config_dump = yaml.safe_load(self.config_text)  # Lightning's is validated once more
+        return text
+
+    @cached_property
+    def config_dump(self) -> dict[str, Any]:
+        """Complete config as plain values; Lightning's is validated once more."""
+        return dict(yaml.safe_load(self.config_text))
+
+    @property
+    def is_dev_run(self) -> bool:
+        """Whether one batch is tried and nothing is written."""
+        return bool(self.config.trainer.fast_dev_run)
 
     @property
     def num_threads(self) -> int:
@@ -213,7 +254,7 @@ class Recipe(LightningCLI):
         if source:
             _, plus, overlays = self.name.partition("+")
             varied = source + plus + overlays  # its run with the same variations, if any
-            path = checkpoint_of(varied if Run.named(varied) else source)
+            path = Run.find(varied if numbered(varied) else source).model()
             say(f"starting from the weights of {path}")
             weights = read_file(path, "state_dict")["state_dict"]
             if isinstance(model, SupervisedModule):
@@ -253,7 +294,7 @@ class Recipe(LightningCLI):
             self.recorder = RunRecorder(
                 self.name,
                 folder=self.config.run_dir if run_dir == "auto" else run_dir,
-                run=Run.of(self.checkpoint) if self.checkpoint else None,
+                run=self.run if self.run and self.run.is_recorded else None,
                 monitor=self.config.monitor,
                 test_after_fit=self.config.test_after_fit,
                 baselines=self.config.baselines,
@@ -314,8 +355,4 @@ def load(config: str | Path, **keys: Any) -> Recipe:
         config: Name or path of the config.
         **keys: Values by key, such as ``**{"model.dropout": 0.3}``.
     """
-    args = ["--config", str(config)]
-    for key, value in plain_value(keys).items():
-        text = value if isinstance(value, str) else json.dumps(value)
-        args.append(f"--{key}={text}")
-    return Recipe("load", args)
+    return Recipe("load", [config], values=keys)

@@ -17,7 +17,7 @@ from dlp.modules.serialization import MissingObjectError, spec_in
 from dlp.modules.supervised import SupervisedModule
 from dlp.modules.weights import Checkpoint
 from dlp.recipes.recipe import load
-from dlp.runs.folder import Run, checkpoint_of, checkpoints_of
+from dlp.runs.folder import Run
 
 
 class RestoredRun(NamedTuple):
@@ -41,38 +41,40 @@ def restore(run: str | Path, check_rows: bool = True) -> RestoredRun:
     Raises:
         InputError: If `run` does not name a run.
     """
-    return restored(Checkpoint.read(checkpoint_of(str(run))), check_rows)
+    home = Run.find(run)
+    return restored(home, Checkpoint.read(home.model()), check_rows)
 
 
-def restored(checkpoint: Checkpoint, check_rows: bool = True) -> RestoredRun:
-    """Restore the run of a checkpoint that was read; see `restore`."""
-    home = Run.of(checkpoint.path)
-    if home is None:
-        raise InputError(f"{checkpoint.path} is not in the folder of a run, whose config it needs.")
-    home.check_config()
+def restored(run: Run, checkpoint: Checkpoint, check_rows: bool = True) -> RestoredRun:
+    """Restore a run with a checkpoint of it that was read; see `restore`."""
+    if not run.is_recorded:
+        raise InputError(
+            f"{checkpoint.path} is not in the folder of a run, with run.json and config.yaml, from "
+            "which this command builds the data and the model."
+        )
+    run.check_config()
     with isolate_rng():  # a recipe sets the seed
-        recipe = load(home.config)
+        recipe = load(run.config)
         recipe.use(checkpoint)
         data = supervised_data(recipe.data(check_rows))
         module = recipe.model(data)
     module.on_load_checkpoint(checkpoint.content)
     module.load_state_dict(checkpoint.content["state_dict"])
-    return RestoredRun(home, data, module.eval())
+    return RestoredRun(run, data, module.eval())
 
 
-def load_predictor(run: str | Path) -> Predictor:
+def load_predictor(run: Run) -> Predictor:
     """Load the model of a run; its config names the code that a checkpoint does not hold."""
-    return Predictor([_trained(Checkpoint.read(path)) for path in checkpoints_of(str(run))])
+    return Predictor([_trained(run, Checkpoint.read(path)) for path in run.models()])
 
 
-def _trained(checkpoint: Checkpoint) -> TrainedModel:
+def _trained(run: Run, checkpoint: Checkpoint) -> TrainedModel:
     try:
         return TrainedModel.load(checkpoint)
     except MissingObjectError:
-        home = Run.of(checkpoint.path)
-        if home is None or not home.config.is_file():
+        if not (run.is_recorded and run.config.is_file()):
             raise
-    return trained_model(checkpoint, restored(checkpoint, check_rows=False))
+    return trained_model(checkpoint, restored(run, checkpoint, check_rows=False))
 
 
 def trained_model(checkpoint: Checkpoint, run: RestoredRun) -> TrainedModel:

@@ -22,8 +22,8 @@ def changed_checkpoint(export: Path, source: Mapping[str, str]) -> Path | None:
     if not source:
         return None
     checkpoint = Path(source["path"])
-    run = Run.of(export)  # it may have been moved together with its export
-    if run is not None:
+    run = Run.find(export)
+    if run.is_recorded:  # it may have been moved together with its export
         checkpoint = run.checkpoints / checkpoint.name
     if not checkpoint.is_file() or sha256(checkpoint) == source["sha256"]:
         return None

@@ -106,7 +106,6 @@ class RunRecorder(Callback):
             run: Any = None
             if trainer.is_global_zero:
                 run = Run.new(self.name, folder=self.folder)
-                run.claim()
             self.run = trainer.strategy.broadcast(run)
         self.history.folder = self.run.folder
         self.mistakes.folder = self.run.folder

@@ -1,0 +1,116 @@
+"""Recipe of a command line: a checkpoint comes with the config of its run."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from dlp.configs import find_config, flatten, read_config, run_name
+from dlp.console import say
+from dlp.errors import InputError
+from dlp.recipes.recipe import OF_RUNS, Recipe
+from dlp.runs.folder import Content, Run, origin_of, origin_text
+
+_FAST_DEV_RUN = "trainer.fast_dev_run"
+_HELP = {"-h", "--help", "--print_config"}
+
+
+def typed_recipe(command: str, args: Sequence[str], function: Callable[..., Any]) -> Recipe:
+    """Return the recipe of a command line.
+
+    Args:
+        command: Name of the command.
+        args: Words after it.
+        function: Function of the command; its parameters are further options.
+    """
+    typed, words = _first_look(args)
+    configs: list[str | Path] = typed.config
+    run = None
+    if not _HELP & set(words) and _is_restored(command, typed):
+        run = _restored_run(command, [find_config(config) for config in configs], typed.ckpt_path)
+        _check_words(command, words)
+        if run.config.is_file():
+            say(f"using {run.config}")
+            configs = [run.config]
+    return Recipe(command, configs, words, run=run, function=function)
+
+
+def _first_look(args: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Return the configs, and what else says which run is restored; and all words but configs.
+
+    The parser reads the configs before other words, wherever they stand, and its keys are those of
+    the classes in the configs.
+    """
+    look = argparse.ArgumentParser(
+        "dlp", usage=argparse.SUPPRESS, add_help=False, allow_abbrev=False
+    )
+    look.add_argument("-c", "--config", action="append", default=[])
+    look.add_argument("--ckpt_path")
+    look.add_argument(f"--{_FAST_DEV_RUN}", nargs="?", const="true", dest="fast_dev_run")
+    typed, words = look.parse_known_args(args)
+    if typed.ckpt_path is not None:
+        words += ["--ckpt_path", typed.ckpt_path]
+    if typed.fast_dev_run is not None:
+        words += [f"--{_FAST_DEV_RUN}", typed.fast_dev_run]
+    return typed, words
+
+
+def _is_restored(command: str, typed: argparse.Namespace) -> bool:
+    """Return True if the command goes on with a run; a trial of a batch needs none."""
+    if command not in OF_RUNS:
+        return False
+    if typed.ckpt_path is not None or command == "fit":
+        return typed.ckpt_path is not None
+    if typed.fast_dev_run is not None:
+        return not yaml.safe_load(typed.fast_dev_run)
+    is_trial = False
+    for config in typed.config:
+        keys = dict(flatten(read_config(find_config(config))))
+        is_trial = bool(keys.get(_FAST_DEV_RUN, is_trial))
+    return not is_trial
+
+
+def _restored_run(command: str, configs: list[Path], ckpt_path: str | None) -> Run:
+    """Return the run, with its checkpoint, that a path, a name or the configs mean."""
+    if not configs and ckpt_path is None:
+        raise InputError(f"dlp {command} needs --config NAME or --ckpt_path PATH.")
+    name = run_name(configs)
+    origin = origin_of(configs)
+    if ckpt_path is None:
+        run = Run.find(name, origin=origin)
+    elif ckpt_path in ("best", "last"):
+        run = Run.find(name, cast(Content, ckpt_path), origin)
+    else:
+        run = Run.find(ckpt_path, "last" if command == "fit" else "models")
+    checkpoint = run.model()
+    say(f"using {checkpoint}")
+    if not run.is_recorded:
+        return run
+    if not configs:
+        run.check_config()
+    elif run.config.is_file():
+        own_name = run_name([run.config])
+        if own_name != name:
+            raise InputError(
+                f"{checkpoint} belongs to a run of {own_name!r}, not of {name!r}; leave --config "
+                "out."
+            )
+        if run.origin() != origin:
+            raise InputError(
+                f"{checkpoint} belongs to a run of {origin_text(run.origin())}, not of "
+                f"{origin_text(origin)}; leave --config out."
+            )
+    return run
+
+
+def _check_words(command: str, words: Sequence[str]) -> None:
+    """Refuse words that contradict the config of a restored run."""
+    for word in words:
+        is_data = command == "fit" and word.startswith("--data")
+        if is_data or word.startswith(("--model", "--seed_everything", "--ensemble")):
+            raise InputError(
+                f"{word.partition('=')[0]} has no place beside a checkpoint, whose run has its "
+                "own config. Leave it out, or train anew by dlp fit without --ckpt_path."
+            )
