@@ -14,6 +14,7 @@ from dlp.console import digits, say
 from dlp.errors import check_choice, reading
 from dlp.files import write_text
 from dlp.runs.folder import Run
+from dlp.runs.scores import test_scores, threshold_note
 
 _LONG = r"(?s)(.{500}).+"
 _WORDS = {
@@ -62,7 +63,7 @@ def _page(run: Run) -> str:
         title += f" predicts {target}"
     slots["title"] = escape(title)
     slots["sentence"] = escape(results.get("test", {}).get("summary", ""))
-    note = run.threshold_note()
+    note = threshold_note(run.results())
     if note:
         note += " Those of an epoch are at the threshold of the training."
         slots["note"] = f"<p>{escape(note)}</p>"
@@ -76,7 +77,7 @@ def _tables(run: Run) -> dict[str, pd.DataFrame]:
     """Return the tables of a page by slot."""
     results = run.results()
     tables = {
-        "scores": _by_row("model", run.test_scores()),
+        "scores": _by_row("model", test_scores(run.results())),
         "classes": pd.DataFrame(results.get("test", {}).get("classes")),
         "calibration": pd.DataFrame(results.get("calibration")),
         "data": _facts({"date": results.get("date"), **(results.get("data") or {})}),

@@ -18,6 +18,7 @@ from dlp.reader.encoder import AnyEncoder
 from dlp.reader.files import csv_options
 from dlp.reader.model import Model
 from dlp.runs.folder import Run
+from dlp.runs.scores import test_scores, threshold_note
 
 #: What a reader of the card needs to know about the inputs, in addition to their columns.
 _FACTS = ("kind", "shape", "height", "width", "channels", "encoding", "tokens", "read_csv")
@@ -130,10 +131,10 @@ def _scores(run: Run, checkpoint: str) -> str:
     if test.get("checkpoint") != checkpoint:
         return "It was not tested."
     text = f"{test['rows']:,} test rows"
-    note = run.threshold_note()
+    note = threshold_note(run.results())
     if note:
         text += f". {note}"
-    return text + _table(pd.DataFrame(run.test_scores()).T)
+    return text + _table(pd.DataFrame(test_scores(run.results())).T)
 
 
 def _table(frame: pd.DataFrame) -> str:

@@ -10,7 +10,8 @@ import yaml
 from dlp.configs import find_config, flatten, read_config, run_name
 from dlp.console import say
 from dlp.errors import InputError
-from dlp.recipes.recipe import OF_RUNS, Recipe
+from dlp.recipes.config import OF_RUNS
+from dlp.recipes.recipe import Recipe
 from dlp.runs.folder import Content, Run, origin_of, origin_text
 
 _FAST_DEV_RUN = "trainer.fast_dev_run"
@@ -34,7 +35,7 @@ def typed_recipe(command: str, args: Sequence[str], function: Callable[..., Any]
         if run.config.is_file():
             say(f"using {run.config}")
             configs = [run.config]
-    return Recipe(command, configs, words, run=run, function=function)
+    return Recipe(command, configs, words, function=function, run=run)
 
 
 def _first_look(args: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:

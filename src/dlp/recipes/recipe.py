@@ -1,67 +1,49 @@
-"""Recipes: configs that LightningCLI parses once; data, model and Trainer are built from them."""
+"""Recipes: data, model and Trainer are built from a config."""
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
-import yaml
 from jsonargparse import Namespace
 from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar as AnyProgressBar
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from dlp.callbacks import AtomicCheckpointIO, EpochSeed, ProgressBar
-from dlp.configs import find_config, flatten, read_config, run_name
 from dlp.console import quieted, say
 from dlp.datamodules import SupervisedDataModule
 from dlp.datamodules.parts import rows_fingerprint
-from dlp.errors import InputError, check_range, naming
-from dlp.hyperparameters import plain_value
+from dlp.errors import InputError, naming
 from dlp.modules import SupervisedModule
 from dlp.modules.weights import Checkpoint, read_file
+from dlp.recipes.config import ParsedConfig
 from dlp.recipes.parse_errors import arguments
-from dlp.recipes.parser import (
-    MODE,
-    SIZES,
-    Parser,
-    checkpoint_option,
-    import_classes,
-    run_options,
-)
+from dlp.recipes.parser import SIZES
 from dlp.recipes.settings import ProcessSettings, own_number_of_threads
-from dlp.runs.folder import Run, origin_of
+from dlp.runs.folder import Run
 from dlp.runs.places import numbered
 from dlp.runs.recorder import RunRecorder
 
-#: Commands that go on with a run, or use its model.
-OF_RUNS = ("fit", "validate", "test", "predict")
 #: Layers of fewer units take longer on two threads than on one, measured on two cores.
 _FEW_UNITS = 256
 
 
-class Recipe(LightningCLI):
+class Recipe(ParsedConfig):
     """Config, and the data, model and Trainer that are built from it.
 
-    Of LightningCLI it takes the parser (classes by name, links, YAML, ``--help``), the seed and the
-    instantiation. It does not take
-
-    - the subcommands: a command is a function, which is called with the recipe;
-    - the building of data, model and Trainer at once: a command builds each when it needs it, a
-      validation by folds many models, and sizes come from fitted data;
-    - ``configure_optimizers``: modules have their own;
-    - the callback that saves the config: `RunRecorder` does, once an epoch is trained.
+    A command builds each when it needs it, a validation by folds many models; the sizes of a model
+    come from fitted data.
 
     Args:
         command: Name of the command.
         configs: Names or paths, each laid over those before.
         words: Other words of a command line, laid over the configs.
         values: Values by dotted key, laid over all.
-        run: Run whose checkpoint is restored.
         function: Function of the command; its parameters are further options.
+        run: Run whose checkpoint is restored.
     """
 
     def __init__(
@@ -70,18 +52,9 @@ class Recipe(LightningCLI):
         configs: Sequence[str | Path] = (),
         words: Sequence[str] = (),
         values: Mapping[str, Any] | None = None,
-        run: Run | None = None,
         function: Callable[..., Any] = lambda recipe: None,
+        run: Run | None = None,
     ) -> None:
-        self.command = command
-        self.configs = configs
-        self.words = words
-        self.values = plain_value(dict(values or {}))
-        self.function = function
-        paths = [find_config(config) for config in configs]
-        self.name = run_name(paths)
-        #: Labels of the configs, for the record of the run.
-        self.origin = origin_of(paths)
         #: Run that goes on, or is tested or predicts.
         self.run = run
         #: Checkpoint that is restored.
@@ -90,90 +63,15 @@ class Recipe(LightningCLI):
         self.recorder: RunRecorder | None = None
         self._fitted_data: LightningDataModule | None = None
         self._read: Checkpoint | None = None
-        contents = [dict(flatten(read_config(path))) for path in paths]  # each key once
-        import_classes(contents, words, self.values)
-        config_words = [word for path in paths for word in ("--config", str(path))]
-        summary = (inspect.getdoc(function) or "").partition("\n\n")[0]
-        with quieted():  # Lightning warns of arguments that are given in Python
-            super().__init__(
-                datamodule_class=LightningDataModule,
-                save_config_callback=None,
-                trainer_defaults={"logger": False, "num_sanity_val_steps": 0},
-                seed_everything_default=0,
-                parser_kwargs={
-                    "prog": f"dlp {command}",
-                    "description": summary.replace("\n", " "),
-                    "allow_abbrev": False,
-                    "parser_mode": MODE,
-                },
-                parser_class=Parser,
-                subclass_mode_data=True,
-                args=[*config_words, *words],
-                run=False,
-                auto_configure_optimizers=False,
-            )
-
-    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse the words and the values."""
-        self.config = cast(Parser, parser).parse(args, self.values)
-
-    def _set_seed(self) -> None:
-        check_range(0, 2**32 - 1, seed_everything=self.config.seed_everything)
-        super()._set_seed()
-
-    # The parser --------------------------------------------------------------------------------
+        super().__init__(command, configs, words, values, function)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add the options of a run and of the command; link the sizes of the data to the model."""
-        parser.add_function_arguments(run_options, as_group=False)
-        if self.command in OF_RUNS:
-            parser.add_function_arguments(checkpoint_option, as_group=False)
+        """Add the options; link the sizes of the data to the model."""
+        super().add_arguments_to_parser(parser)
         for name in SIZES:
             size = partial(self._size, name)
             size.__name__ = name  # type: ignore[attr-defined]  # shown in the help
             parser.link_arguments("data", f"model.init_args.{name}", size, apply_on="instantiate")
-        parser.add_function_arguments(self.function, as_group=False, skip={"recipe", "text"})
-        if "text" in inspect.signature(self.function).parameters:
-            help_ = "Text to predict; can be given several times."
-            parser.add_argument("--text", action="append", help=help_)
-
-    def instantiate_classes(self) -> None:
-        """Build nothing: a command calls the methods below."""
-
-    @cached_property
-    def config_text(self) -> str:
-        """Complete config as YAML, a recipe that can be run again."""
-        config = self.config.clone()
-        config.run_dir = None
-        for name in ("config", "ckpt_path", *inspect.signature(self.function).parameters):
-            config.pop(name, None)
-        text: str = self.parser.dump(
-            config, skip_unset=False, skip_validation=True, skip_link_targets=False
-        )
-        return text
-
-    @cached_property
-    def config_dump(self) -> dict[str, Any]:
-        """Complete config as plain values; Lightning's is validated once more."""
-        return dict(yaml.safe_load(self.config_text))
-
-    @property
-    def is_dev_run(self) -> bool:
-        """Whether one batch is tried and nothing is written."""
-        return bool(self.config.trainer.fast_dev_run)
-
-    @property
-    def num_threads(self) -> int:
-        """Number of CPU threads of torch while a command or a Trainer of the recipe runs."""
-        default = 1 if self._is_small() else own_number_of_threads()
-        return int(self.config.threads or default)
-
-    def _is_small(self) -> bool:
-        """Return True for a dense net on a CPU whose layers have at most 256 units."""
-        model = self.config.model
-        if torch.accelerator.is_available() or model.class_path != "dlp.modules.DenseModule":
-            return False
-        return max(model.init_args.hidden, default=0) <= _FEW_UNITS
 
     def _size(self, name: str, data: LightningDataModule | None) -> Any:
         """Return a size of the data that `model` was given, or that of the config without one.
@@ -190,7 +88,18 @@ class Recipe(LightningCLI):
             raise InputError(f"model.{name} comes from the data; leave it out.")
         return getattr(data, name)
 
-    # What is built from it ---------------------------------------------------------------------
+    @property
+    def num_threads(self) -> int:
+        """Number of CPU threads of torch while a command or a Trainer of the recipe runs."""
+        default = 1 if self._is_small() else own_number_of_threads()
+        return int(self.config.threads or default)
+
+    def _is_small(self) -> bool:
+        """Return True for a dense net on a CPU whose layers have at most 256 units."""
+        model = self.config.model
+        if torch.accelerator.is_available() or model.class_path != "dlp.modules.DenseModule":
+            return False
+        return max(model.init_args.hidden, default=0) <= _FEW_UNITS
 
     def use(self, checkpoint: Checkpoint) -> None:
         """Restore a checkpoint that was read already."""
