@@ -205,6 +205,12 @@ def test_a_checkpoint_outside_of_a_run_has_the_run_of_its_folder(file):
     assert (run.folder, run.models()) == (path.parent, [path])
 
 
+def test_a_file_is_no_run_with_a_history():
+    Path("x.csv").touch()
+    with pytest.raises(InputError, match=r"found no run 'x\.csv' with metrics\.csv"):
+        Run.find("x.csv", "metrics")
+
+
 def test_a_damaged_record_is_a_sentence():
     run = Run.find(run_from(config("exp.yaml")))
     for content in ("[1]", json.dumps({}), "{"):
