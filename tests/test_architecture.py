@@ -36,11 +36,10 @@ LIGHT_IMPORTS = {
     "import dlp, dlp.runs.folder, dlp.cli\n"
     "dlp.cli.main(['--help'])": "torch lightning numpy pandas jsonargparse",
     "import dlp.commands.serve": "torch lightning sklearn matplotlib",
-    "import dlp.datamodules.tables.encoder, dlp.datamodules.text.encoding\n"
+    "from dlp.reader import array, image, table, text": "torch lightning sklearn",
     "from dlp.modules import ConvNet, DenseNet, SoftmaxHead\n"
     "from dlp.modules.pretrained.network import Backbone, PretrainedNet\n"
-    "from dlp.inference import Predictor\n"
-    "import dlp.inference.trained": "lightning torchmetrics torchvision sklearn",
+    "from dlp.inference import Predictor": "lightning torchmetrics torchvision sklearn",
 }
 
 

@@ -21,7 +21,9 @@ def fit_ensemble():
 @pytest.mark.slow
 def test_it_is_calibrated_predicted_and_measured(copied):
     copied(fit_ensemble)
-    module = Predictor.load(RUN).modules[0]  # the deviation is that before calibration
+    module = (
+        Predictor.load(RUN).models[0].module
+    )  # the deviation is that before calibration
     main(["calibrate", "points"])
     main(["predict", "--config", "points.yaml"])
     frame = pd.read_csv(RUN / "predictions.csv")
@@ -30,8 +32,8 @@ def test_it_is_calibrated_predicted_and_measured(copied):
     np.testing.assert_allclose(
         frame["prob_yes"], predictor.predict(rows)["prob_yes"], rtol=1e-5
     )
-    arrays = predictor.reader(rows.to_dict("records"))
-    logits = module.network.member_logits(module.encode(*map(torch.from_numpy, arrays)))
+    inputs = predictor.encoder.transform(rows.to_dict("records"))
+    logits = module.network.member_logits(torch.from_numpy(inputs))
     members = torch.stack([module.head.predict(each) for each in logits])
     np.testing.assert_allclose(
         frame["std_yes"], members.std(0)[:, 1].detach(), rtol=1e-4

@@ -17,6 +17,8 @@ from dlp.errors import InputError
 from dlp.inference import Predictor
 from dlp.modules import PretrainedModule
 from dlp.recipes import restore
+from dlp.recipes.restoring import load_predictor
+from dlp.runs.folder import Run
 from helpers.backbones import TinyBackbone
 from helpers.sets import image_folder
 
@@ -119,8 +121,8 @@ def test_a_module_and_a_backbone_of_ones_own_are_restored_without_the_weights_fi
     module = restore("own").module
     assert type(module) is OwnModule
     assert type(module.network.backbone) is TinyBackbone
-    network = Predictor.load("own").modules[0].network
-    assert type(network.backbone) is TinyBackbone
+    (model,) = load_predictor(Run.find("own")).models
+    assert type(model.module.network.backbone) is TinyBackbone
 
 
 def test_a_trial_of_predict_writes_nothing(fitted):
