@@ -11,6 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 from dlp.datamodules import ArrayDataModule
 from dlp.datamodules.batches import BatchLoader, BatchOrder
+from dlp.datamodules.stored import StoredRows
 from helpers.sets import DATA_MODULES
 from helpers.training import OneWeight, quiet_trainer
 
@@ -74,7 +75,7 @@ def test_a_loop_without_a_trainer_sees_the_orders_of_a_fit():
 
 def test_inputs_targets_and_rows_are_sliced_alike():
     inputs, targets = torch.arange(20.0).reshape(10, 2), torch.arange(10)
-    loader = BatchLoader(inputs, targets, BatchOrder(10, 4, True, 0), with_rows=True)
+    loader = BatchLoader(inputs, targets, BatchOrder(10, 4, True, 0), with_index=True)
     assert [len(x) for x, _, _ in loader] == [4, 4, 2]
     for x, y, rows in loader:
         assert torch.equal(x, inputs[y])
@@ -89,25 +90,33 @@ def test_augmentation_draws_anew_in_each_epoch():
     assert len({x.max().item() for _ in range(3) for x, _ in loader}) == 3
 
 
-class Together(torch.Tensor):
-    """Rows that select several batches at once."""
+class Halves(StoredRows):
+    """Numbers that are stored as their halves."""
 
-    def select_batches(self, indices):
-        self.counts.append(len(indices))
-        return [self.as_subclass(torch.Tensor)[index] for index in indices]
+    def __init__(self, numbers):
+        self.halves = numbers / 2
+
+    def __len__(self):
+        return len(self.halves)
+
+    def select(self, index):
+        return self.halves[index]
+
+    def expand(self, batch):
+        return 2 * batch
 
 
-def test_batches_that_are_selected_together_are_the_same():
-    rows, targets = torch.arange(9000.0)[:, None], torch.arange(9000)
-    together = rows.as_subclass(Together)
-    together.counts = []
-    alone = BatchLoader(rows, targets, BatchOrder(9000, 1000, True, 0))
-    grouped = BatchLoader(together, targets, BatchOrder(9000, 1000, True, 0))
-    for _ in range(2):  # epochs
-        for (x, y), (z, w) in zip(alone, grouped, strict=True):
+def test_stored_rows_of_a_kind_of_ones_own_need_select_and_expand_only():
+    numbers = torch.arange(9.0)[:, None]
+    order = BatchOrder(9, 4, True, 0)
+    plain = BatchLoader(numbers, None, order)
+    own = BatchLoader(Halves(numbers), None, order)
+    for epoch in range(2):
+        order.set_epoch(epoch)
+        for (x, _), (z, _) in zip([*plain], [*own], strict=True):
             assert torch.equal(x, z)
-            assert torch.equal(y, w)
-    assert together.counts == 2 * [4, 4, 1]
+    index = torch.tensor([3, 1])
+    assert torch.equal(Halves(numbers)[index], numbers[index])
 
 
 @pytest.fixture

@@ -18,14 +18,15 @@ from torch.utils.data import ConcatDataset
 from dlp.callbacks.unfreezing import trained_stages
 from dlp.console import say
 from dlp.datamodules.base import Part, data_of
+from dlp.datamodules.stored import StoredRows
 from dlp.errors import InputError
 from dlp.files import cached_file
 from dlp.modules.pretrained import PretrainedModule, PretrainedNet, StoredFeatures
 
 
 @dataclass(frozen=True)
-class FeatureRows:
-    """Features of distinct images (M, ...), and the position of each row in them, (N,)."""
+class FeatureRows(StoredRows):
+    """Features of distinct images (M, ...), and the index of each row in them, (N,)."""
 
     values: Tensor
     places: Tensor
@@ -34,7 +35,8 @@ class FeatureRows:
     def __len__(self) -> int:
         return len(self.places)
 
-    def __getitem__(self, index: Tensor) -> StoredFeatures:
+    def select(self, index: Tensor) -> StoredFeatures:
+        """Return a batch."""
         return StoredFeatures(self.values[self.places[index]], self.depth)
 
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from dlp.datamodules.rows import Encoder, LabelledParts, PlainValues, StoredRows
+from dlp.datamodules.rows import Encoder, LabelledParts, PlainValues
+from dlp.datamodules.stored import Stored
 from dlp.errors import InputError
 
 
@@ -25,7 +26,7 @@ class FittedSplit:
     parts: LabelledParts = field(default_factory=dict)
     target_statistics: PlainValues = field(default_factory=dict)
     fingerprint: str = ""
-    inputs: dict[str, StoredRows] = field(default_factory=dict)
+    inputs: dict[str, Stored] = field(default_factory=dict)
     seed: int | None = None
     is_muted: bool = False
 

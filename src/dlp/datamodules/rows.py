@@ -8,16 +8,15 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from dlp.errors import InputError
 from dlp.reader.encoder import Array, Encoder, PlainValues
 
-__all__ = ["Array", "Encoder", "Examples", "Indices", "PlainValues", "Rows", "StoredRows"]
+__all__ = ["Array", "Encoder", "Examples", "Indices", "PlainValues", "Rows"]
 
 Indices = NDArray[np.int64]
 #: Function that builds an estimator of scikit-learn.
@@ -152,21 +151,3 @@ def row_hashes(rows: Iterable[Any]) -> NDArray[np.uint64]:
     """Return a hash per row of bytes or contiguous arrays, uint64 (N,)."""
     digests = [hashlib.blake2b(row, digest_size=8).digest() for row in rows]
     return np.frombuffer(b"".join(digests), np.uint64)
-
-
-class StoredRows(Protocol):
-    """Encoded rows: a length, and batches by an int64 tensor of row numbers.
-
-    Two further methods are used where there are any:
-
-    - ``select_batches(indices)`` returns a batch for each of several tensors of row numbers, at
-      less cost than one after the other.
-    - ``compact(index)`` returns a batch in a smaller form, in which it goes to a GPU, and
-      ``expand(batch)`` the batch of that form.
-    """
-
-    def __len__(self) -> int:
-        """Return the number of rows."""
-
-    def __getitem__(self, index: Tensor) -> Any:
-        """Return a batch."""

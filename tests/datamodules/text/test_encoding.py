@@ -215,7 +215,9 @@ def test_batches_selected_together_are_those_selected_one_by_one(order, name):
     texts = ["a b a", "", "c", "b b c d", "a d e f", "g", "b"]
     rows = BagRows(fitted(texts, 9, encoding=name).transform(texts), 9)
     indices = [torch.tensor(index, dtype=torch.int64) for index in order]
-    for index, batch in zip(indices, rows.select_batches(indices), strict=True):
+    batches = list(rows.select_each(indices))
+    assert len(batches) == len(indices)
+    for index, batch in batches:
         assert len(batch.offsets) == len(index)
         stored = rows.matrix[index.numpy()].toarray().astype(np.float32)
         assert np.array_equal(batch.to_dense(9).numpy(), stored)

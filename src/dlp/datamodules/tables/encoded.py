@@ -3,10 +3,11 @@
 import torch
 from torch import Tensor
 
+from dlp.datamodules.stored import StoredRows
 from dlp.reader.table import TableCells, TableEncoder
 
 
-class EncodedTable:
+class EncodedTable(StoredRows):
     """N rows as numbers and codes; a batch becomes a matrix when it is served.
 
     Args:
@@ -22,8 +23,8 @@ class EncodedTable:
     def __len__(self) -> int:
         return len(self.cells.numbers)
 
-    def __getitem__(self, index: Tensor) -> Tensor:
-        """Return the batch of the given row numbers, float32 (B, D)."""
+    def select(self, index: Tensor) -> Tensor:
+        """Return a batch, float32 (B, D)."""
         rows = index.numpy()
         codes = self.cells.codes.take(rows, self.starts)
         batch = TableCells(self.cells.numbers[rows], codes)

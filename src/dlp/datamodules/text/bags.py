@@ -1,6 +1,7 @@
 """Encoded texts as the rows that batches are selected from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 import scipy
@@ -8,10 +9,13 @@ import torch
 from torch import Tensor
 
 from dlp.bag_of_words import BagOfWords
+from dlp.datamodules.stored import StoredRows
 from dlp.reader.encoder import Bags
 
+_ROWS_PER_SELECTION = 4096
 
-class BagRows:
+
+class BagRows(StoredRows):
     """Texts as rows of a sparse matrix (N, num_words); batches are copies.
 
     Args:
@@ -31,12 +35,20 @@ class BagRows:
     def __len__(self) -> int:
         return int(self.matrix.shape[0])
 
-    def __getitem__(self, index: Tensor) -> BagOfWords:
-        """Return the batch of the given row numbers, (B,)."""
-        return self.select_batches([index])[0]
+    def select(self, index: Tensor) -> BagOfWords:
+        """Return a batch."""
+        return self._select_together([index])[0]
 
-    def select_batches(self, indices: Sequence[Tensor]) -> list[BagOfWords]:
-        """Return the batches of several arrays of row numbers, selected in one call."""
+    def select_each(self, indices: Iterable[Tensor]) -> Iterator[tuple[Tensor, BagOfWords]]:
+        """Yield the indices of each batch and the batch; SciPy selects several batches at once."""
+        remaining = iter(indices)
+        for index in remaining:
+            num_batches = max(1, _ROWS_PER_SELECTION // max(1, len(index)))
+            together = [index, *islice(remaining, num_batches - 1)]
+            yield from zip(together, self._select_together(together), strict=True)
+
+    def _select_together(self, indices: Sequence[Tensor]) -> list[BagOfWords]:
+        """Return the batches of several arrays of indices, selected in one call."""
         rows = self.matrix[torch.cat(list(indices)).numpy()]
         ids = torch.from_numpy(rows.indices)
         offsets = torch.from_numpy(rows.indptr)
