@@ -73,7 +73,7 @@ def run_process(folder, port, rank):
         "weights": {
             name: v.flatten().tolist() for name, v in module.state_dict().items()
         },
-        "rows of mistakes": report.outputs and report.outputs["rows"].tolist(),
+        "rows of mistakes": report.outputs and report.outputs["index"].tolist(),
         "test of one row": evaluate_one_row(module, folder),
         "fine-tuned": fine_tune(),
     }

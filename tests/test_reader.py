@@ -340,13 +340,13 @@ def test_arrays_of_another_shape_and_scores_of_nan_are_refused():
     with pytest.raises(ValueError, match=r"a row has the shape \[4\], not \[1\]"):
         encoder.transform(np.zeros((3, 1)))
     with pytest.raises(ValueError, match="predicts NaN or infinity"):
-        Answer(None, ["price"]).columns(np.array([[np.nan]]))
+        Answer(None, ["price"]).prediction_columns(np.array([[np.nan]]))
 
 
 def test_each_of_several_values_has_its_interval():
     quantiles = [[[0, 2], [0, 1]], [[2, 4], [2, 2]]]
     answer = Answer(None, ["a", "b"], quantiles=quantiles)
-    columns = answer.columns(np.array([[1.0, 2.0], [3.0, 4.0]]))
+    columns = answer.prediction_columns(np.array([[1.0, 2.0], [3.0, 4.0]]))
     assert list(columns) == ["a", "b", "low_a", "low_b", "high_a", "high_b"]
     assert columns["b"].tolist() == [2, 4]
     assert columns["low_b"].tolist() == [0, 2]
@@ -356,7 +356,7 @@ def test_each_of_several_values_has_its_interval():
 def test_the_set_has_the_likeliest_class_and_each_with_its_quantile():
     scores = np.array([[0.6, 0.3, 0.1], [0.5, 0.1, 0.4], [0.2, 0.7, 0.1]])
     answer = Answer("multiclass", ["a", "b", "c"], quantiles=[0.7, 0.2, 0.4000001])
-    assert answer.columns(scores)["set"] == ["a;b", "a;c", "b"]
+    assert answer.prediction_columns(scores)["set"] == ["a;b", "a;c", "b"]
 
 
 @pytest.mark.parametrize(
@@ -369,7 +369,7 @@ def test_the_set_has_the_likeliest_class_and_each_with_its_quantile():
 )
 def test_an_interval_is_as_wide_on_the_scale_of_the_loss(transform, low, high):
     answer = Answer(None, ["price"], transform=transform, quantiles=[[[0.0], [2.0]]])
-    columns = answer.columns(np.array([[10.0]]))
+    columns = answer.prediction_columns(np.array([[10.0]]))
     assert columns["low"] == pytest.approx([low])
     assert columns["high"] == pytest.approx([high])
 

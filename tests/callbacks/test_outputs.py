@@ -99,7 +99,7 @@ def test_the_summary_compares_with_the_median_of_the_training_as_the_baseline_do
     data = ArrayDataModule(X, DRAW.exponential(size=20), val_size=None, test_size=9)
     module = DenseModule(data.input_shape, 1, head="regression")
     targets = data.examples("test").targets.reshape(-1, 1)
-    outputs = {"rows": np.arange(9), "targets": targets, "values": np.zeros((9, 1))}
+    outputs = {"index": np.arange(9), "targets": targets, "values": np.zeros((9, 1))}
     answer = Answer(None, ["value"])
     [target] = write_mistakes(tmp_path, data, "test", outputs, answer).report["targets"]
     baseline = guess_scores(module, data, "test")["median"]["mae"]
@@ -175,7 +175,7 @@ WRITTEN = "index fold text input target class value set low high std true predic
 @pytest.mark.parametrize("name", WRITTEN.split())
 def test_an_id_column_called_as_a_column_of_predictions_is_refused(name):
     with pytest.raises(InputError, match=f"a column that dlp writes, got .{name}."):
-        Examples(np.zeros((2, 1)), names={name: np.array(["a", "b"])})
+        Examples(np.zeros((2, 1)), id_columns={name: np.array(["a", "b"])})
 
 
 @pytest.mark.parametrize("name", ["prob_a", "std_b"])
@@ -276,7 +276,11 @@ def test_the_true_values_of_the_worst_rows_are_those_of_the_data(tmp_path):
 def test_a_rare_class_or_label_that_is_missed_has_a_remedy(y, tmp_path, capsys):
     data = ArrayDataModule(X, y, test_size=10)
     probabilities = np.eye(4)[[0] * 10, : data.num_outputs] * (y.ndim == 1)
-    outputs = {"rows": np.arange(10), "probabilities": probabilities, "targets": y[::2]}
+    outputs = {
+        "index": np.arange(10),
+        "probabilities": probabilities,
+        "targets": y[::2],
+    }
     task = "multilabel" if y.ndim == 2 else "multiclass"
     write_mistakes(tmp_path, data, "test", outputs, Answer(task, data.class_names))
     rare = {1: f"0% of '{y.max()}'", 2: "0% of '0'"}[y.ndim]

@@ -280,7 +280,9 @@ def test_a_coverage_for_which_there_are_too_few_rows_is_refused(copied, fails):
 
 def test_a_target_called_as_an_end_of_its_interval_is_refused(copied, fails):
     copied(fit_and_calibrate)
-    edit_checkpoint(lambda content: content["spec"]["answer"].update(names=["low"]))
+    edit_checkpoint(
+        lambda content: content["spec"]["answer"].update(output_names=["low"])
+    )
     assert "ends of an interval; rename the target" in fails("calibrate", "points")
 
 

@@ -220,7 +220,9 @@ def test_parts_follow_each_other_in_time(name, tmp_path):
 @with_columns
 def test_a_column_names_the_rows(name, tmp_path):
     rows = DATA_MODULES[name](tmp_path, id_column="sold").examples("val")
-    assert list(map(str, rows.names["sold"])) == [str(TIMES[row]) for row in rows.index]
+    assert list(map(str, rows.id_columns["sold"])) == [
+        str(TIMES[row]) for row in rows.index
+    ]
 
 
 @with_columns

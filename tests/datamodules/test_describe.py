@@ -55,12 +55,12 @@ def test_names_that_look_like_cells_are_told(names, count):
         (["no", "yes", "no"], {}, [["no", "2"], ["yes", "1"]]),
         (
             [[1, 1], [0, 1], [1, 1]],
-            {"columns": ["wet", "hot"]},
+            {"column_names": ["wet", "hot"]},
             [["wet", "2"], ["hot", "3"]],
         ),
         (
             [1.5, 2, 4],
-            {"columns": ["price"]},
+            {"column_names": ["price"]},
             [["price", "1.5", "to", "4,", "mean", "2.5"]],
         ),
     ],
@@ -88,7 +88,7 @@ def test_inputs_are_counted_and_a_row_is_cells_text_or_path(
     data = DATA_MODULES[name](tmp_path, split_seed=None)
     assert data.labelled.describe().startswith(sentence)
     examples = data.examples("val").take(np.array([1]))
-    names = [cell for cells in examples.names.values() for cell in cells]
+    names = [cell for cells in examples.id_columns.values() for cell in cells]
     assert [*examples.inputs.readable(), *names] == cells
 
 

@@ -90,7 +90,7 @@ def test_at_another_threshold_the_lead_is_that_at_a_half():
     classes = (X[:, 0] + noise > 1).astype(int)
     data = ArrayDataModule(X, classes, test_size=0.25, val_size=None)
     model = DenseModule(data.input_shape, 2, "sigmoid", threshold=0.1)
-    outputs = {"rows": np.arange(60), "targets": data.examples("test").targets}
+    outputs = {"index": np.arange(60), "targets": data.examples("test").targets}
     outputs["probabilities"] = np.full((60, 2), 0.5, np.float32)
     scores = fitted_scores(model, data, "test", outputs)
     assert "lead" not in scores["linear model"]
@@ -151,7 +151,7 @@ def test_a_better_model_is_named_beyond_chance_by_accuracy_alone(metric):
     targets = data.examples("test").targets
     wrong = (targets + 1) % 3
     outputs = {
-        "rows": np.arange(60),
+        "index": np.arange(60),
         "targets": targets,
         "probabilities": np.eye(3)[wrong],
     }

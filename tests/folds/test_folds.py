@@ -38,7 +38,7 @@ def test_each_repetition_has_each_fold_once_with_seeds_of_32_bits():
     seeds = {fold.seed for fold in folds}
     assert len(seeds) == 6
     assert 0 <= min(seeds) <= max(seeds) < 2**32
-    assert len({fold.rows for fold in folds}) == 6
+    assert len({fold.rows_fingerprint for fold in folds}) == 6
 
 
 def test_a_fold_is_a_function_of_seed_repetition_and_number():

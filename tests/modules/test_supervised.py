@@ -207,7 +207,7 @@ def test_a_checkpoint_brings_its_threshold_unless_another_one_was_given(
     given, expected
 ):
     trained = DenseModule((3,), 2, head="sigmoid")
-    calibrated = replace(trained.answer, names=["a", "b"], threshold=0.1)
+    calibrated = replace(trained.answer, output_names=["a", "b"], threshold=0.1)
     trained.answer = calibrated
     spec = make_spec(trained, None, 1)
     module = DenseModule((3,), 2, head="sigmoid", threshold=given)
@@ -217,9 +217,9 @@ def test_a_checkpoint_brings_its_threshold_unless_another_one_was_given(
 
 def test_training_forgets_a_calibration():
     module = DenseModule((3,), 2, head="sigmoid", threshold=0.4)
-    fresh = replace(module.answer, names=["0", "1"])
+    fresh = replace(module.answer, output_names=["0", "1"])
     module.answer = replace(
-        module.answer, temperature=2.0, threshold=0.1, names=["a", "b"]
+        module.answer, temperature=2.0, threshold=0.1, output_names=["a", "b"]
     )
     quiet_trainer().fit(module, loader(X, Y % 2))
     assert module.answer == fresh
@@ -229,9 +229,9 @@ def test_an_answer_has_the_names_of_the_data():
     frame = pd.DataFrame({"x": np.arange(40.0), "y": ["a", "b"] * 20})
     data = TableDataModule(frame, "y")
     module = DenseModule(data.input_shape, 2, head="sigmoid")
-    assert module.answer.names == ()
+    assert module.answer.output_names == ()
     quiet_trainer().validate(module, data, verbose=False)
-    assert module.answer.names == ["a", "b"]
+    assert module.answer.output_names == ["a", "b"]
 
 
 def test_predictions_are_those_of_logits_over_the_temperature():

@@ -38,8 +38,8 @@ class MistakesReport(BatchOutputs):
     def __init__(self, folder: AnyPath | None = None) -> None:
         super().__init__(("probabilities", "values", "targets"))
         self.folder = None if folder is None else Path(folder)
-        #: ``targets``, and ``probabilities`` or ``values`` of the last test. ``rows`` are their
-        #: numbers in the test part, unless ``test_dataloader`` is overridden.
+        #: ``targets``, and ``probabilities`` or ``values`` of the last test. ``index`` are their
+        #: indices in the test part, unless ``test_dataloader`` is overridden.
         self.gathered: dict[str, Array] = {}
         #: Content of ``mistakes.json`` of the last test.
         self.report: Report = {}
@@ -52,18 +52,18 @@ class MistakesReport(BatchOutputs):
         outputs = self.outputs()
         if self.folder is None or data is None or "targets" not in outputs:
             return
-        row_numbers = None
+        index_name = None
         if data_serving(trainer, "test") is not None:
-            row_numbers = "rows"
+            index_name = "index"
             loader = cast(BatchLoader, trainer.test_dataloaders)
-            rows = torch.cat(list(loader.batch_sampler)).numpy()
-            outputs["rows"] = rows[: len(outputs["targets"])]  # the test may have had a limit
-        gathered = gather_outputs(trainer, outputs, row_numbers)
+            index = torch.cat(list(loader.batch_sampler)).numpy()
+            outputs["index"] = index[: len(outputs["targets"])]  # the test may have had a limit
+        gathered = gather_outputs(trainer, outputs, index_name)
         if gathered is None:
             return
-        if "rows" in gathered:
+        if "index" in gathered:
             # Points of the figures follow the order of the rows, as do equal errors.
-            order = np.argsort(gathered["rows"])
+            order = np.argsort(gathered["index"])
             gathered = {name: values[order] for name, values in gathered.items()}
         answer = answer_of(pl_module, data, gathered)
         if not np.isfinite(gathered["probabilities" if answer.task else "values"]).all():
@@ -88,8 +88,8 @@ def write_mistakes(
         folder: Folder of the files.
         data: Data of the part.
         part: Name of the part.
-        outputs: ``targets``, and ``probabilities`` or ``values``, of some rows. ``rows`` are their
-            numbers in the part; without them nothing else is known of the rows.
+        outputs: ``targets``, and ``probabilities`` or ``values``, of some rows. ``index`` are their
+            indices in the part; without them nothing else is known of the rows.
         answer: Answer of the model: kind of problem, names and threshold.
         name: Name of the table of the worst rows, and of their figure if they are images.
         count: Largest number of worst rows.
@@ -103,18 +103,18 @@ def write_mistakes(
     figures = draw_mistakes(mistakes)
     worst = mistakes.worst.head(count)
     numbers = worst.pop("row")
-    if "rows" not in outputs:
+    if "index" not in outputs:
         worst = pd.DataFrame({"index": numbers}).join(worst)
     else:
-        rows = outputs["rows"][numbers]
-        examples = data.examples(part).take(rows)
-        worst = pd.DataFrame({"index": examples.index, **examples.names}).join(worst)
+        index = outputs["index"][numbers]
+        examples = data.examples(part).take(index)
+        worst = pd.DataFrame({"index": examples.index, **examples.id_columns}).join(worst)
         cells = examples.inputs.readable()
         if cells:  # images are identified by their path
             worst["input"] = cells
         if len(worst) and len(data.input_shape) == 3:
             captions = worst["true"].astype(str) + " -> " + worst["predicted"].astype(str)
-            images = data.inputs(part)[torch.from_numpy(rows)]
+            images = data.inputs(part)[torch.from_numpy(index)]
             figures[name] = image_grid(images, captions.tolist())
     for title, figure in figures.items():
         save_figure(figure, folder / f"{title}.png")
@@ -135,12 +135,12 @@ def _analyse(
         values = outputs["values"]
         targets = targets.reshape(values.shape)
         median = data.fit().target_statistics["target_summary"].get("median")
-        return value_mistakes(values, targets, answer.names, median, data.targets.transform)
+        return value_mistakes(values, targets, answer.output_names, median, data.targets.transform)
     probabilities = outputs["probabilities"]
     if answer.task == "multilabel":
-        return label_mistakes(probabilities, targets, answer.names, answer.threshold)
+        return label_mistakes(probabilities, targets, answer.output_names, answer.threshold)
     guess = int(np.argmax(data.class_frequencies or [1]))
-    return class_mistakes(probabilities, targets, answer.names, answer.threshold, guess)
+    return class_mistakes(probabilities, targets, answer.output_names, answer.threshold, guess)
 
 
 def _say(report: "Report", folder: Path) -> None:

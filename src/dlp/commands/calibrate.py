@@ -80,8 +80,8 @@ def calibrate(
         answer = replace(answer, coverage=float(coverage), quantiles=quantiles)
     if answer.task is None:
         values = np.transpose([curve[0] for curve in quantiles])
-        table = pd.DataFrame(answer.columns(untransformed(values, answer.transform)))
-        if len(table.columns) < 3 * len(answer.names):
+        table = pd.DataFrame(answer.prediction_columns(untransformed(values, answer.transform)))
+        if len(table.columns) < 3 * len(answer.output_names):
             raise InputError("low and high are the ends of an interval; rename the target.")
     say(table.to_string(index=False, float_format="{:.4g}".format))
     for path in paths:
@@ -138,7 +138,7 @@ def _say_thresholds(answer: Answer, part: str, probabilities: Array, truth: Arra
 
     Return the latter; the former if both find the same rows.
     """
-    other, name = answer.names
+    other, name = answer.output_names
     best = best_threshold(probabilities, truth)
     if ((probabilities > best) == (probabilities > answer.threshold)).all():
         best = answer.threshold

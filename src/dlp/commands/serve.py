@@ -139,7 +139,7 @@ def app(
             **inputs,
             "form": predictor.encoder.form,
             "columns": predictor.encoder.fields(),
-            "classes" if spec.answer.task else "targets": spec.answer.names,
+            "classes" if spec.answer.task else "targets": spec.answer.output_names,
             "coverage": spec.answer.coverage,
             "card": spec.card,
             **(facts or {}),

@@ -36,7 +36,7 @@ def suspects(run: str, count: PositiveInt = 100) -> pd.DataFrame:
         say(worst.head(16).round(4).to_string(index=False, max_colwidth=60))
     hashes = data.examples("train").hashes
     if answer.task is not None and hashes is not None:
-        rows = predictions.frame[["index", "target"]].assign(hash=hashes[outputs["rows"]])
+        rows = predictions.frame[["index", "target"]].assign(hash=hashes[outputs["index"]])
         distinct = rows.drop_duplicates(["hash", "target"])
         doubles = distinct[distinct.duplicated("hash", keep=False)].sort_values("hash")
         say(f"{len(doubles):,} rows have the input of another row and another label")

@@ -58,8 +58,8 @@ def tune(recipe: Recipe, space: str, trials: PositiveInt = 50, storage: str | No
     ranges = read_space(space, monitor)
     data = supervised_data(recipe.data())
     mode = monitor_mode(monitor, recipe.model(data))
-    rows = data.fit().fingerprint
-    content = recipe.config_dump | {"space": ranges, "rows": rows}
+    fingerprint = data.fit().fingerprint
+    content = recipe.config_dump | {"space": ranges, "fingerprint": fingerprint}
     folder = None
     place = None  # in memory
     if recipe.is_dev_run:
@@ -81,7 +81,7 @@ def tune(recipe: Recipe, space: str, trials: PositiveInt = 50, storage: str | No
         # A study that goes on draws other values than before.
         seed = derived_seed(recipe.config.seed_everything, trial.number) % 2**32
         study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
-        return _train(recipe, trial, suggest(trial, ranges), mode, rows)
+        return _train(recipe, trial, suggest(trial, ranges), mode, fingerprint)
 
     def finish(study: Study, trial: FrozenTrial) -> None:
         line = f"trial {trial.number} {trial.state.name.lower()}"
@@ -114,7 +114,9 @@ def open_storage(place: str) -> BaseStorage:
         return RDBStorage(place)
 
 
-def _train(recipe: Recipe, trial: Trial, values: dict[str, Any], mode: Mode, rows: str) -> float:
+def _train(
+    recipe: Recipe, trial: Trial, values: dict[str, Any], mode: Mode, fingerprint: str
+) -> float:
     """Train the recipe with the values of a trial; return the best value of the monitor.
 
     Raises:
@@ -125,7 +127,7 @@ def _train(recipe: Recipe, trial: Trial, values: dict[str, Any], mode: Mode, row
     with muted(True):
         variant = Recipe("tune", recipe.configs, recipe.words, values, function=tune)
         data = variant.data()
-        if data.fit().fingerprint != rows:
+        if data.fit().fingerprint != fingerprint:
             keys = " ".join(f"--{key}={value}" for key, value in values.items())
             raise InputError(
                 f"space: {keys} changes the rows that judge a trial, and the luckiest "

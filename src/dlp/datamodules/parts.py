@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from dlp.console import say
-from dlp.datamodules.rows import Examples, LabelledParts, check_names
+from dlp.datamodules.rows import Examples, LabelledParts, check_id_columns
 from dlp.datamodules.splits import Parts, Split, group_numbers, time_values
 from dlp.datamodules.targets import TargetEncoder
 from dlp.errors import InputError
@@ -64,10 +64,10 @@ class LabelledSet:
     def __post_init__(self) -> None:
         if not self.targets.num_outputs:
             self.targets.fit(np.concatenate([part.targets for part in self.parts.values()]))
-        outputs = self.targets.class_names or self.targets.columns or ()
+        outputs = self.targets.class_names or self.targets.column_names or ()
         for part in self.parts.values():
             self.targets.encode(part.targets)  # an error names the row in its own part
-            check_names(part.names, outputs)
+            check_id_columns(part.id_columns, outputs)
 
     @cached_property
     def keys(self) -> Examples:
@@ -80,8 +80,8 @@ class LabelledSet:
             times=time_values(train.times),
         )
 
-    def part_rows(self, split: Split) -> Parts:
-        """Return the numbers of the training rows that are in each part under a split."""
+    def part_indices(self, split: Split) -> Parts:
+        """Return the indices of the training rows that are in each part under a split."""
         if "test" in self.parts and split.test_size:
             raise InputError(
                 "the set has its own test part; give test_size: null.", {"test_size": None}
@@ -101,11 +101,11 @@ class LabelledSet:
 
     def divide(self, split: Split, drop_duplicates: bool) -> LabelledParts:
         """Return the parts under a split; print what they have in common."""
-        rows_by_part = self.part_rows(split)._asdict()
+        index_by_part = self.part_indices(split)._asdict()
         parts = {}
-        for name, rows in rows_by_part.items():
-            if len(rows):
-                parts[name] = self.parts["train"].take(rows)
+        for name, index in index_by_part.items():
+            if len(index):
+                parts[name] = self.parts["train"].take(index)
             elif name in self.parts:
                 parts[name] = self.parts[name]
         _compare_inputs(parts, drop_duplicates)

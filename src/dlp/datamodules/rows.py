@@ -33,7 +33,7 @@ _RESERVED_COLUMNS = {
 _RESERVED_PREFIXES = ("target", "prob", "value", "low", "high", "std")
 
 
-def check_names(names: Iterable[str], outputs: Iterable[str] = ()) -> None:
+def check_id_columns(names: Iterable[str], outputs: Iterable[str] = ()) -> None:
     """Check that no column that identifies rows has the name of a column that dlp writes.
 
     Args:
@@ -63,7 +63,7 @@ class Rows(ABC):
 
     @abstractmethod
     def __getitem__(self, index: Indices) -> Self:
-        """Return the rows at some positions, (M,)."""
+        """Return the rows of the given indices, (M,)."""
 
     @abstractmethod
     def describe(self) -> str:
@@ -81,7 +81,7 @@ class Rows(ABC):
         """Return a line per row for lists of mistakes; empty where name or number tells it."""
         return []
 
-    def columns(self) -> dict[str, Sequence[Any]]:
+    def id_columns(self) -> dict[str, Sequence[Any]]:
         """Return further columns of ``predictions.csv`` by which a person identifies a row."""
         return {}
 
@@ -111,7 +111,7 @@ class Examples:
         inputs: N rows of one kind, `Rows`.
         targets: Values of the target column(s), (N,) or (N, T); None for unlabelled rows.
         index: Row number of each row in its file, (N,); None for all rows in order.
-        names: Path or id of each row, objects (N,), by the column of ``predictions.csv`` that
+        id_columns: Path or id of each row, objects (N,), by the column of ``predictions.csv`` that
             shows it.
         groups: Group of each row, (N,).
         times: Time of each row, (N,).
@@ -121,26 +121,26 @@ class Examples:
     inputs: Any
     targets: Any = None
     index: Indices | None = None
-    names: Mapping[str, Array] = field(default_factory=dict)
+    id_columns: Mapping[str, Array] = field(default_factory=dict)
     groups: Array | None = None
     times: Array | None = None
     hashes: NDArray[np.uint64] | None = None
 
     def __post_init__(self) -> None:
-        check_names(self.names)
+        check_id_columns(self.id_columns)
 
     def __len__(self) -> int:
         return len(self.inputs)
 
-    def take(self, rows: Indices) -> "Examples":
-        """Return the rows of the given numbers."""
-        names = {name: cells[rows] for name, cells in self.names.items()}
-        columns: dict[str, Any] = {"index": rows}
+    def take(self, index: Indices) -> "Examples":
+        """Return the rows of the given indices, (M,)."""
+        id_columns = {name: cells[index] for name, cells in self.id_columns.items()}
+        values: dict[str, Array] = {"index": index}
         for name in ("targets", "index", "groups", "times", "hashes"):
-            values = getattr(self, name)
-            if values is not None:
-                columns[name] = values[rows]
-        return Examples(self.inputs[rows], names=names, **columns)
+            array = getattr(self, name)
+            if array is not None:
+                values[name] = array[index]
+        return Examples(self.inputs[index], id_columns=id_columns, **values)
 
 
 #: Labelled rows by the name of their part: ``train``, ``val``, ``test``.

@@ -82,7 +82,7 @@ def fitted_scores(
         model: Model to compare with.
         data: Data of the part.
         part: Name of the part.
-        outputs: ``rows``, numbers in the part, with their ``targets`` and the model's
+        outputs: ``index``, indices in the part, with their ``targets`` and the model's
             ``probabilities`` or ``values``; baselines are compared on them by `lead` too, if the
             first metric is ``acc`` or ``mae``.
 
@@ -110,7 +110,7 @@ def fitted_scores(
         for words, threshold in thresholds(model).items():
             values = score(head, torch.from_numpy(predictions), targets, threshold)
             if outputs and head.metrics[0] in ("acc", "mae") and threshold == 0.5:
-                others = predictions[outputs["rows"]]
+                others = predictions[outputs["index"]]
                 values |= lead(head, outputs[head.prediction], others, outputs["targets"])
             scores[f"{name}{words}"] = values
     return scores

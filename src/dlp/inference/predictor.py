@@ -79,7 +79,7 @@ class Predictor:
         index = None
         if isinstance(rows, pd.DataFrame | pd.Series):
             index = rows.index
-        return pd.DataFrame(self.spec.answer.columns(scores), index=index)
+        return pd.DataFrame(self.spec.answer.prediction_columns(scores), index=index)
 
     def scores(self, rows: AnyRows) -> Any:
         """Return the probabilities (N, C) or values (N, T) of rows, the mean over the models."""

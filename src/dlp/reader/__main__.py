@@ -24,7 +24,7 @@ def main(words: Sequence[str]) -> None:
     """Print the predictions of typed texts or files as a CSV."""
     model = load_exported(Path(__file__).parents[1] / "model.onnx")
     rows = typed_rows(words, model.encoder)
-    columns = model.spec.answer.columns(model.scores(rows))
+    columns = model.spec.answer.prediction_columns(model.scores(rows))
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(["index", *columns])
     for index, cells in enumerate(zip(*columns.values(), strict=True)):

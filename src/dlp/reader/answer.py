@@ -23,7 +23,7 @@ class Answer:
 
     Args:
         task: Kind of problem; None for values.
-        names: Names of the C classes or labels, or of the T targets.
+        output_names: Names of the C classes or labels, or of the T targets.
         threshold: Probability above which a row is of class 1 of two, or has a label.
         transform: Transform of the targets on whose scale intervals are as wide below as above.
         temperature: Number by which logits are divided before they become scores.
@@ -35,14 +35,14 @@ class Answer:
     """
 
     task: Task
-    names: Sequence[str]
+    output_names: Sequence[str]
     threshold: float = 0.5
     transform: TargetTransform = "none"
     temperature: float = 1.0
     coverage: float | None = None
     quantiles: Sequence[float] | Sequence[Sequence[Sequence[float]]] | None = None
 
-    def columns(self, scores: Array) -> AnswerColumns:
+    def prediction_columns(self, scores: Array) -> AnswerColumns:
         """Return ``class`` and ``prob_<class>``, or a column per target, then those of `doubt`."""
         columns: AnswerColumns = {}
         prefix = ""
@@ -52,8 +52,8 @@ class Answer:
             if self.task == "multilabel":
                 columns["class"] = self._joined(decided)
             else:
-                columns["class"] = [self.names[number] for number in decided]
-        for name, column in zip(self.names, scores.T, strict=True):
+                columns["class"] = [self.output_names[number] for number in decided]
+        for name, column in zip(self.output_names, scores.T, strict=True):
             columns[f"{prefix}{name}"] = column
         return columns | self.doubt(scores)
 
@@ -80,11 +80,13 @@ class Answer:
         half_width = np.transpose(half_widths)
         low = untransformed(values - half_width, self.transform)
         high = untransformed(values + half_width, self.transform)
-        return output_columns("low", low, self.names) | output_columns("high", high, self.names)
+        return output_columns("low", low, self.output_names) | output_columns(
+            "high", high, self.output_names
+        )
 
     def _joined(self, rows: Array) -> list[str]:
         """Return the names in each row of a mask (N, C), joined by ``;``."""
-        return [";".join(compress(self.names, row)) for row in rows]
+        return [";".join(compress(self.output_names, row)) for row in rows]
 
 
 def decide(probabilities: Array, threshold: float = 0.5, task: Task = None) -> Array:

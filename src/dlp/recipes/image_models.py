@@ -131,7 +131,7 @@ def target_titles(data: SupervisedDataModule, targets: Tensor) -> list[str]:
     """Return the class, labels or values of each encoded row as text."""
     if data.class_names is None:
         return list(map(str, targets.numpy()))
-    return data.targets.names(targets.numpy())
+    return data.targets.decode(targets.numpy())
 
 
 def image_format_of(data: SupervisedDataModule) -> ImageFormat:

@@ -98,7 +98,8 @@ def out_of_fold_outputs(folder: Path) -> tuple[SupervisedDataModule, OutOfFold]:
     folds = list(read_folds(folder / "folds.jsonl", []).values())
     if not folds:
         raise InputError(f"{folder} has no finished fold; run dlp crossval.")
-    if not folds[0].rows.startswith(rows_fingerprint(data.labelled.parts, data.targets)):
+    fingerprint = rows_fingerprint(data.labelled.parts, data.targets)
+    if not folds[0].rows_fingerprint.startswith(fingerprint):
         raise InputError(
             f"the rows have changed since {folder} was validated. Run dlp crossval again, with "
             "another --run_dir."

@@ -31,7 +31,7 @@ def test_subfolders_are_classes(pets):
     assert data.input_shape == (3, 8, 10)
     rows = data.examples("train")
     names = [f"cats/{n}.png" for n in (4, 5)] + [f"dogs/{n}.png" for n in range(6)]
-    assert rows.names["path"].tolist() == [f"{pets}/{name}" for name in names]
+    assert rows.id_columns["path"].tolist() == [f"{pets}/{name}" for name in names]
     assert rows.targets.tolist() == ["cats"] * 2 + ["dogs"] * 6
 
 
@@ -179,7 +179,7 @@ def test_a_file_a_folder_or_a_table_is_predicted(path, names, pets, tmp_path):
     data = images(pets, predict_path=tmp_path / path)
     rows = data.examples("predict")
     assert [
-        name.removeprefix(f"{tmp_path}/new/") for name in rows.names["path"]
+        name.removeprefix(f"{tmp_path}/new/") for name in rows.id_columns["path"]
     ] == names
     assert rows.targets is None
 

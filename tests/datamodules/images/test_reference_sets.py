@@ -103,7 +103,7 @@ def test_each_layout_gives_the_parts_of_the_book(layout, tmp_path):
         assert rows.targets.tolist() == ["cat", "dog"] * len(expected)
         if "without" not in layout:
             names = [f"{name}.{n}.jpg" for n in expected for name in ("cat", "dog")]
-            assert rows.names["path"].tolist() == names
+            assert rows.id_columns["path"].tolist() == names
         if layout != "folder":
             assert rows.index.tolist() == [
                 n + first for n in expected for first in (0, 12)
@@ -150,8 +150,8 @@ def test_the_real_images_are_in_the_parts_of_the_book():
         1000,
         1000,
     ]
-    assert data.examples("train").names["path"][:2].tolist() == [
+    assert data.examples("train").id_columns["path"][:2].tolist() == [
         "cat.999.jpg",
         "dog.999.jpg",
     ]
-    assert data.examples("test").names["path"][-1] == "dog.1500.jpg"
+    assert data.examples("test").id_columns["path"][-1] == "dog.1500.jpg"

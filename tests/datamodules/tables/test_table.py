@@ -52,7 +52,7 @@ def test_a_table_becomes_numbers_and_one_hot_categories():
     assert_rounded_alike(matrix(data), expected.to_numpy(np.float32))
     inputs, targets = next(iter(data.train_dataloader()))
     assert inputs.dtype == targets.dtype == torch.float32
-    assert data.examples("train").names["id"].tolist() == frame.id.tolist()
+    assert data.examples("train").id_columns["id"].tolist() == frame.id.tolist()
 
 
 @pytest.mark.parametrize("index", [[7] * 40, pd.date_range("2024", periods=40)])

@@ -63,7 +63,7 @@ def test_folders_are_parts_and_what_has_no_label_is_skipped(val):
     data = TextDataModule("set")
     assert data.class_names == ["neg", "pos"]
     assert [len(data.examples(part)) for part in ("train", "val", "test")] == [40, 8, 6]
-    assert sorted(data.examples("test").names["path"])[0] == "test/neg/0.txt"
+    assert sorted(data.examples("test").id_columns["path"])[0] == "test/neg/0.txt"
 
 
 def test_a_folder_of_the_hub_gives_its_parts_and_the_names_of_its_classes():

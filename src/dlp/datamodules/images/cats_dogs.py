@@ -87,21 +87,21 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
             images = _column(files, "image.path").to_pylist()
             names = [image["path"] or f"row {row}" for row, image in enumerate(images)]
             labels = np.array(_column(files, "labels").to_pylist())  # to_numpy imports pandas
-            rows = self._book_order(names, labels)
-            sources: Any = _ParquetImages(files, rows)
+            index = self._book_order(names, labels)
+            sources: Any = _ParquetImages(files, index)
         else:
             files = find_images(self.path / "train")
             names = [file.name for file in files]
             labels = np.array([name.startswith("dog") for name in names], np.int64)
-            rows = self._book_order(names, labels)
-            sources = [files[row] for row in rows]
+            index = self._book_order(names, labels)
+            sources = [files[row] for row in index]
         examples = Examples(
             inputs=sources,
-            targets=np.array(["cat", "dog"])[labels[rows]],
-            index=np.array(rows),
-            names={"path": np.array(names, object)[rows]},
+            targets=np.array(["cat", "dog"])[labels[index]],
+            index=np.array(index),
+            id_columns={"path": np.array(names, object)[index]},
         )
-        return {"train": self.decoded(examples, (file_states(files), rows))}
+        return {"train": self.decoded(examples, (file_states(files), index))}
 
     def _book_order(self, names: Sequence[str], labels: Indices) -> list[int]:
         """Return the rows of `per_class` images of each class by turns, the last ones first."""
@@ -119,17 +119,17 @@ class _ParquetImages(Sequence[bytes]):
     """Content of some rows of Parquet files, read when it is needed: not if it is in the cache."""
 
     files: Sequence[Path]
-    rows: Sequence[int]
+    indices: Sequence[int]
 
     @cached_property
     def _images(self) -> Any:
         return _column(self.files, "image.bytes")
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.indices)
 
     def __getitem__(self, position: Any) -> Any:
-        return self._images[self.rows[position]]["bytes"].as_py() or b""
+        return self._images[self.indices[position]]["bytes"].as_py() or b""
 
 
 def _column(files: Sequence[Path], name: str) -> Any:

@@ -112,7 +112,7 @@ class ImageFolderDataModule(SupervisedDataModule):
             encoder=ImageEncoder(height, width, fit, channels),
             targets=TargetEncoder(
                 self.task,
-                columns=self.target_columns or None,
+                column_names=self.target_columns or None,
                 positive_class=positive_class,
                 scaling=target_scaling,
             ),
@@ -205,8 +205,8 @@ class ImageFolderDataModule(SupervisedDataModule):
             raise InputError(
                 f"{path} names {len(absent):,} images that do not exist, such as {absent[0]}."
             )
-        names = {"path": frame[self.image_column].to_numpy(object)}
-        cells = {"names": names, **roles.cells(frame)}
+        id_columns = {"path": frame[self.image_column].to_numpy(object)}
+        cells = {"id_columns": id_columns, **roles.cells(frame)}
         if targets:
             cells["targets"] = target_values(frame[targets], self.task)
         return Examples(files, **cells)
@@ -227,12 +227,12 @@ class ImageFolderDataModule(SupervisedDataModule):
     def _report(self, examples: Examples, rows: list[int]) -> None:
         """Name the images that cannot be read, the first ten with the reason."""
         reasons = []
-        [names] = examples.names.values()
+        [paths] = examples.id_columns.values()
         for row in rows[:10]:
             try:
                 read_image(examples.inputs[row], self.image_format)
             except Exception as error:
-                reasons.append(f"{names[row]} ({error})")
+                reasons.append(f"{paths[row]} ({error})")
         text = f"{len(rows):,} of {len(examples):,} images cannot be read: {', '.join(reasons)}"
         if self.on_corrupt == "error":
             raise InputError(
@@ -269,7 +269,7 @@ def find_class_images(root: Path) -> list[Path]:
 
 
 def _named_by_path(files: list[Path]) -> Examples:
-    return Examples(files, names={"path": np.array(list(map(str, files)), object)})
+    return Examples(files, id_columns={"path": np.array(list(map(str, files)), object)})
 
 
 def _is_image(path: Path) -> bool:

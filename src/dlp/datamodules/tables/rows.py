@@ -22,29 +22,29 @@ class TableRows(Rows):
 
     Args:
         table: Data frame, which the parts of a split share.
-        rows: Positions of the rows, (N,).
+        index: Indices of the rows in the table, (N,).
         texts: Columns of texts.
     """
 
     table: pd.DataFrame
-    rows: Indices | slice = field(default_factory=lambda: slice(None))
+    index: Indices | slice = field(default_factory=lambda: slice(None))
     texts: Sequence[str] = ()
 
     def __len__(self) -> int:
-        return len(self.table.index[self.rows])
+        return len(self.table.index[self.index])
 
     def __getitem__(self, index: Indices) -> "TableRows":
-        rows = np.arange(len(self.table))[self.rows]
-        return TableRows(self.table, rows[index])
+        own = np.arange(len(self.table))[self.index]
+        return TableRows(self.table, own[index])
 
     @property
     def frame(self) -> pd.DataFrame:
         """Rows as a data frame of their own."""
-        return self.table.iloc[self.rows]
+        return self.table.iloc[self.index]
 
     def encodable(self) -> Columns:
         """Return the rows as columns, each of which is taken from the table when it is read."""
-        return Columns(_Cells(self.table, self.rows), self.table.index[self.rows])
+        return Columns(_Cells(self.table, self.index), self.table.index[self.index])
 
     def describe(self) -> str:
         """Return a line per column: kind, missing cells, distinct cells, range."""
@@ -106,12 +106,12 @@ class TableRows(Rows):
 class _Cells(Mapping[str, Any]):
     """Cells of some rows by column; a copy of all columns would take the memory of the table."""
 
-    def __init__(self, table: pd.DataFrame, rows: Indices | slice) -> None:
+    def __init__(self, table: pd.DataFrame, index: Indices | slice) -> None:
         self.columns = {str(name): column for name, column in table.items()}
-        self.rows = rows
+        self.index = index
 
     def __getitem__(self, name: str) -> Any:
-        return self.columns[name].iloc[self.rows]
+        return self.columns[name].iloc[self.index]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.columns)
@@ -173,10 +173,10 @@ class Roles(NamedTuple):
     time: str | None
 
     def cells(self, frame: pd.DataFrame) -> dict[str, Any]:
-        """Return index, names, groups and times of the rows, as `Examples` takes them."""
+        """Return index, id columns, groups and times of the rows, as `Examples` takes them."""
         cells: dict[str, Any] = {"index": frame.index.to_numpy()}
         if self.id in frame:
-            cells["names"] = {self.id: frame[self.id].to_numpy(object)}
+            cells["id_columns"] = {self.id: frame[self.id].to_numpy(object)}
         for role, name in (("groups", self.group), ("times", self.time)):
             if name in frame:
                 cells[role] = frame[name].to_numpy()

@@ -36,13 +36,13 @@ def cached_texts(key: str, read: Callable[[], Texts]) -> Texts:
 class TextFiles:
     """Texts in a table, a folder or a data set of the Hub; see `TextDataModule`.
 
-    `columns` names the column of each role: ``text``, ``label0``, ``label1`` ..., ``group``,
+    `roles` names the column of each role: ``text``, ``label0``, ``label1`` ..., ``group``,
     ``time``, ``id``. Without labels, `path` is also a .txt with a text per line, or a folder of
     texts. Labels of a ``classification`` stay text.
     """
 
     path: str
-    columns: Mapping[str, str]
+    roles: Mapping[str, str]
     tokens: Tokens = "words"
     ngrams: int = 1
     char_ngrams: int = 0
@@ -53,7 +53,7 @@ class TextFiles:
     @property
     def labels(self) -> list[str]:
         """Names of the label columns."""
-        return [name for role, name in self.columns.items() if role.startswith("label")]
+        return [name for role, name in self.roles.items() if role.startswith("label")]
 
     def texts(self) -> Texts:
         """Return all texts from the cache, which follows the arguments and the texts' versions.
@@ -83,7 +83,7 @@ class TextFiles:
         from dlp.datamodules.tables.rows import drop_unlabelled
 
         frame = pd.concat(self._frames())
-        roles = dict(self.columns)
+        roles = dict(self.roles)
         if not self.labels and roles.get("id") not in frame:  # new texts need no names
             roles.pop("id", None)
         for role, name in roles.items():
@@ -94,7 +94,7 @@ class TextFiles:
             check_target(frame[name].droplevel(0), self.task)
             if self.task == "classification":
                 frame[name] = frame[name].map(str, na_action="ignore")
-        cells = frame[self.columns["text"]]
+        cells = frame[self.roles["text"]]
         others = cells[cells.notna() & ~cells.map(lambda cell: isinstance(cell, str))]
         if len(others):
             raise InputError(
@@ -134,9 +134,9 @@ class TextFiles:
             return self._text_files(path)
         if path.suffix.lower() == ".txt" and not self.labels:
             lines = self._text(path).removesuffix("\n").split("\n")
-            return {"train": pd.DataFrame({self.columns["text"]: lines})}
+            return {"train": pd.DataFrame({self.roles["text"]: lines})}
         frame = read_table(path, self.read_csv)
-        names = [self.columns.get("time")]
+        names = [self.roles.get("time")]
         if self.task != "classification":
             names += self.labels
         return {"train": convert_columns(frame, self.read_csv or {}, str(path), names)}
@@ -158,7 +158,7 @@ class TextFiles:
             report_unused(root, find_files(root), files)
             names = [file.relative_to(folder).as_posix() for file in files]
             texts = [self._text(file) for file in files]
-            frame = pd.DataFrame({self.columns["text"]: texts}, names)
+            frame = pd.DataFrame({self.roles["text"]: texts}, names)
             for label in self.labels:
                 frame[label] = [file.parent.name for file in files]
             if files:

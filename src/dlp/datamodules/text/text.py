@@ -84,14 +84,14 @@ class BaseTextDataModule(SupervisedDataModule):
             files.tokens,
             files.ngrams,
             files.char_ngrams,
-            files.columns["text"],
+            files.roles["text"],
             files.read_csv,
         )
         super().__init__(encoder=encoder, eval_batch_size=eval_batch_size, **data)
         self.files = files
         self.predict_path = predict_path
         self.predict_texts = predict_texts
-        self.id_column = files.columns.get("id", "path")  # texts in files are named by their path
+        self.id_column = files.roles.get("id", "path")  # texts in files are named by their path
 
     def load(self) -> LabelledParts:
         """Return the parts of the files."""
@@ -107,9 +107,9 @@ class BaseTextDataModule(SupervisedDataModule):
             return self.examples_of(texts)
         if self.predict_path is None:
             return None
-        roles = self.files.columns.items()
-        columns = {role: name for role, name in roles if role in ("text", "id")}
-        files = replace(self.files, path=str(self.predict_path), columns=columns)
+        all_roles = self.files.roles.items()
+        roles = {role: name for role, name in all_roles if role in ("text", "id")}
+        files = replace(self.files, path=str(self.predict_path), roles=roles)
         return self.examples_of(files.read())
 
     def parts_of(self, texts: Texts) -> LabelledParts:
@@ -123,15 +123,15 @@ class BaseTextDataModule(SupervisedDataModule):
         targets = None
         if labels:
             targets = np.column_stack([texts.column(name) for name in labels])
-        names = {}
+        id_columns = {}
         ids = texts.column("id")
         if ids is not None:
-            names[self.id_column] = ids.astype(object)
+            id_columns[self.id_column] = ids.astype(object)
         return Examples(
             inputs=texts,
             targets=targets,
             index=texts.column("row"),
-            names=names,
+            id_columns=id_columns,
             groups=texts.column("group"),
             times=texts.column("time"),
             hashes=texts.column("hash"),
