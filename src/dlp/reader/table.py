@@ -21,7 +21,7 @@ from .text import tokenise
 if TYPE_CHECKING:
     import pandas as pd
 
-_ROWS_PER_BLOCK = 128  # the columns of their bins stay in the cache
+_NUMBERS_PER_BLOCK = 2**17  # they stay in the cache
 
 
 class TableCells(NamedTuple):
@@ -276,9 +276,11 @@ class TableEncoder(Encoder[Table]):
     def matrix(self, cells: TableCells) -> NDArray[np.float32]:
         """Return the matrix of converted cells, float32 (N, D)."""
         starts = cells.codes.starts
-        matrix = np.empty((len(cells.numbers), *self.input_shape_), np.float32)
-        for start in range(0, len(matrix), _ROWS_PER_BLOCK):
-            rows = slice(start, start + _ROWS_PER_BLOCK)
+        [width] = self.input_shape_
+        matrix = np.empty((len(cells.numbers), width), np.float32)
+        size = max(1, _NUMBERS_PER_BLOCK // max(1, width))
+        for start in range(0, len(matrix), size):
+            rows = slice(start, start + size)
             index = np.arange(len(matrix))[rows]
             blocks = self._blocks(cells.numbers[rows], cells.codes.take(index, starts))
             np.concatenate(blocks, axis=1, out=matrix[rows], casting="same_kind")

@@ -5,13 +5,14 @@ import unicodedata
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from itertools import pairwise, repeat
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .encoder import Array, Bags, Encoder, Options, ranges
+from .encoder import Array, Bags, Encoder, Options, PlainValues, ranges
 
 Encoding = Literal["multi_hot", "count", "tfidf", "sublinear_tfidf"]
 Tokens = Literal["words", "characters"]
@@ -113,6 +114,7 @@ class TextEncoder(Encoder[TextRows]):
         words = rank_terms(tokens, self.min_df)
         num_words = self.num_words or len(words) + FIRST_WORD
         self.words_ = words[: num_words - FIRST_WORD]
+        self.__dict__.pop("_ids_by_word", None)  # of an earlier fit
         self.idf_ = []
         self.input_shape_ = (num_words,)
         if "tfidf" not in self.encoding:
@@ -125,6 +127,11 @@ class TextEncoder(Encoder[TextRows]):
             if re.match(CHAR_NGRAM, word):
                 idf[id] /= 3
         self.idf_ = idf.tolist()
+
+    def load_state(self, state: PlainValues) -> None:
+        """Take what another object has learned, see `state`."""
+        super().load_state(state)
+        self.__dict__.pop("_ids_by_word", None)
 
     def transform(self, rows: TextRows) -> Bags:
         """Encode texts.
@@ -177,10 +184,14 @@ class TextEncoder(Encoder[TextRows]):
             starts = np.cumsum(lengths) - lengths
             lengths = np.minimum(lengths, self.max_length - 1)
             numbers = numbers[ranges(starts, lengths)]
-        ids_by_word = {word: id for id, word in enumerate(self.words_, FIRST_WORD)}
-        lookup = np.fromiter(map(ids_by_word.get, terms, repeat(UNKNOWN)), np.int32, len(terms))
+        known = map(self._ids_by_word.get, terms, repeat(UNKNOWN))
+        lookup = np.fromiter(known, np.int32, len(terms))
         starts = np.cumsum(lengths) - lengths
         return np.insert(lookup[numbers], starts, START), lengths + 1
+
+    @cached_property
+    def _ids_by_word(self) -> dict[str, int]:
+        return {word: id for id, word in enumerate(self.words_, FIRST_WORD)}
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the words of ids in order, ``?`` for an id of no word."""
