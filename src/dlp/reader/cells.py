@@ -157,18 +157,17 @@ class CellConverter:
             missing_numbers: Numbers that are missing.
         """
         missing = [*self._missing_texts(name), *missing_numbers]
-        values: list[_Value] = []
+        keys: list[Any] = list(cells)
+        if set(map(type, keys)) != {str}:  # as a key True equals 1, and lists have no hash
+            keys = [key if isinstance(key, str) else (repr(key),) for key in keys]
+        firsts = dict(zip(reversed(keys), reversed(range(len(keys))), strict=True))
         places: dict[Any, int] = {}
-        codes = []
-        for row, cell in zip(index, cells, strict=True):
-            # As a key True equals 1, and lists have no hash.
-            key = cell if isinstance(cell, str) else (repr(cell),)
-            if key not in places:
-                places[key] = len(values)
-                value = self._value(name, row, cell, convert, missing)
-                values.append(empty if value is None else value)
-            codes.append(places[key])
-        return values, np.array(codes, np.int64)
+        values: list[_Value] = []
+        for first in sorted(firsts.values()):
+            places[keys[first]] = len(values)
+            value = self._value(name, index[first], cells[first], convert, missing)
+            values.append(empty if value is None else value)
+        return values, np.fromiter(map(places.__getitem__, keys), np.int64, len(keys))
 
     def _value(
         self,
