@@ -289,7 +289,7 @@ def test_a_second_fit_has_the_order_of_its_own_seed(tmp_path):
     for seed in (1, 2):
         torch.manual_seed(seed)
         quiet_trainer(max_epochs=1).fit(OneWeight(), data)
-        assert data.order_seed == seed
+        assert data.fit().order_seed == seed
 
 
 def test_a_missing_part_is_refused(tmp_path):

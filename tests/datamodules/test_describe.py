@@ -7,7 +7,7 @@ from lightning import LightningDataModule
 
 from dlp.commands.data import data as data_command
 from dlp.datamodules import ArrayDataModule, TargetEncoder
-from dlp.datamodules.base import supervised_data
+from dlp.datamodules.ownership import supervised_data
 from dlp.datamodules.tables.rows import TableRows
 from dlp.errors import InputError
 from helpers.sets import DATA_MODULES

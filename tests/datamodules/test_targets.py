@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from dlp.datamodules import TargetEncoder
+from dlp.datamodules.targets import TargetStatistics
 from dlp.errors import InputError
 
 
@@ -88,11 +89,11 @@ def test_statistics_are_of_the_transformed_targets_and_1_for_a_constant():
     constant = np.full(3, 0.1)
     values = np.stack([first, constant], axis=1)
     statistics = fitted(values, scaling="standard").statistics(values)
-    assert np.allclose(statistics["target_mean"], values.mean(axis=0))
-    assert np.allclose(statistics["target_std"], [first.std(), 1])
+    assert np.allclose(statistics.mean, values.mean(axis=0))
+    assert np.allclose(statistics.std, [first.std(), 1])
     encoder = fitted(first, scaling="standard", transform="log")
-    assert np.allclose(encoder.statistics(first)["target_mean"], [np.log(10)])
-    assert fitted(values).statistics(values)["target_mean"] is None
+    assert np.allclose(encoder.statistics(first).mean, [np.log(10)])
+    assert fitted(values).statistics(values).mean is None
 
 
 @pytest.mark.parametrize(
@@ -101,15 +102,16 @@ def test_statistics_are_of_the_transformed_targets_and_1_for_a_constant():
         (["a", "a", "a", "b"], {"frequencies": [0.75, 0.25]}),
         (np.eye(2)[[0, 0, 1, 0]], {"frequencies": [0.75, 0.25]}),
         ([[1, 1], [0, 1], [0, 1], [1, 1]], {"frequencies": [0.5, 1.0]}),
-        ([1.5, 2, 3, 9.5], {"mean": [4.0], "median": [2.5]}),
+        ([1.5, 2, 3, 9.5], {"column_means": [4.0], "column_medians": [2.5]}),
         (
             [[1.5, 0], [2, 0], [3, 0], [9.5, 8]],
-            {"mean": [4.0, 2.0], "median": [2.5, 0.0]},
+            {"column_means": [4.0, 2.0], "column_medians": [2.5, 0.0]},
         ),
     ],
 )
 def test_the_summary_has_frequencies_or_mean_and_median(values, summary):
-    assert fitted(values).statistics(np.asarray(values))["target_summary"] == summary
+    statistics = fitted(values).statistics(np.asarray(values))
+    assert statistics == TargetStatistics(**summary)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from torch.utils.data import ConcatDataset
 
 from dlp.callbacks.unfreezing import trained_stages
 from dlp.console import say
-from dlp.datamodules.base import Part, data_of
+from dlp.datamodules.base import Part
+from dlp.datamodules.ownership import data_of
 from dlp.datamodules.stored import StoredRows
 from dlp.errors import InputError
 from dlp.files import cached_file

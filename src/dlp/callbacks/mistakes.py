@@ -10,8 +10,9 @@ from lightning import LightningModule, Trainer
 
 from dlp.callbacks.predictions import BatchOutputs, answer_of, gather_outputs
 from dlp.console import say
-from dlp.datamodules.base import Part, SupervisedDataModule, data_of, data_serving
+from dlp.datamodules.base import Part, SupervisedDataModule
 from dlp.datamodules.batches import BatchLoader
+from dlp.datamodules.ownership import data_of, data_serving
 from dlp.datamodules.rows import Array
 from dlp.files import AnyPath, save_figure, write_json, write_table
 from dlp.reader.answer import Answer
@@ -134,7 +135,7 @@ def _analyse(
     if answer.task is None:
         values = outputs["values"]
         targets = targets.reshape(values.shape)
-        median = data.fit().target_statistics["target_summary"].get("median")
+        median = data.fit().target_statistics.column_medians
         return value_mistakes(values, targets, answer.output_names, median, data.targets.transform)
     probabilities = outputs["probabilities"]
     if answer.task == "multilabel":

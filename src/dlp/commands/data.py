@@ -1,7 +1,7 @@
 """Command ``data``: the rows of a config as they are read."""
 
 from dlp.console import say
-from dlp.datamodules.base import supervised_data
+from dlp.datamodules.ownership import supervised_data
 from dlp.recipes.recipe import Recipe
 
 

@@ -25,7 +25,7 @@ with extra("tune"):
 
 from dlp.configs import find_config, flatten, named_configs, read_config
 from dlp.console import command_text, muted, say
-from dlp.datamodules.base import supervised_data
+from dlp.datamodules.ownership import supervised_data
 from dlp.evaluation.verdict import verdict
 from dlp.files import write_text
 from dlp.folds.training import silent_trainer

@@ -10,7 +10,7 @@ from torch import nn
 
 from dlp import visualization
 from dlp.console import say
-from dlp.datamodules.base import supervised_data
+from dlp.datamodules.ownership import supervised_data
 from dlp.errors import InputError, check_choice
 from dlp.files import save_figure
 from dlp.recipes.image_models import image_format_of, load_image_model, target_titles

@@ -6,7 +6,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dlp.datamodules.base import DataArguments, Examples, LabelledParts, SupervisedDataModule
+from dlp.datamodules.arguments import DataArguments
+from dlp.datamodules.base import Examples, LabelledParts, SupervisedDataModule
 from dlp.datamodules.rows import Array, Estimator, Estimators, Indices, Rows, row_hashes
 from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.errors import InputError

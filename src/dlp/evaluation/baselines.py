@@ -42,27 +42,28 @@ def guess_scores(model: object, data: SupervisedDataModule, part: Part) -> Score
     if not isinstance(model, SupervisedModule):
         return {}
     head = model.head
-    summary = data.fit().target_statistics["target_summary"]
+    statistics = data.fit().target_statistics
     targets = part_targets(head, data, part)
-    frequencies = summary.get("frequencies")
+    frequencies = statistics.frequencies
     is_single = head.task in ("binary", "multiclass")
     if is_single and frequencies is None:  # to the data, classes 0.0 and 1.0 are values
         classes = one_hot(part_targets(head, data, "train"), head.num_outputs)
         frequencies = classes.float().mean(0).tolist()
     if frequencies is None:
         scores = {}
-        for name in ("mean", "median"):
-            values = torch.tensor(summary[name]).expand(len(targets), -1)
+        constants = {"mean": statistics.column_means, "median": statistics.column_medians}
+        for name, constant in constants.items():
+            values = torch.tensor(constant).expand(len(targets), -1)
             scores[name] = score(head, values, targets)
         return scores
-    frequencies = torch.tensor(frequencies)
-    majority = frequencies > 0.5
+    shares = torch.tensor(frequencies)
+    majority = shares > 0.5
     if is_single:
-        majority = frequencies == frequencies.max()
+        majority = shares == shares.max()
     answers = majority.float().expand(len(targets), -1)
     scores = {"majority_class": score(head, answers, targets)}
     if is_single:
-        scores["class_frequencies"] = {"acc": float(frequencies[targets].mean())}
+        scores["class_frequencies"] = {"acc": float(shares[targets].mean())}
     return scores
 
 

@@ -6,7 +6,8 @@ from typing import NamedTuple
 from lightning import LightningModule
 from lightning.pytorch.utilities.seed import isolate_rng
 
-from dlp.datamodules.base import SupervisedDataModule, supervised_data
+from dlp.datamodules.base import SupervisedDataModule
+from dlp.datamodules.ownership import supervised_data
 from dlp.datamodules.parts import rows_fingerprint
 from dlp.errors import InputError
 from dlp.folds.plan import read_folds

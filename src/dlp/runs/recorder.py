@@ -15,7 +15,8 @@ from dlp.callbacks.checkpoints import BestCheckpoint, EpochSeed, LastCheckpoint
 from dlp.callbacks.history import History
 from dlp.callbacks.mistakes import MistakesReport
 from dlp.console import command_text, say, scores_text
-from dlp.datamodules.base import Part, data_of, data_serving
+from dlp.datamodules.base import Part
+from dlp.datamodules.ownership import data_of, data_serving
 from dlp.errors import InputError
 from dlp.evaluation.verdict import Verdict, divergence, longer, verdict
 from dlp.files import save_figure, write_text

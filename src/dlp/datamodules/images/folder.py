@@ -7,13 +7,8 @@ from typing import Literal, cast
 import numpy as np
 
 from dlp.console import say
-from dlp.datamodules.base import (
-    DataArguments,
-    Examples,
-    LabelledParts,
-    SplitArguments,
-    SupervisedDataModule,
-)
+from dlp.datamodules.arguments import DataArguments, SplitArguments
+from dlp.datamodules.base import Examples, LabelledParts, SupervisedDataModule
 from dlp.datamodules.images.augmentation import Augmentation, Augmenter, make_augmentation
 from dlp.datamodules.images.store import (
     Images,

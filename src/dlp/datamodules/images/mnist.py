@@ -4,7 +4,8 @@ from typing import Literal, cast
 
 import numpy as np
 
-from dlp.datamodules.base import Examples, LabelledParts, SplitArguments, SupervisedDataModule
+from dlp.datamodules.arguments import SplitArguments
+from dlp.datamodules.base import Examples, LabelledParts, SupervisedDataModule
 from dlp.datamodules.images.store import Images, StoredImages
 from dlp.datamodules.rows import Array, Rows, row_hashes
 from dlp.datamodules.splits import Size, keras_order

@@ -7,13 +7,8 @@ from typing import Any, Literal
 import numpy as np
 
 from dlp.console import say
-from dlp.datamodules.base import (
-    DataArguments,
-    Examples,
-    LabelledParts,
-    SplitArguments,
-    SupervisedDataModule,
-)
+from dlp.datamodules.arguments import DataArguments, SplitArguments
+from dlp.datamodules.base import Examples, LabelledParts, SupervisedDataModule
 from dlp.datamodules.rows import Rows
 from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.datamodules.text.bags import BagRows
