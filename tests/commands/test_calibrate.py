@@ -145,9 +145,7 @@ def test_a_checkpoint_that_is_saved_after_a_test_keeps_the_calibration(fitted):
 
 
 def test_without_a_threshold_it_is_that_of_the_training(fitted):
-    edit_checkpoint(
-        lambda content: content["spec"]["module"]["arguments"].update(threshold=0.45)
-    )
+    edit_checkpoint(lambda content: content["spec"].update(threshold=0.45))
     main(["calibrate", "points", "--threshold", "0.3"])
     main(["calibrate", "points"])
     assert json.loads((RUN / "results.json").read_text())["threshold"] == 0.45

@@ -215,6 +215,22 @@ def test_a_checkpoint_brings_its_threshold_unless_another_one_was_given(
     assert module.answer == replace(calibrated, threshold=expected)
 
 
+class Cautious(SupervisedModule):
+    """Module with a threshold of its own."""
+
+    def __init__(self):
+        super().__init__(nn.Linear(3, 1), "sigmoid", threshold=0.3)
+
+
+def test_a_checkpoint_brings_its_threshold_to_a_class_with_one_of_its_own():
+    trained = Cautious()
+    trained.answer = replace(trained.answer, threshold=0.1)
+    spec = make_spec(trained, None, 1)
+    module = Cautious()
+    module.on_load_checkpoint({"spec": asdict(spec)})
+    assert module.answer.threshold == 0.1
+
+
 def test_training_forgets_a_calibration():
     module = DenseModule((3,), 2, head="sigmoid", threshold=0.4)
     fresh = replace(module.answer, output_names=["0", "1"])

@@ -59,7 +59,7 @@ def calibrate(
         raise InputError(f"--threshold is for head: sigmoid, of two classes, not for {run}.")
     answer = replace(
         spec.answer,
-        threshold=float(threshold or head.threshold),
+        threshold=float(threshold or spec.threshold),
         temperature=1.0,
         coverage=None,
         quantiles=None,

@@ -43,6 +43,7 @@ def make_spec(module: "SupervisedModule", data: Any, num_epochs: int) -> ModelSp
         encoder=describe_encoder(encoder),
         answer=module.answer,
         card=Card(type(data).__name__, rows, num_epochs, versions),
+        threshold=module.head.threshold,
     )
 
 

@@ -67,6 +67,7 @@ class ModelSpec:
         encoder: Encoder of the rows.
         answer: Steps from scores to the answer.
         card: Facts about the training.
+        threshold: Threshold of the training; that of the answer may be one of a calibration.
         format: Version of this description.
     """
 
@@ -75,6 +76,7 @@ class ModelSpec:
     encoder: FittedComponent
     answer: Answer
     card: Card
+    threshold: float = 0.5
     format: int = FORMAT
 
     def to_dict(self) -> PlainValues:
@@ -107,6 +109,7 @@ class ModelSpec:
             encoder=FittedComponent(**content["encoder"]),
             answer=Answer(**content["answer"]),
             card=Card(**content["card"]),
+            threshold=content["threshold"],
         )
 
 
