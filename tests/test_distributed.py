@@ -73,7 +73,7 @@ def run_process(folder, port, rank):
         "weights": {
             name: v.flatten().tolist() for name, v in module.state_dict().items()
         },
-        "rows of mistakes": report.outputs and report.outputs["index"].tolist(),
+        "rows of mistakes": [*report.gathered.get("index", [])],
         "test of one row": evaluate_one_row(module, folder),
         "fine-tuned": fine_tune(),
     }
@@ -167,7 +167,7 @@ def test_two_processes_write_one_history_one_checkpoint_and_one_report(folder, r
     report = json.loads((folder / "mistakes.json").read_text())
     assert report["rows"] == 5
     assert 1 - report["wrong"] / 5 == pytest.approx(ranks[0]["test"]["test_acc"])
-    assert [rank["rows of mistakes"] for rank in ranks] == [[0, 1, 2, 3, 4], None]
+    assert [rank["rows of mistakes"] for rank in ranks] == [[0, 1, 2, 3, 4], []]
 
 
 def test_two_processes_evaluate_a_single_row(folder, ranks, single):
