@@ -113,6 +113,9 @@ class _Cells(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         return self.columns[name].iloc[self.index]
 
+    def __contains__(self, name: object) -> bool:  # a Mapping would take the column to find out
+        return name in self.columns
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.columns)
 
