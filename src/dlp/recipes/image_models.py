@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def load_image_model(name: str) -> ImageModel:
     scores = _probabilities
     if isinstance(module, SupervisedModule):
         network = module.network
-        scores = module.head.predict
+        scores = partial(_answered, module)
     return ImageModel(
         name=f"{run.folder.resolve().parent.name} {run.folder.name}",
         folder=run.folder / "visualize",
@@ -93,6 +94,11 @@ def load_image_model(name: str) -> ImageModel:
         names=data.output_names or ["value"],
         data=data,
     )
+
+
+def _answered(module: SupervisedModule, logits: Tensor) -> Tensor:
+    """Return the probabilities of logits, after a calibration if there is one, or the values."""
+    return module.outputs(logits)[module.head.prediction]
 
 
 def _published(name: str) -> ImageModel:
