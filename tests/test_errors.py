@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlp.datamodules import ArrayDataModule, TableDataModule
+from dlp.datamodules import ArrayDataModule, TableDataModule, TextDataModule
 from dlp.errors import InputError, extra, unknown
 from dlp.modules import DenseModule
 
@@ -40,6 +40,7 @@ def test_a_missing_package_is_a_sentence_with_the_command_that_installs_it():
             lambda: ArrayDataModule([[1.0]], [1], eval_batch_size=0),
             "eval_batch_size takes 1",
         ),
+        (partial(TextDataModule, "t.csv", num_words=4), "num_words takes 5 or more"),
         (partial(TableDataModule, "table.csv", "y", bins=-1), "bins takes 0 or more"),
         (
             lambda: DenseModule((3,), 1, "regression", target_mean=np.ones(2)),

@@ -80,6 +80,16 @@ def test_an_image_that_cannot_be_read_is_named_with_the_reason(tmp_path):
         encoder.transform([b"no image"])
 
 
+@pytest.mark.parametrize(
+    "images", [np.ones((1, 5, 6, 3), np.float32), np.ones((1, 9, 6, 3), np.uint8)]
+)
+def test_an_array_of_other_images_is_refused(images):
+    with pytest.raises(
+        ValueError, match=r"an array of images is uint8 of the shape \(N, 5, 6, 3"
+    ):
+        ImageEncoder(5, 6).transform(images)
+
+
 @pytest.mark.parametrize("cell", [{"a": 1}, ["red"]])
 def test_a_cell_that_holds_several_is_no_category(cell):
     encoder = TableEncoder()

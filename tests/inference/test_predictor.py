@@ -175,6 +175,17 @@ def test_texts_are_a_list_a_series_or_a_column_of_a_frame(reviews):
     )
 
 
+@pytest.mark.filterwarnings("ignore:no word of the training texts")
+def test_a_text_of_unknown_words_in_a_frame_is_predicted(reviews):
+    texts = ["zzz", "word7"]
+    frame = pd.DataFrame({"text": texts})
+    pd.testing.assert_frame_equal(reviews.predict(frame), reviews.predict(texts))
+
+
+def test_no_rows_have_no_predictions(sales):
+    assert len(sales.predict([])) == 0
+
+
 @pytest.mark.parametrize("rows", [None, "a text", {"review": "a text"}])
 def test_what_is_not_a_list_of_rows_is_refused(reviews, rows):
     with pytest.raises(InputError, match="takes a list of rows, or columns"):

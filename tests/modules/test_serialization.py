@@ -4,11 +4,14 @@ import signal
 import sys
 from functools import partial
 from pathlib import Path
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pytest
 import torch
+from lightning import LightningDataModule
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 from torchmetrics.classification import BinaryAccuracy
 
 from dlp.datamodules import ArrayDataModule
@@ -266,3 +269,66 @@ def test_members_of_a_class_that_was_not_imported_are_refused_or_given(tmp_path)
 def test_a_description_of_a_later_version_is_refused():
     with pytest.raises(InputError, match="written in format 99; update dlp"):
         spec_in({"spec": {"format": 99}})
+
+
+class PassesOn(SupervisedModule):
+    """Module that passes other arguments on, and saves none."""
+
+    def __init__(self, extra=1, **arguments):
+        super().__init__(**arguments)
+
+
+def test_an_object_for_a_module_that_passes_arguments_on_reaches_it(tmp_path):
+    module = PassesOn(network=nn.Linear(4, 1), head="regression")
+    path = saved(module, X[:, :1], tmp_path / "a.ckpt")
+    predictor = Predictor.load(path, network=nn.Linear(4, 1), head="regression")
+    assert predictor.scores(X).shape == (30, 1)
+
+
+def test_an_object_of_an_unknown_name_is_refused(tmp_path):
+    path = saved(DenseModule((4,), 2), IS_POSITIVE, tmp_path / "a.ckpt")
+    with pytest.raises(
+        InputError, match=r"^netwrok: expected an argument of .*DenseModule"
+    ):
+        Predictor.load(path, netwrok=nn.Linear(4, 2))
+
+
+class Pair(NamedTuple):
+    """Two numbers."""
+
+    first: int
+    second: int
+
+
+class Paired(SupervisedModule):
+    def __init__(self, pair):
+        super().__init__(nn.Linear(4, pair[1]), "regression")
+        self.save_arguments(locals())
+
+
+def test_a_named_tuple_comes_back_as_a_tuple(tmp_path):
+    path = saved(Paired(Pair(2, 1)), X[:, :1], tmp_path / "a.ckpt")
+    assert Predictor.load(path).models[0].module.hparams["pair"] == (2, 1)
+
+
+class ForeignData(LightningDataModule):
+    """Data of another project, with an encoder of another kind."""
+
+    encoder: ClassVar = {"a": 1}
+
+    def train_dataloader(self):
+        x = torch.from_numpy(X)
+        return DataLoader(TensorDataset(x, x[:, :1]), batch_size=30)
+
+    val_dataloader = train_dataloader
+
+
+def test_the_encoder_of_foreign_data_is_not_taken_for_one_of_the_project(tmp_path):
+    trainer = quiet_trainer()
+    trainer.fit(
+        SupervisedModule(nn.Linear(4, 1), "regression"), datamodule=ForeignData()
+    )
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    assert Predictor.load(tmp_path / "a.ckpt", network=nn.Linear(4, 1)).scores(
+        X
+    ).shape == (30, 1)

@@ -123,5 +123,8 @@ def _write_model(trained: TrainedModel, data: Any, source: dict[str, str], path:
         errors = errors / np.maximum(np.abs(expected).max(axis=0), 1e-12)
     difference = f"{errors.max():.1e} on {len(rows)} rows of the {part} part"
     if not errors.max() <= _LIMIT:  # of NaN too
-        raise InputError(f"the export differs from the checkpoint by {difference}; use that.")
+        raise InputError(
+            f"the export differs from the checkpoint by {difference}; predict with the checkpoint "
+            "instead."
+        )
     return difference

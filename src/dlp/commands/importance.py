@@ -1,7 +1,7 @@
 """Command ``visualize importance``: columns or words on which a model relies."""
 
 from collections import defaultdict
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -68,8 +68,8 @@ def _columns(
     """
     encoder: Any = data.encoder
     examples = data.examples(part)
-    table = examples.inputs.frame
-    targets = module.head.prepare(torch.from_numpy(data.targets.encode(examples.targets)))
+    table = cast(TableRows, examples.inputs).frame
+    targets = module.head.prepare(torch.from_numpy(data.targets.encode(examples.labels)))
     generator = torch.Generator().manual_seed(0)
     orders = torch.rand(_REPEATS, len(table), generator=generator).argsort()
     rows = torch.arange(len(table))
@@ -79,7 +79,7 @@ def _columns(
             return float(module.head.loss(module(inputs[rows]), targets))
 
     losses: dict[str, list[float]] = defaultdict(list)
-    for name in table:
+    for name in map(str, table):
         for order in orders.numpy():
             shuffled = table.copy()
             shuffled[name] = table[name].array[order]

@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median, mode
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pandas as pd
 import yaml
@@ -20,6 +20,7 @@ from dlp.datamodules.tables.conversion import convert_columns
 from dlp.datamodules.tables.files import is_csv, read_table
 from dlp.datamodules.tables.kinds import check_inputs
 from dlp.datamodules.tables.rows import TableRows
+from dlp.datamodules.text.corpus import Texts
 from dlp.errors import InputError, inline
 from dlp.files import write_text
 from dlp.modules.pretrained import Backbone
@@ -169,12 +170,12 @@ def _training(module: SupervisedDataModule, kind: str, positive_class: str | Non
     task = module.targets.task
     train = module.labelled.parts["train"]
     arguments: Arguments = {"task": task, "head": task}
-    if kind == "texts" and median(train.inputs.tokens()[1]) < 200:  # words and pairs
+    if kind == "texts" and median(cast(Texts, train.inputs).tokens()[1]) < 200:  # words and pairs
         arguments["char_ngrams"] = 4  # longer ones take time and gain nothing
     if task == "regression":
         arguments["loss"] = "mae"
-        least = _WIDE_RANGE * train.targets.min(axis=0)
-        is_wide = (least > 0) & (train.targets.max(axis=0) > least)
+        least = _WIDE_RANGE * train.labels.min(axis=0)
+        is_wide = (least > 0) & (train.labels.max(axis=0) > least)
         if kind == "table" and is_wide.all():
             say("\nthe largest target is over 100 times the smallest: its logarithm is learned")
             arguments["target_transform"] = "log"

@@ -63,10 +63,10 @@ class LabelledSet:
 
     def __post_init__(self) -> None:
         if not self.targets.num_outputs:
-            self.targets.fit(np.concatenate([part.targets for part in self.parts.values()]))
+            self.targets.fit(np.concatenate([part.labels for part in self.parts.values()]))
         outputs = self.targets.class_names or self.targets.column_names or ()
         for part in self.parts.values():
-            self.targets.encode(part.targets)  # an error names the row in its own part
+            self.targets.encode(part.labels)  # an error names the row in its own part
             check_id_columns(part.id_columns, outputs)
 
     @cached_property
@@ -75,7 +75,7 @@ class LabelledSet:
         train = self.parts["train"]
         return replace(
             train,
-            targets=self.targets.classes(self.targets.encode(train.targets)),
+            targets=self.targets.classes(self.targets.encode(train.labels)),
             groups=group_numbers(train.groups),
             times=time_values(train.times),
         )
@@ -91,7 +91,7 @@ class LabelledSet:
                 raise InputError("the set has its own validation part; leave num_folds out.")
             split = replace(split, val_size=None)
         if split.stratify:
-            rare = self.targets.rare_classes(self.parts["train"].targets, 2)
+            rare = self.targets.rare_classes(self.parts["train"].labels, 2)
             if rare:
                 raise InputError(
                     f"stratify needs two rows of each class; {_listed(rare)} has fewer. Remove "
@@ -110,7 +110,7 @@ class LabelledSet:
                 parts[name] = self.parts[name]
         _compare_inputs(parts, drop_duplicates)
         for name, part in parts.items():
-            absent = self.targets.rare_classes(part.targets, 1)
+            absent = self.targets.rare_classes(part.labels, 1)
             if absent and name == "train":
                 raise InputError(
                     f"the training part has no row of {_listed(absent)}. Add rows of such classes, "
@@ -123,7 +123,7 @@ class LabelledSet:
 
     def describe(self) -> str:
         """Return columns, texts or images and targets of the set, as they were read."""
-        targets = {name: part.targets for name, part in self.parts.items()}
+        targets = {name: part.labels for name, part in self.parts.items()}
         return f"{self.parts['train'].inputs.describe()}\n\n{self.targets.describe(targets)}"
 
 
@@ -134,7 +134,7 @@ def rows_fingerprint(parts: LabelledParts, targets: TargetEncoder) -> str:
         if name == "test":
             continue
         digest.update(f"{name} {len(part)}".encode())
-        for values in (part.index, part.hashes, targets.encode(part.targets)):
+        for values in (part.index, part.hashes, targets.encode(part.labels)):
             if values is not None:
                 digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()

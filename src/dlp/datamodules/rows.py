@@ -8,7 +8,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from dlp.errors import InputError
 from dlp.reader.encoder import Array, Encoder, PlainValues
 
 __all__ = ["Array", "Encoder", "Examples", "Indices", "PlainValues", "Rows"]
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Indices = NDArray[np.int64]
 #: Function that builds an estimator of scikit-learn.
@@ -70,10 +73,10 @@ class Rows(ABC):
         """Describe all rows, for ``dlp data``."""
 
     @abstractmethod
-    def raw(self) -> Sequence[Any] | Array:
+    def raw(self) -> Sequence[object] | Array:
         """Return each row as people have it, and as `Predictor` takes it."""
 
-    def encodable(self) -> Any:
+    def encodable(self) -> object:
         """Return the rows as their encoder takes them: `raw`, or the same rows in a faster form."""
         return self.raw()
 
@@ -81,12 +84,12 @@ class Rows(ABC):
         """Return a line per row for lists of mistakes; empty where name or number tells it."""
         return []
 
-    def id_columns(self) -> dict[str, Sequence[Any]]:
+    def id_columns(self) -> dict[str, Sequence[object]]:
         """Return further columns of ``predictions.csv`` by which a person identifies a row."""
         return {}
 
     @abstractmethod
-    def features(self) -> Any:
+    def features(self) -> "Sequence[str] | Array | pd.DataFrame":
         """Return the rows as scikit-learn takes them, (N, D) or (N,)."""
 
     @abstractmethod
@@ -118,8 +121,8 @@ class Examples:
         hashes: Hash of each input row, uint64 (N,).
     """
 
-    inputs: Any
-    targets: Any = None
+    inputs: Rows
+    targets: Array | None = None
     index: Indices | None = None
     id_columns: Mapping[str, Array] = field(default_factory=dict)
     groups: Array | None = None
@@ -131,6 +134,17 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    @property
+    def labels(self) -> Array:
+        """Targets of labelled rows.
+
+        Raises:
+            InputError: If the rows have no targets.
+        """
+        if self.targets is None:
+            raise InputError("the rows have no targets; give labelled rows.")
+        return self.targets
 
     def take(self, index: Indices) -> "Examples":
         """Return the rows of the given indices, (M,)."""

@@ -183,7 +183,7 @@ def score(
 
 def part_targets(head: Head, data: SupervisedDataModule, part: Part) -> Tensor:
     """Return the targets of a part as metrics take them."""
-    encoded = torch.from_numpy(data.targets.encode(data.examples(part).targets))
+    encoded = torch.from_numpy(data.targets.encode(data.examples(part).labels))
     return head.metric_targets(encoded)
 
 

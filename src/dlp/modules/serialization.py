@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dlp.errors import InputError, naming
 from dlp.hyperparameters import class_path
 from dlp.reader.array import ArrayEncoder
+from dlp.reader.encoder import Encoder
 from dlp.reader.spec import Card, Component, ModelSpec, describe_encoder
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def make_spec(module: "SupervisedModule", data: Any, num_epochs: int) -> ModelSp
     encoder: Any = ArrayEncoder()
     encoder.input_shape_ = tuple(getattr(module.network, "input_shape", ()))
     rows = {}
-    if hasattr(data, "encoder"):
+    if isinstance(getattr(data, "encoder", None), Encoder):
         data.fit()
         encoder = data.encoder
         rows = {part: len(examples) for part, examples in data.labelled_parts().items()}
@@ -83,6 +84,7 @@ def build_module(component: Component, **objects: Any) -> "SupervisedModule":
 
     Raises:
         MissingObjectError: If the class is not imported, or an object is missing.
+        InputError: If an object is neither an argument nor an attribute.
     """
     from dlp.modules.supervised import SupervisedModule
 
@@ -98,11 +100,21 @@ def build_module(component: Component, **objects: Any) -> "SupervisedModule":
                 f"the {name} of the model is a {path}, which a file cannot hold: it holds numbers, "
                 f"texts, and lists of them. Give it: Predictor.load(path, {name}=...)."
             )
-    parameters = inspect.signature(kind).parameters
-    arguments = {name: value for name, value in objects.items() if name in parameters}
+    names = set(component.missing)
+    for name, parameter in inspect.signature(kind).parameters.items():
+        if parameter.kind is not parameter.VAR_KEYWORD:
+            names.add(name)
+        elif not component.path.startswith("dlp.modules."):  # theirs pass on no networks
+            names.update(objects)
+    arguments = {name: value for name, value in objects.items() if name in names}
     with naming("the checkpoint"):
         module: SupervisedModule = kind(**{**component.arguments, **arguments})
     for name in objects.keys() - arguments.keys():
+        if not hasattr(module, name):
+            raise InputError(
+                f"{name}: expected an argument of {component.path} that is an object, such as "
+                "network or head, got another name. Leave it out."
+            )
         setattr(module, name, objects[name])
     return module
 
@@ -115,8 +127,8 @@ def spec_in(checkpoint: Mapping[str, Any]) -> ModelSpec:
     """
     if "spec" not in checkpoint:
         raise InputError(
-            "the checkpoint has no description of a model, which that of a SupervisedModule has."
-            " Give one of these."
+            "the checkpoint has no record of a model: it is not of a SupervisedModule. Give one "
+            "that is."
         )
     with naming("the checkpoint"):
         return ModelSpec.from_dict(checkpoint["spec"])

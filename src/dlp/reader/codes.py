@@ -1,4 +1,4 @@
-"""Codes of categories and words: a different number for each row, one row after the other."""
+"""Codes of categories and words, of which rows may have different numbers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple

@@ -77,6 +77,12 @@ class ImageEncoder(Encoder["ImageRows"]):
     def transform(self, rows: "ImageRows") -> NDArray[np.float32]:
         """Encode files, their content, Pillow images, or decoded images, uint8 (N, H, W, C)."""
         pixels = rows if isinstance(rows, np.ndarray) else self.read(rows)
+        shape = (self.height, self.width, self.channels)
+        if pixels.dtype != np.uint8 or pixels.shape[1:] != shape:
+            raise ValueError(
+                f"an array of images is uint8 of the shape (N, {', '.join(map(str, shape))}), not "
+                f"{pixels.dtype} of {pixels.shape}."
+            )
         scaled = pixels.astype(np.float32)
         scaled /= 255
         return scaled.transpose(0, 3, 1, 2)

@@ -31,7 +31,7 @@ class Model:
         self.spec = spec
         self.encoder = encoder
         self.run = run
-        #: Checkpoint of an exported model: ``path`` and ``sha256``; empty before 1.2.1.
+        #: Checkpoint of an exported model: ``path`` and ``sha256``.
         self.source: dict[str, str] = {}
 
     def scores(self, rows: Any) -> Array:
@@ -54,7 +54,7 @@ class Model:
         return np.concatenate(batches)
 
     def _refusal(self, rows: Any, error: ValueError) -> ReaderError:
-        """Return the refusal of rows; encoded from the first one on, they have their numbers."""
+        """Return the refusal of rows: all are encoded again, so that it counts from the first."""
         try:
             self.encoder.transform(rows)
         except ValueError as numbered:
@@ -64,7 +64,7 @@ class Model:
 
 def load_exported(path: Path) -> Model:
     """Load an exported model."""
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it counts before the import alone
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it has an effect only before the import
     import onnxruntime
 
     def run(encoded: Encoded) -> Array:
@@ -87,5 +87,7 @@ def load_exported(path: Path) -> Model:
         width = model.encoder.input_shape_[0]
         model.source = json.loads(metadata.get("dlp_checkpoint", "{}"))
         return model
+    except ReaderError:
+        raise
     except Exception as error:  # a damaged file fails in many ways
         raise ReaderError(f"{path} cannot be read as an exported model ({error!r}).") from error

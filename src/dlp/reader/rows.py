@@ -67,7 +67,7 @@ def as_columns(rows: Table, names: Sequence[str] | None = None) -> Columns:
             if names is not None and name not in rows.cells:
                 raise _absent(name, names, rows.cells)
         return rows
-    columns: dict[str, list[Any]] = {}
+    columns: dict[str, list[Any]] = {name: [] for name in names or ()}
     for number, row in enumerate(rows):
         if not isinstance(row, Mapping):
             raise ValueError(f"a row is a dictionary by column, not {row!r:.80}.")

@@ -75,6 +75,8 @@ class Scale:
         elif scaling != "none":
             shift = numbers.mean()
             scale = numbers.std()
+        if scale == 0:  # the squares of tiny numbers are 0
+            return None
         return cls(float(shift), float(scale), float(fill), quantiles, values, edges)
 
     @property

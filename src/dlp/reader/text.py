@@ -139,9 +139,12 @@ class TextEncoder(Encoder[TextRows]):
         A warning names each text without a word of the training texts, but not those that come as
         tokens.
         """
-        ids, lengths = self.ids(rows)
-        if not isinstance(rows, NumberedTokens):
-            self._warn_of_unknown(rows, ids, lengths)
+        if isinstance(rows, NumberedTokens):
+            ids, lengths = self.ids(rows)
+        else:
+            texts = list(map(self._text, rows))
+            ids, lengths = self.ids(texts)
+            _warn_of_unknown(texts, ids, lengths)
         [num_words] = self.input_shape_
         ids, lengths, counts = count_ids(ids, lengths, num_words)
         weights = self._weigh(ids, counts)
@@ -169,13 +172,6 @@ class TextEncoder(Encoder[TextRows]):
         if self.idf_:
             frequencies *= np.array(self.idf_)[ids]
         return frequencies
-
-    def _warn_of_unknown(self, rows: Sequence[TextRow], ids: Array, lengths: Counts) -> None:
-        starts = np.cumsum(lengths) - lengths
-        largest = np.maximum.reduceat(ids, starts) if len(starts) else ids
-        for place in np.flatnonzero(largest <= UNKNOWN).tolist():
-            text = self._text(rows[place])
-            warnings.warn(f"no word of the training texts in {text!r:.80}", stacklevel=4)
 
     def ids(self, rows: TextRows) -> tuple[Array, Counts]:
         """Return the word ids of all texts, starts included, and the number of ids of each text."""
@@ -212,6 +208,14 @@ class TextEncoder(Encoder[TextRows]):
                 f"a row is a text, or has a text in column {self.column!r}, not {row!r:.80}."
             )
         return text
+
+
+def _warn_of_unknown(texts: Sequence[str], ids: Array, lengths: Counts) -> None:
+    """Warn of each text whose ids are of no word."""
+    starts = np.cumsum(lengths) - lengths
+    largest = np.maximum.reduceat(ids, starts) if len(starts) else ids
+    for place in np.flatnonzero(largest <= UNKNOWN).tolist():
+        warnings.warn(f"no word of the training texts in {texts[place]!r:.80}", stacklevel=4)
 
 
 def number_tokens(

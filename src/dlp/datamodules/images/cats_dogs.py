@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from dlp.console import say
-from dlp.datamodules.base import Examples, LabelledParts
+from dlp.datamodules.base import LabelledParts
 from dlp.datamodules.images.folder import ImageArguments, ImageFolderDataModule, find_images
-from dlp.datamodules.images.store import file_states
+from dlp.datamodules.images.store import ImageSources, file_states
 from dlp.datamodules.rows import Indices
 from dlp.datamodules.splits import Size
 from dlp.errors import downloading, reading
@@ -95,13 +95,13 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
             labels = np.array([name.startswith("dog") for name in names], np.int64)
             index = self._book_order(names, labels)
             sources = [files[row] for row in index]
-        examples = Examples(
-            inputs=sources,
-            targets=np.array(["cat", "dog"])[labels[index]],
-            index=np.array(index),
-            id_columns={"path": np.array(names, object)[index]},
-        )
-        return {"train": self.decoded(examples, (file_states(files), index))}
+        columns = {
+            "targets": np.array(["cat", "dog"])[labels[index]],
+            "index": np.array(index),
+            "id_columns": {"path": np.array(names, object)[index]},
+        }
+        images = ImageSources(sources, columns)
+        return {"train": self.decoded(images, (file_states(files), index))}
 
     def _book_order(self, names: Sequence[str], labels: Indices) -> list[int]:
         """Return the rows of `per_class` images of each class by turns, the last ones first."""

@@ -1,6 +1,5 @@
 """Images of one's own: folders of classes, or a table of paths and targets."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal, cast
 
@@ -12,6 +11,7 @@ from dlp.datamodules.base import Examples, LabelledParts, SupervisedDataModule
 from dlp.datamodules.images.augmentation import Augmentation, Augmenter, make_augmentation
 from dlp.datamodules.images.store import (
     Images,
+    ImageSources,
     StoredImages,
     decode,
     decode_for_now,
@@ -139,11 +139,11 @@ class ImageFolderDataModule(SupervisedDataModule):
             return None
         path = Path(self.predict_path).expanduser()
         if path.is_file() and not _is_image(path):
-            examples = self._read_table(path, [])
+            images = self._read_table(path, [])
         else:
-            examples = _named_by_path(find_images(path))
+            images = _named_by_path(find_images(path))
         # Not cached: the folders of regular predictions would fill the disk.
-        return self._readable(examples, decode_for_now(examples.inputs, self.image_format))
+        return self._readable(images, decode_for_now(images.sources, self.image_format))
 
     def store(self, rows: Rows) -> StoredImages:
         """Return the images as bytes; a batch becomes floats on its device."""
@@ -155,23 +155,24 @@ class ImageFolderDataModule(SupervisedDataModule):
             return None
         return Augmenter(self.augmentation)
 
-    def _labelled(self, path: Path) -> Examples:
+    def _labelled(self, path: Path) -> ImageSources:
         """Return the files of class folders or of a table, with their targets."""
         if not path.is_dir():
-            examples = self._read_table(path, self.target_columns)
-            if examples.targets is None:
+            images = self._read_table(path, self.target_columns)
+            if "targets" not in images.columns:
                 raise InputError(
                     f"{path} is a table; give target, its column to predict, or several."
                 )
-            return examples
+            return images
         for name in (*self.target_columns, *self.roles):
             if name is not None:
                 raise InputError(f"{path} is a folder without columns; leave out {name!r}.")
         files = find_class_images(path)
         classes = np.array([file.parent.name for file in files])  # of text: objects need pandas
-        return replace(_named_by_path(files), targets=classes)
+        images = _named_by_path(files)
+        return ImageSources(files, {**images.columns, "targets": classes})
 
-    def _read_table(self, path: Path, targets: list[str]) -> Examples:
+    def _read_table(self, path: Path, targets: list[str]) -> ImageSources:
         """Return the files that a table names, with the targets in some of its columns."""
         # Imported here because they import pandas, which images in folders do not need.
         from dlp.datamodules.tables.conversion import convert_columns
@@ -204,31 +205,34 @@ class ImageFolderDataModule(SupervisedDataModule):
         cells = {"id_columns": id_columns, **roles.cells(frame)}
         if targets:
             cells["targets"] = target_values(frame[targets], self.task)
-        return Examples(files, **cells)
+        return ImageSources(files, cells)
 
-    def decoded(self, examples: Examples, key: object = None) -> Examples:
-        """Decode the images of rows, cached by a key of the files; return the readable rows."""
-        key = key or file_states(examples.inputs)
-        return self._readable(examples, decode(examples.inputs, self.image_format, key))
+    def decoded(self, images: ImageSources, key: object = None) -> Examples:
+        """Decode images, cached by a key of the files; return the readable ones."""
+        key = key or file_states(images.sources)
+        return self._readable(images, decode(images.sources, self.image_format, key))
 
-    def _readable(self, examples: Examples, records: Array) -> Examples:
-        """Return the rows whose images were decoded to records; report the others."""
+    def _readable(self, images: ImageSources, records: Array) -> Examples:
+        """Return the images that were decoded to records, if readable; report the others."""
         hashes = records["hash"]
-        images = Images(records["pixels"], np.arange(len(records)))
+        pixels = Images(records["pixels"], np.arange(len(records)))
         if not hashes.all():
-            self._report(examples, np.flatnonzero(hashes == 0).tolist())
-        return replace(examples, inputs=images, hashes=hashes).take(np.flatnonzero(hashes))
+            self._report(images, np.flatnonzero(hashes == 0).tolist())
+        examples = Examples(pixels, hashes=hashes, **images.columns)
+        return examples.take(np.flatnonzero(hashes))
 
-    def _report(self, examples: Examples, rows: list[int]) -> None:
+    def _report(self, images: ImageSources, rows: list[int]) -> None:
         """Name the images that cannot be read, the first ten with the reason."""
         reasons = []
-        [paths] = examples.id_columns.values()
+        [paths] = images.columns["id_columns"].values()
         for row in rows[:10]:
             try:
-                read_image(examples.inputs[row], self.image_format)
+                read_image(images.sources[row], self.image_format)
             except Exception as error:
                 reasons.append(f"{paths[row]} ({error})")
-        text = f"{len(rows):,} of {len(examples):,} images cannot be read: {', '.join(reasons)}"
+        text = (
+            f"{len(rows):,} of {len(images.sources):,} images cannot be read: {', '.join(reasons)}"
+        )
         if self.on_corrupt == "error":
             raise InputError(
                 f"{text}. Correct or remove them, or give on_corrupt: skip.",
@@ -263,8 +267,9 @@ def find_class_images(root: Path) -> list[Path]:
     return images
 
 
-def _named_by_path(files: list[Path]) -> Examples:
-    return Examples(files, id_columns={"path": np.array(list(map(str, files)), object)})
+def _named_by_path(files: list[Path]) -> ImageSources:
+    paths = np.array(list(map(str, files)), object)
+    return ImageSources(files, {"id_columns": {"path": paths}})
 
 
 def _is_image(path: Path) -> bool:

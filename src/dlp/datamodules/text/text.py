@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -14,10 +14,11 @@ from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.datamodules.text.bags import BagRows
 from dlp.datamodules.text.corpus import Texts
 from dlp.datamodules.text.sources import TextFiles
+from dlp.errors import check_range
 from dlp.files import AnyPath
 from dlp.hyperparameters import Keywords
 from dlp.reader.files import CSVArguments
-from dlp.reader.text import Encoding, Tokens
+from dlp.reader.text import FIRST_WORD, Encoding, Tokens
 from dlp.reader.text import TextEncoder as TextEncoder
 
 #: Letters of Thai, Lao, Burmese, Khmer, Japanese and Chinese.
@@ -71,6 +72,8 @@ class BaseTextDataModule(SupervisedDataModule):
         eval_batch_size: int = 16384,
         **data: Any,
     ) -> None:
+        if num_words is not None:
+            check_range(FIRST_WORD + 1, num_words=num_words)
         encoder = TextEncoder(
             num_words,
             max_length,
@@ -134,7 +137,7 @@ class BaseTextDataModule(SupervisedDataModule):
 
     def store(self, rows: Rows) -> BagRows:
         """Return the encoded texts as rows of a sparse matrix."""
-        bags = self.encoder.transform(rows.encodable())
+        bags = self.encoder.transform(cast(Texts, rows).encodable())
         return BagRows(bags, self.encoder.input_shape_[0])
 
 
@@ -212,7 +215,7 @@ class TextDataModule(BaseTextDataModule):
         """Return the parts of `path` and the texts of `test_path`."""
         parts = super().load()
         if self.files.tokens == "words":
-            _advise_characters(parts["train"].inputs)
+            _advise_characters(cast(Texts, parts["train"].inputs))
         if self.test_path is not None:
             files = replace(self.files, path=str(self.test_path))
             parts["test"] = self.examples_of(files.texts())
