@@ -131,6 +131,7 @@ def test_a_wrong_csv_is_refused(text, message, tmp_path):
         (",a\n0,1\n\n1,2\n", {"index_col": 0}),
         ("1,x\n2,y\n", {"header": None}),
         ("1,x\n2,y\n", {"names": ["a", "b"]}),
+        ("1,x\n2,y\n", {"names": [10, 11]}),
         ("a,b\n1,x\nthe end\n", {"skipfooter": 1, "engine": "python"}),
         ("a,b\nin cm,in g\n1,x\n", {"skiprows": [1]}),
         ("\ufeffa,b\n1,x\n", {"encoding": "utf-8"}),
@@ -144,6 +145,11 @@ def test_a_csv_is_read_as_in_training(text, options, tmp_path):
     assert [{name: row[name] for name in frame} for row in rows] == frame.to_dict(
         "records"
     )
+
+
+def test_all_rows_of_a_csv_in_use_are_read_whatever_the_number_in_training(tmp_path):
+    rows = csv_file(tmp_path / "rows.csv", b"a,b\n1,x\n2,y\n", {"nrows": 1})
+    assert rows == [{"a": "1", "b": "x"}, {"a": "2", "b": "y"}]
 
 
 def csv_file(path, content, options):

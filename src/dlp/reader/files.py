@@ -37,6 +37,7 @@ _CSV_OPTIONS = {
     "names",
     "skiprows",
     "skipfooter",
+    "nrows",  # of the training table: new rows are all read
     "index_col",  # these two name columns, and rows are dictionaries: nothing is to do
     "usecols",
     "engine",  # these two choose among the parsers of pandas
@@ -152,7 +153,7 @@ def _table(
     if header is None:
         names = [str(place) for place in range(len(first))]
         lines = chain([first], lines)
-    names = list(options.get("names") or names)
+    names = list(map(str, options.get("names") or names))
     for column in names:
         if column and names.count(column) > 1:
             raise ReaderError(f"{name} has two columns called {column!r}; rename one.")
