@@ -383,3 +383,12 @@ def test_times_without_an_offset_are_refused_if_the_training_has_one(tmp_path):
     new = frame.assign(time=frame["time"].dt.tz_localize(None))
     with pytest.raises(ValueError, match=r"takes dates .* with an offset from UTC"):
         encoder.transform(new[["time"]])
+
+
+def test_rows_to_predict_are_whole_again_if_their_pieces_are_left_early(monkeypatch):
+    data = table(houses(), predict_path=csv(houses(20, 1)))
+    monkeypatch.setattr("dlp.datamodules.tables.table._ROWS_PER_PIECE", 7)
+    pieces = data.pieces_to_predict()
+    assert len(next(pieces)) == 7
+    pieces.close()
+    assert len(data.examples("predict")) == 20
