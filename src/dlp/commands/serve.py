@@ -18,6 +18,7 @@ from dlp.inference import csv_files
 from dlp.inference.card import input_facts
 from dlp.inference.predictor import Predictor, exported_file
 from dlp.reader.rows import ReaderError
+from dlp.reader.table import UnseenCategoryWarning
 from dlp.runs.exports import changed_checkpoint
 from dlp.runs.folder import Run
 
@@ -36,6 +37,7 @@ _MAX_BYTES = 10_000_000
 _MAX_CSV_BYTES = 100_000_000
 _MAX_ROWS = 1000  # of files Starlette takes as many
 _MAX_EXPLAINED = 16
+_NOTES = (UserWarning, UnseenCategoryWarning)  # others of libraries derive from UserWarning
 _ACCEPTED = (
     "POST /predict and /explain take JSON {rows: [...]}, or files of images, up to 10 MB; "
     "/predict_csv takes a file, up to 100 MB."
@@ -163,7 +165,7 @@ def app(
             yield
         for entry in log:
             note = str(entry.message)
-            if entry.category is UserWarning and note not in notes:
+            if entry.category in _NOTES and note not in notes:
                 notes.append(note)
 
     @api.post("/predict")

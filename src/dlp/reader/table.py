@@ -24,6 +24,19 @@ if TYPE_CHECKING:
 _NUMBERS_PER_BLOCK = 2**17  # they stay in the cache
 
 
+class UnseenCategoryWarning(UserWarning):
+    """Cells of a column of categories that training did not have.
+
+    Args:
+        column: Name of the column.
+        categories: Some of these cells.
+    """
+
+    def __init__(self, column: str, categories: Sequence[str]) -> None:
+        super().__init__(f"column {column!r}: unseen in training: {list(categories)}")
+        self.column = column
+
+
 class TableCells(NamedTuple):
     """Cells of N rows as numbers and codes, from which the matrix of the network is made.
 
@@ -268,8 +281,7 @@ class TableEncoder(Encoder[Table]):
             else:
                 terms_by_text = [[text] for text in texts]
                 if unseen := sorted(set(texts) - set(codes_by_term)):
-                    message = f"column {name!r}: unseen in training: {unseen[:5]}"
-                    warnings.warn(message, stacklevel=4)
+                    warnings.warn(UnseenCategoryWarning(name, unseen[:5]), stacklevel=4)
             codes_by_column.append(known_codes(terms_by_text, codes_by_term).take(places))
         return joined(codes_by_column, len(columns))
 
