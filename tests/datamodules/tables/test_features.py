@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from dlp.datamodules import TableDataModule
 
@@ -24,6 +25,39 @@ def fitted(source, target="y", features=pd.DataFrame.copy, **arguments):
 def first_number(data, rows):
     """Return the number of the first column of some rows."""
     return data.encoder.read(rows).numbers[:, 0].tolist()
+
+
+@pytest.mark.parametrize("source", [csv, pd.DataFrame])
+def test_the_lists_name_the_columns_that_features_make(source):
+    table = pd.DataFrame({"a": [12, 13] * 15, "b": [34, 35, 36] * 10, "y": range(30)})
+
+    def total(frame):
+        return pd.DataFrame({"total": frame["a"] + frame["b"], "kind": frame["a"]})
+
+    data = fitted(
+        source(table),
+        features=total,
+        numeric_columns=["total"],
+        categorical_columns=["kind"],
+    )
+    assert data.feature_names == ["total", "kind=12", "kind=13"]
+    assert first_number(data, [{"a": "12", "b": "34"}]) == [46]
+
+
+def test_a_column_of_dates_is_one_for_features_whatever_the_lists_name():
+    dates = pd.date_range("2022-12-01", periods=30, freq="20D").astype(str)
+
+    def year(frame):
+        return pd.DataFrame({"year": frame["when"].dt.year})
+
+    data = fitted(
+        csv(pd.DataFrame({"when": dates, "y": range(30)})),
+        features=year,
+        numeric_columns=["year"],
+        categorical_columns=[],
+        read_csv={"parse_dates": ["when"]},
+    )
+    assert first_number(data, [{"when": "2023-05-06"}]) == [2023]
 
 
 def test_a_warning_of_features_is_printed_as_it_is(capsys):
