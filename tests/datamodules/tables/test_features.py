@@ -27,6 +27,34 @@ def first_number(data, rows):
     return data.encoder.read(rows).numbers[:, 0].tolist()
 
 
+@pytest.mark.parametrize("cell", ["0", "1", "0.5", "-2", "300", "1e20"])
+@pytest.mark.parametrize(
+    "dtype", ["bool", "boolean", "int8", "uint8", "int64", "Int64", "float32"]
+)
+def test_a_number_is_the_same_from_a_frame_a_csv_and_json(tmp_path, dtype, cell):
+    table = pd.DataFrame({"x": [0, 1] * 15, "y": range(30)}).astype({"x": dtype})
+    (tmp_path / "new.csv").write_text(f"x\n{cell}\n", encoding="utf-8")
+    data = fitted(table, predict_path=tmp_path / "new.csv")
+    [row] = data.examples("predict").inputs.raw()
+    frame = pd.DataFrame({"x": [float(cell)]})
+    rows = ([row], frame, [{"x": cell}], [{"x": float(cell)}])
+    expected = [pytest.approx(float(cell), rel=1e-6)]
+    assert [first_number(data, each) for each in rows] == [expected] * 4
+
+
+def test_truth_with_holes_is_read_again_from_a_file_without_holes(tmp_path):
+    train = pd.DataFrame({"flag": ["true", "false", None] * 10, "y": range(30)})
+    test = pd.DataFrame({"flag": ["true", "false"], "y": [1, 2]})
+    for features in (None, pd.DataFrame.copy):
+        data = fitted(
+            csv(train),
+            features=features,
+            test_path=csv(test, "test.csv"),
+            missing="mean",
+        )
+        assert data.inputs("test")[:, 0].tolist() == [1, 0]
+
+
 @pytest.mark.parametrize("source", [csv, pd.DataFrame])
 def test_the_lists_name_the_columns_that_features_make(source):
     table = pd.DataFrame({"a": [12, 13] * 15, "b": [34, 35, 36] * 10, "y": range(30)})
@@ -58,6 +86,54 @@ def test_a_column_of_dates_is_one_for_features_whatever_the_lists_name():
         read_csv={"parse_dates": ["when"]},
     )
     assert first_number(data, [{"when": "2023-05-06"}]) == [2023]
+
+
+def hour(frame):
+    return pd.DataFrame({"hour": frame["when"].dt.hour})
+
+
+@pytest.mark.parametrize("unit", ["us", "ns"])
+def test_times_need_an_offset_whatever_the_unit_of_the_training(unit):
+    when = pd.date_range("2024-01-01", periods=30, freq="h", tz="UTC").as_unit(unit)
+    data = fitted(pd.DataFrame({"when": when, "y": range(30)}), features=hour)
+    rows = [{"when": "2024-01-05T12:00:00+01:00"}]
+    assert first_number(data, rows) == [11]
+    with pytest.raises(ValueError, match="with an offset from UTC"):
+        data.encoder.read([{"when": "2024-01-05T12:00:00"}])
+
+
+def codes(frame):
+    return pd.DataFrame({"code": frame["c"].cat.codes})
+
+
+@pytest.mark.parametrize(
+    ("categories", "new"), [("abcd", "d"), ([1, 2, 3, 4], 4), ([0.5, 1, 2, 3], 3)]
+)
+def test_categories_have_the_codes_of_the_training(categories, new):
+    cells = pd.Categorical(list(categories) * 10, list(categories))
+    data = fitted(pd.DataFrame({"c": cells, "y": range(40)}), features=codes)
+    restored = TableDataModule(None, "y", features=codes, scaling="none")
+    restored.load_state_dict(data.state_dict())
+    frames = [pd.DataFrame({"c": pd.Series([new], dtype="category")})]
+    for rows in ([{"c": new}], [{"c": str(new)}], *frames):
+        assert first_number(data, rows) == first_number(restored, rows) == [3]
+
+
+def test_categories_in_order_can_be_compared_in_use():
+    cells = pd.Categorical(["low", "high"] * 15, ["low", "high"], ordered=True)
+
+    def is_high(frame):
+        return pd.DataFrame({"is_high": frame["c"] > "low"})
+
+    data = fitted(pd.DataFrame({"c": cells, "y": range(30)}), features=is_high)
+    assert first_number(data, [{"c": "high"}, {"c": "low"}]) == [1, 0]
+
+
+def test_an_unseen_category_has_a_code_of_its_own_and_a_missing_one_none():
+    cells = pd.Categorical(["a", "b", None] * 10)
+    table = pd.DataFrame({"c": cells, "y": range(30)})
+    data = fitted(table, features=codes)
+    assert first_number(data, [{"c": "x"}, {"c": None}, {"c": "b"}]) == [2, -1, 1]
 
 
 def test_a_warning_of_features_is_printed_as_it_is(capsys):

@@ -87,7 +87,7 @@ def table_as_trained(
         options: The user's arguments of ``pandas.read_csv``.
         dtypes: Type of each column in training.
     """
-    dates = [name for name, dtype in dtypes.items() if dtype.startswith("datetime64")]
+    dates = trained_dates(dtypes)
     converter = CellConverter(options, dates, zoned=zoned_columns(dtypes))
     for name, dtype in dtypes.items():
         is_text = name in frame and frame[name].dtype == "str"
@@ -103,10 +103,10 @@ def column_as_trained(column: "pd.Series[Any]", dtype: str, converter: CellConve
     Raises:
         ValueError: If a cell is of another kind.
     """
-    if dtype in ("str", "category"):
+    if dtype == "str":
         texts, places = converter.distinct_texts(str(column.name), column.to_numpy(), column.index)
         result: Any = pd.Series(np.array(texts, object)[places], column.index, "str")
-        return result.where(result != "").astype(dtype)
+        return result.where(result != "")
     is_moment = dtype.startswith("datetime64")
     is_converted = is_date(column) and column.name not in converter.zoned
     if is_moment and is_converted:
@@ -118,13 +118,57 @@ def column_as_trained(column: "pd.Series[Any]", dtype: str, converter: CellConve
         microseconds = (numbers * 86_400e6).round()
         moments: Any = pd.to_datetime(microseconds, unit="us", utc="," in dtype)
         return moments.astype(dtype)
-    is_whole = bool((numbers % 1 == 0).all())  # missing numbers are not
-    return numbers.astype(np.dtype(dtype)) if is_whole else numbers
+    return _exactly(numbers, dtype)
+
+
+def categories_as_trained(
+    column: "pd.Series[Any]", trained: pd.CategoricalDtype, converter: CellConverter
+) -> "pd.Series[Any]":
+    """Return a column of categories with the codes that they had in training.
+
+    Unseen categories have the codes after these.
+    """
+    if _have_same_codes(column.dtype, trained):
+        return column
+    name = str(column.name)
+    known = trained.categories.to_numpy(object)
+    known_texts, known_places = converter.distinct_texts(name, known, range(len(known)))
+    texts, places = converter.distinct_texts(name, column.to_numpy(object), column.index)
+    names = [known_texts[place] for place in known_places]
+    unseen = sorted(set(texts) - {*names, ""})
+    codes_by_text = {text: code for code, text in enumerate([*names, *unseen]) if text}
+    codes = np.array([codes_by_text.get(text, -1) for text in texts])[places]  # -1 is missing
+    dtype = trained
+    if unseen:
+        dtype = pd.CategoricalDtype([*known, *unseen], trained.ordered)
+    return pd.Series(pd.Categorical.from_codes(codes, dtype=dtype), column.index)
+
+
+def _have_same_codes(own: Any, trained: pd.CategoricalDtype) -> bool:
+    """Return True if a type has the categories of another one, in its order."""
+    if not isinstance(own, pd.CategoricalDtype) or own.ordered != trained.ordered:
+        return False
+    return bool(own.categories.equals(trained.categories))
+
+
+def _exactly(numbers: "pd.Series[float]", dtype: str) -> "pd.Series[Any]":
+    """Return numbers in another type, or as they are if that type does not hold all of them."""
+    try:
+        with np.errstate(invalid="ignore", over="ignore"):
+            typed = numbers.astype(pd.api.types.pandas_dtype(dtype))
+    except (TypeError, ValueError):
+        return numbers
+    return typed if typed.astype("float64").equals(numbers) else numbers
+
+
+def trained_dates(dtypes: Mapping[str, str]) -> list[str]:
+    """Return the columns of dates."""
+    return [name for name, dtype in dtypes.items() if dtype.startswith("datetime64")]
 
 
 def zoned_columns(dtypes: Mapping[str, str]) -> list[str]:
     """Return the columns of dates with a time zone."""
-    return [name for name, dtype in dtypes.items() if dtype.startswith("datetime64[us, ")]
+    return [name for name in trained_dates(dtypes) if "," in dtypes[name]]
 
 
 def date_columns(options: Options) -> list[str]:

@@ -9,7 +9,12 @@ from typing import Any
 import pandas as pd
 
 from dlp.datamodules.rows import Array, PlainValues
-from dlp.datamodules.tables.conversion import column_as_trained, zoned_columns
+from dlp.datamodules.tables.conversion import (
+    categories_as_trained,
+    column_as_trained,
+    trained_dates,
+    zoned_columns,
+)
 from dlp.datamodules.tables.files import plain_table
 from dlp.datamodules.tables.kinds import check_inputs
 from dlp.datamodules.tables.rows import check_columns
@@ -43,10 +48,17 @@ class FeatureTransformer:
         self.name = getattr(target, "__qualname__", type(target).__qualname__)
         #: Type of each input column in the training.
         self.dtypes: dict[str, str] = {}
+        #: Type with the categories of each input column of type ``category``.
+        self.categories: dict[str, pd.CategoricalDtype] = {}
 
     def fit(self, frame: pd.DataFrame) -> None:
         """Fit the transformer on the input columns of the training part."""
         self.dtypes = {str(name): str(dtype) for name, dtype in frame.dtypes.items()}
+        self.categories = {
+            str(name): dtype
+            for name, dtype in frame.dtypes.items()
+            if isinstance(dtype, pd.CategoricalDtype)
+        }
         if hasattr(self.transformer, "fit"):
             self.transformer.fit(frame.reset_index(drop=True))
         for name, value in vars(self.transformer).items():
@@ -71,8 +83,18 @@ class FeatureTransformer:
 
     def state(self) -> PlainValues:
         """Return name, attributes and types as plain values."""
-        attributes = dict(vars(self.transformer))
-        return {"name": self.name, "attributes": attributes, "dtypes": self.dtypes}
+        categories = {}
+        for name, dtype in self.categories.items():
+            cells = dtype.categories.tolist()
+            if not is_plain(cells):
+                cells = list(map(str, cells))
+            categories[name] = {"categories": cells, "ordered": bool(dtype.ordered)}
+        return {
+            "name": self.name,
+            "attributes": dict(vars(self.transformer)),
+            "dtypes": self.dtypes,
+            "categories": categories,
+        }
 
     def load_state(self, state: PlainValues) -> None:
         """Restore a `state`.
@@ -84,6 +106,8 @@ class FeatureTransformer:
             raise other_features(state["name"])
         vars(self.transformer).update(state["attributes"])
         self.dtypes = state["dtypes"]
+        categories = state["categories"].items()
+        self.categories = {name: pd.CategoricalDtype(**dtype) for name, dtype in categories}
 
 
 def other_features(name: str | None) -> InputError:
@@ -139,9 +163,13 @@ class FeatureEncoder(TableEncoder):
         for name, dtype in self.features.dtypes.items():
             if name not in frame:
                 continue
-            is_number = pd.api.types.is_numeric_dtype(frame[name])  # it may stand for a missing one
-            if is_number or str(frame[name].dtype) != dtype:
-                frame[name] = column_as_trained(frame[name], dtype, self._input_converter)
+            column = frame[name]
+            is_number = pd.api.types.is_numeric_dtype(column)  # it may stand for a missing one
+            if name in self.features.categories:
+                categories = self.features.categories[name]
+                frame[name] = categories_as_trained(column, categories, self._input_converter)
+            elif is_number or str(column.dtype) != dtype:
+                frame[name] = column_as_trained(column, dtype, self._input_converter)
         return self.features.transform(frame)
 
     def state(self) -> PlainValues:
@@ -160,8 +188,9 @@ class FeatureEncoder(TableEncoder):
         dtypes = self.features.dtypes
         texts = [name for name, dtype in dtypes.items() if dtype in ("str", "category")]
         no_lists = dict.fromkeys(texts, ())
+        dates = trained_dates(dtypes)
         zoned = zoned_columns(dtypes)
-        return CellConverter(self.read_csv, self.dates_, texts, categories=no_lists, zoned=zoned)
+        return CellConverter(self.read_csv, dates, texts, categories=no_lists, zoned=zoned)
 
 
 def _frame(columns: Columns) -> pd.DataFrame:
