@@ -64,11 +64,6 @@ def number_range(column: "pd.Series[Any]") -> list[float] | None:
     return [float(column.min()), float(column.max())]
 
 
-def has_offset(cell: float | str) -> bool:
-    """Return True for a typical date with an offset from UTC; the empty one has none."""
-    return isinstance(cell, str) and cell != "" and datetime.fromisoformat(cell).tzinfo is not None
-
-
 def shown_date_format(cell: str, date_format: str | None) -> str:
     """Return the format in which a page takes dates.
 

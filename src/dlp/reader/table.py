@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .cells import CellConverter
 from .codes import Codes, joined, known_codes
 from .encoder import Array, Encoder, Options, PlainValues
-from .fields import Field, has_offset, is_date, number_range, shown_date_format, typical_cell
+from .fields import Field, is_date, number_range, shown_date_format, typical_cell
 from .rows import Columns, Table, as_columns
 from .scale import CALENDAR, Floats, Missing, Scale, Scales, Scaling, calendar
 from .text import tokenise
@@ -115,8 +115,12 @@ class TableEncoder(Encoder[Table]):
         self.categories_: dict[str, list[str]] = {}
         #: Columns of dates.
         self.dates_: list[str] = []
+        #: Columns of dates with an offset from UTC.
+        self.zoned_: list[str] = []
         #: Columns of dates that have columns of the calendar.
         self.calendar_: list[str] = []
+        #: Columns of dates among those that a row has, which may be others than those encoded.
+        self.date_fields_: list[str] = []
         #: Typical cell of each column.
         self.typical_: dict[str, float | str] = {}
         #: Least and greatest number of each column of numbers.
@@ -152,7 +156,7 @@ class TableEncoder(Encoder[Table]):
             if name not in self.text_columns:
                 self.typical_[name] = typical_cell(column)
             if is_date(column):
-                self.dates_.append(name)
+                self.date_fields_.append(name)
             limits = number_range(column)
             if limits is not None:
                 self.ranges_[name] = limits
@@ -166,8 +170,10 @@ class TableEncoder(Encoder[Table]):
             if self.only_listed and name not in self.listed:
                 continue
             column = pd.Series(columns.cells[name])
-            if is_date(column) and name not in self.dates_:
+            if is_date(column):
                 self.dates_.append(name)
+                if column.dt.tz is not None:
+                    self.zoned_.append(name)
             is_number = name in self.dates_ or pd.api.types.is_numeric_dtype(column)
             if name in self.text_columns:
                 is_used = self._learn_words(name, column)
@@ -226,7 +232,7 @@ class TableEncoder(Encoder[Table]):
             self.text_columns,
             accepts_missing,
             self.categories_,
-            [name for name in self.dates_ if has_offset(self.typical_.get(name, ""))],
+            self.zoned_,
         )
 
     # Encoding ----------------------------------------------------------------------------------
@@ -334,7 +340,7 @@ class TableEncoder(Encoder[Table]):
                 date_format=None,
                 range=self.ranges_.get(name),
             )
-            if name in self.dates_:
+            if name in self.date_fields_:
                 field["kind"] = "date"
                 form = shown_date_format(str(cell), converter.date_format(name))
                 field["date_format"] = form

@@ -88,6 +88,18 @@ def test_a_column_of_dates_is_one_for_features_whatever_the_lists_name():
     assert first_number(data, [{"when": "2023-05-06"}]) == [2023]
 
 
+def test_a_new_column_may_have_the_name_of_a_date():
+    when = pd.date_range("2022-12-01", periods=30, freq="20D")
+
+    def year(frame):
+        return frame.assign(when=frame["when"].dt.year)
+
+    data = fitted(pd.DataFrame({"when": when, "y": range(30)}), features=year)
+    assert first_number(data, [{"when": "2023-05-06"}]) == [2023]
+    assert data.feature_names == ["when"]
+    assert [field["kind"] for field in data.encoder.fields()] == ["date"]
+
+
 def hour(frame):
     return pd.DataFrame({"hour": frame["when"].dt.hour})
 
