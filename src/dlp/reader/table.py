@@ -183,9 +183,6 @@ class TableEncoder(Encoder[Table]):
                 is_used = self._learn_categories(name, columns)
             else:
                 is_used = self._learn_numbers(name, columns)
-                if self.missing_indicator and column.isna().nunique() == 2:
-                    self.indicators_.append(name)
-                    is_used = True
             if not is_used:
                 constant.append(name)
         if constant:
@@ -202,14 +199,17 @@ class TableEncoder(Encoder[Table]):
         return bool(words)
 
     def _learn_numbers(self, name: str, columns: Columns) -> bool:
-        """Learn the scale of a column; return False if it is constant."""
+        """Learn scale and indicator of a column; return False if it is constant without holes."""
         # A missing cell that is refused is named by `transform`, with its row.
         numbers = self._converter(accepts_missing=True).numbers(
             name, columns.array(name), columns.index
         )
+        is_missing = np.isnan(numbers)
+        if self.missing_indicator and is_missing.any() and not is_missing.all():
+            self.indicators_.append(name)
         scale = Scale.fit(numbers, self.missing, self.scaling, self.bins)
         if scale is None:
-            return False
+            return name in self.indicators_
         self.scales_[name] = scale
         if name in self.dates_:
             self.calendar_.append(name)

@@ -392,3 +392,47 @@ def test_rows_to_predict_are_whole_again_if_their_pieces_are_left_early(monkeypa
     assert len(next(pieces)) == 7
     pieces.close()
     assert len(data.examples("predict")) == 20
+
+
+def with_999():
+    """Return a table in which some cells of each kind stand for missing ones."""
+    frame = houses().assign(when=pd.date_range("2024", periods=40))
+    frame = frame.astype({"city": "category"})
+    frame.loc[::8, ["area", "rooms"]] = -999
+    frame.loc[::4, "when"] = pd.Timestamp("1900-01-01")
+    return frame
+
+
+def parquet(frame):
+    frame.to_parquet("houses.parquet")
+    return "houses.parquet"
+
+
+@pytest.mark.parametrize("source", [csv, pd.DataFrame, parquet])
+def test_cells_of_na_values_are_missing_in_every_kind_of_table(source):
+    options = {
+        "na_values": {
+            "area": -999,
+            "rooms": [-999],
+            "city": "Nice",
+            "when": "1900-01-01",
+        },
+        "parse_dates": ["when"],
+    }
+    arguments = {"missing": "mean", "missing_indicator": True, "read_csv": options}
+    data = table(source(with_999()), val_size=None, split_seed=None, **arguments)
+    data.fit()
+    fields = {field["name"]: field for field in data.encoder.fields()}
+    names = ["area (missing)", "rooms (missing)", "when (missing)", "city=(missing)"]
+    assert [name for name in data.feature_names if "missing" in name] == names
+    assert data.facts()["missing_cells"] == 5 + 5 + 10 + 13
+    assert fields["area"]["range"][0] > 0
+    assert fields["rooms"]["typical"] > 0
+    assert fields["city"]["categories"] == ["Lyon", "Paris", ""]
+
+
+def test_truth_that_stands_for_a_missing_cell_is_missing():
+    frame = houses()
+    options = {"na_values": {"garden": 0}}
+    data = table(frame, read_csv=options, missing="mean", missing_indicator=True)
+    assert "garden (missing)" in data.feature_names

@@ -14,9 +14,9 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import compute
 
-from dlp.datamodules.tables.kinds import is_date, read_arguments
+from dlp.datamodules.tables.kinds import is_date, is_numeric_or_date, read_arguments
 from dlp.errors import Fix, InputError, inline, naming
-from dlp.reader.cells import CellConverter, Floats, column_option
+from dlp.reader.cells import CellConverter, Floats, column_option, missing_values
 from dlp.reader.encoder import Options
 
 _CODE = r"^\s*0\d+\s*$"  # 00501, of which a number keeps 501
@@ -72,6 +72,33 @@ def convert_columns(
     if codes:
         raise _other_number(frame, source, codes, options)
     pa.default_memory_pool().release_unused()  # the texts took as much as the numbers
+    return frame
+
+
+def without_missing(frame: pd.DataFrame, options: Options) -> pd.DataFrame:
+    """Make the cells that ``na_values`` names missing, as those of a CSV are.
+
+    Args:
+        frame: Table, whose columns are replaced.
+        options: The user's arguments of ``pandas.read_csv``.
+    """
+    if "na_values" not in options:
+        return frame
+    dates = [name for name in map(str, frame) if is_date(frame[name])]
+    converter = CellConverter(options, dates)
+    for name in map(str, frame):
+        column = frame[name]
+        is_missing = np.zeros(len(frame), bool)
+        if is_numeric_or_date(column):
+            with suppress(ValueError):  # the encoder names a number that is not finite
+                is_missing = np.isnan(converter.numbers(name, column.to_numpy(), column.index))
+        elif column.dtype != "object":  # lists
+            missing = list(map(str, missing_values(options, name)))
+            is_missing = column.isin(missing).to_numpy()
+        if is_missing.any():
+            if column.dtype == "bool":
+                column = column.astype("boolean")
+            frame[name] = column.mask(is_missing)
     return frame
 
 
