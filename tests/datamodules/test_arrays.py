@@ -194,3 +194,21 @@ def test_a_subclass_of_data_survives_its_checkpoint(tmp_path):
     same = MyData.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True)
     assert (same.hparams["offset"], same.batch_size) == (2.0, 7)
     assert same.loader("train").inputs.equal(data.loader("train").inputs)
+
+
+class Picky(ArrayEncoder):
+    """Encoder that refuses rows with a negative number."""
+
+    def transform(self, rows):
+        if np.min(rows) < 0:
+            raise ValueError("a row has a negative number.")
+        return super().transform(rows)
+
+
+def test_rows_that_an_encoder_refuses_are_a_sentence():
+    data = ArrayDataModule(np.full((20, 2), -1.0), np.arange(20.0))
+    data._unfitted_encoder = Picky()
+    with pytest.raises(
+        InputError, match=r"^the train rows: a row has a negative number"
+    ):
+        data.with_split(data.split).inputs("train")

@@ -267,7 +267,7 @@ def test_members_of_a_class_that_was_not_imported_are_refused_or_given(tmp_path)
 
 
 def test_a_description_of_a_later_version_is_refused():
-    with pytest.raises(InputError, match="written in format 99; update dlp"):
+    with pytest.raises(InputError, match="it was written in format 99; update dlp"):
         spec_in({"spec": {"format": 99}})
 
 

@@ -217,3 +217,20 @@ def test_a_damaged_record_is_a_sentence():
         run.record.write_text(content, encoding="utf-8")
         with pytest.raises(InputError, match=r"version_0/run\.json cannot be read"):
             Run.find("exp.yaml").model()
+
+
+def test_an_empty_word_is_no_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints/best.ckpt").touch()
+    (tmp_path / "run.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(InputError, match="found no checkpoint of ''"):
+        Run.find("")
+
+
+def test_a_run_of_an_old_version_is_named_as_such(tmp_path):
+    (tmp_path / "config.yaml").write_text("data: {}", encoding="utf-8")
+    with pytest.raises(
+        InputError, match=r"is a run of dlp 1\.2\.0 or earlier, which reads it"
+    ):
+        Run.find(tmp_path)

@@ -17,13 +17,12 @@ from dlp.evaluation.intervals import class_quantiles, half_widths
 from dlp.evaluation.mistakes import best_threshold, calibration
 from dlp.evaluation.temperature import best_temperature, log_loss
 from dlp.files import atomic_path
-from dlp.inference.trained import load_module
 from dlp.modules.heads import Head
 from dlp.modules.serialization import spec_in
 from dlp.modules.weights import Checkpoint
 from dlp.reader.answer import Answer
 from dlp.reader.transforms import transformed, untransformed
-from dlp.recipes.restoring import out_of_fold_outputs, restored
+from dlp.recipes.restoring import load_trained, out_of_fold_outputs, restored
 from dlp.runs.folder import Run
 
 #: Part -> its logits, or its predictions of values, and its targets.
@@ -53,8 +52,7 @@ def calibrate(
     paths = record.models()
     checkpoint = Checkpoint.read(paths[0])
     spec = spec_in(checkpoint.content)
-    module = load_module(checkpoint, spec)
-    head = module.head
+    head = load_trained(record, checkpoint).module.head
     if threshold is not None and head.task != "binary":
         raise InputError(f"--threshold is for head: sigmoid, of two classes, not for {run}.")
     answer = replace(

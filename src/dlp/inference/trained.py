@@ -67,11 +67,10 @@ class TrainedModel(Model):
 
 
 def _encoder(spec: ModelSpec, features: object) -> AnyEncoder:
-    if features is None:
-        return build_encoder(spec.encoder)
-    import dlp.datamodules.tables.features  # noqa: F401  # a file imports no class
-
-    return build_encoder(spec.encoder, features=features)
+    if spec.encoder.path.startswith("dlp.datamodules."):  # a file imports no class
+        import dlp.datamodules.tables.features  # noqa: F401
+    objects = {} if features is None else {"features": features}
+    return build_encoder(spec.encoder, **objects)
 
 
 def load_module(checkpoint: Checkpoint, spec: ModelSpec, **objects: Any) -> SupervisedModule:

@@ -87,7 +87,7 @@ def load_exported(path: Path) -> Model:
         width = model.encoder.input_shape_[0]
         model.source = json.loads(metadata.get("dlp_checkpoint", "{}"))
         return model
-    except ReaderError:
-        raise
+    except ReaderError as error:
+        raise type(error)(f"{path} cannot be read as an exported model: {error}") from error
     except Exception as error:  # a damaged file fails in many ways
         raise ReaderError(f"{path} cannot be read as an exported model ({error!r}).") from error

@@ -9,7 +9,7 @@ from typing import Self
 
 from .answer import Answer
 from .encoder import AnyEncoder, Encoder, PlainValues
-from .rows import MissingCodeError
+from .rows import MissingCodeError, ReaderError
 
 FORMAT = 3
 
@@ -95,14 +95,15 @@ class ModelSpec:
         """Return the description of which `to_dict` gave the plain values.
 
         Raises:
-            ValueError: If another version wrote them.
+            ReaderError: If another version wrote them.
         """
         if content["format"] < FORMAT:
-            raise ValueError(
-                f"written in format {content['format']}; dlp 1.2 reads it, or train again"
+            raise ReaderError(
+                f"it was written in format {content['format']} by dlp 1.2 or earlier, which reads "
+                "it; train again to use it here."
             )
         if content["format"] > FORMAT:
-            raise ValueError(f"written in format {content['format']}; update dlp to read it")
+            raise ReaderError(f"it was written in format {content['format']}; update dlp.")
         return cls(
             module=Component(**content["module"]),
             head=str(content["head"]),

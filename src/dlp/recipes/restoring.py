@@ -48,6 +48,7 @@ def restore(run: str | Path, check_rows: bool = True) -> RestoredRun:
 
 def restored(run: Run, checkpoint: Checkpoint, check_rows: bool = True) -> RestoredRun:
     """Restore a run with a checkpoint of it that was read; see `restore`."""
+    run.check_version()
     if not run.is_recorded:
         raise InputError(
             f"{checkpoint.path} is not in the folder of a run, with run.json and config.yaml, from "
@@ -66,10 +67,11 @@ def restored(run: Run, checkpoint: Checkpoint, check_rows: bool = True) -> Resto
 
 def load_predictor(run: Run) -> Predictor:
     """Load the model of a run; its config names the code that a checkpoint does not hold."""
-    return Predictor([_trained(run, Checkpoint.read(path)) for path in run.models()])
+    return Predictor([load_trained(run, Checkpoint.read(path)) for path in run.models()])
 
 
-def _trained(run: Run, checkpoint: Checkpoint) -> TrainedModel:
+def load_trained(run: Run, checkpoint: Checkpoint) -> TrainedModel:
+    """Build the model of a checkpoint; the config of its run names the code that it lacks."""
     try:
         return TrainedModel.load(checkpoint)
     except MissingObjectError:
@@ -91,8 +93,9 @@ def trained_model(checkpoint: Checkpoint, run: RestoredRun) -> TrainedModel:
     return TrainedModel(spec, run.data.encoder, module.float())
 
 
-def out_of_fold_outputs(folder: Path) -> tuple[SupervisedDataModule, OutOfFold]:
+def out_of_fold_outputs(folder: str | Path) -> tuple[SupervisedDataModule, OutOfFold]:
     """Return the data of a finished run of folds and the predictions of its folds."""
+    folder = Path(folder)
     run = Run(folder)
     run.check_config()
     data = with_all_rows(load(run.config).data())
