@@ -67,8 +67,8 @@ class TrainedModel(Model):
 
 
 def _encoder(spec: ModelSpec, features: object) -> AnyEncoder:
-    if spec.encoder.path.startswith("dlp.datamodules."):  # a file imports no class
-        import dlp.datamodules.tables.features  # noqa: F401
+    if spec.encoder.path.startswith("dlp.datamodules."):
+        import dlp.datamodules.tables.features  # noqa: F401  # a file imports no class
     objects = {} if features is None else {"features": features}
     return build_encoder(spec.encoder, **objects)
 
