@@ -7,6 +7,7 @@ import pytest
 
 from dlp.errors import InputError
 from dlp.recipes.command_line import typed_recipe
+from dlp.recipes.parse_errors import one_sentence
 
 RECIPE = """\
 data: {class_path: TableDataModule, init_args: {path: points.csv, target: side}}
@@ -27,14 +28,16 @@ TYPED = [
         "callbacks.monitor?",
     ),
     ("--model.optimizer SGD --model.optimizer.momentm 3", "optimizer.momentum?"),
-    ("--model DenseModul", "got 'DenseModul'. Did you mean DenseModule?"),
-    ("--data TableDataModul", "got 'TableDataModul'. Did you mean TableDataModule?"),
+    ("--model DenseModul", "string: DenseModul. Did you mean DenseModule?"),
+    ("--data TableDataModul", "string: TableDataModul. Did you mean TableDataModule?"),
+    ("--trainer.callbacks EarlyStoping", "EarlyStoping. Did you mean EarlyStopping?"),
+    ("--trainer.callbacks EarlyStopping", "arguments are required: monitor."),
     ("--smoothing 7", "Give a number from 0 to 1, such as 0.9."),
     (
         "--model.optimizer Adm",
         "model.optimizer: Expected a dot import path string: Adm. Did you",
     ),
-    ("--model.head sigmod", "got 'sigmod'. Did you mean sigmoid?"),
+    ("--model.head sigmod", "string: sigmod. Did you mean sigmoid?"),
     ("--data.val_size x", "data.val_size: Expected int or float; got 'x'."),
     (
         "--model.hidden 9 9",
@@ -48,6 +51,10 @@ WRITTEN = [
         "does not accept option 'epochs'. Did you mean trainer.max_epochs?",
     ),
     ("model: {class_path: DenseModule, hidden: [9]}", "belong below init_args"),
+    (
+        "trainer: {callbacks: [{class_path: EarlyStopping, init_args: {monitr: x}}]}",
+        "trainer.callbacks: Option 'monitr' is not accepted. Did you mean trainer.call",
+    ),
     (
         "data: {init_args: {positive_class: yes}}",
         "got 'True'. Put yes, no, on and off in quotes.",
@@ -101,3 +108,10 @@ def test_without_a_config_the_missing_class_is_named():
     assert message in refusal(load, "--model", "DenseModule")
     message = "data: Option 'path' is not accepted. Give a class before"
     assert message in refusal(load, "--data.path", "points.csv")
+
+
+def test_words_that_jsonargparse_does_not_have_today_are_shown_as_they_are():
+    error = TypeError("Argument a: of no use")
+    error.__cause__ = ValueError("7 is too large")
+    assert one_sentence(str(error), error, ["model.lr"], {}) == "7 is too large."
+    assert one_sentence("no such word", None, ["model.lr"], {}) == "no such word."
