@@ -9,7 +9,7 @@ from lightning import LightningDataModule, LightningModule, Trainer
 from dlp.callbacks import PredictionWriter
 from dlp.console import say, scores_text
 from dlp.datamodules.base import SupervisedDataModule
-from dlp.errors import InputError, check_choice
+from dlp.errors import InputError, check_choice, loading_weights
 from dlp.files import TableWriter
 from dlp.modules import SupervisedModule
 from dlp.recipes.recipe import Recipe
@@ -36,7 +36,8 @@ def fit(recipe: Recipe) -> Trainer:
     recorder = recipe.recorder
     if recorder is not None and recipe.config.refit:  # the last epoch is the only one to test
         recorder.test_after_fit = "last" if is_ours and data.has("test") else None
-    trainer.fit(model, datamodule=data, ckpt_path=recipe.checkpoint, weights_only=True)
+    with loading_weights(recipe.checkpoint):
+        trainer.fit(model, datamodule=data, ckpt_path=recipe.checkpoint, weights_only=True)
     if recorder is not None and (tested := recorder.checkpoint_to_test):
         trainer.test(model, datamodule=data, ckpt_path=tested, verbose=False, weights_only=True)
     return trainer
@@ -51,9 +52,10 @@ def validate(recipe: Recipe) -> None:
     data = recipe.data()
     model = recipe.model(data)
     trainer = recipe.trainer(run_dir=None)
-    trainer.validate(
-        model, datamodule=data, ckpt_path=recipe.checkpoint, verbose=False, weights_only=True
-    )
+    with loading_weights(recipe.checkpoint):
+        trainer.validate(
+            model, datamodule=data, ckpt_path=recipe.checkpoint, verbose=False, weights_only=True
+        )
     say(f"validate{at_threshold(model)}: {scores_text(stage_scores(trainer, 'val'))}")
 
 
@@ -65,13 +67,14 @@ def test(recipe: Recipe) -> None:
     """
     data = recipe.data()
     model = recipe.model(data)
-    recipe.trainer().test(
-        model,
-        datamodule=data,
-        ckpt_path=recipe.checkpoint,
-        verbose=recipe.is_dev_run,
-        weights_only=True,
-    )
+    with loading_weights(recipe.checkpoint):
+        recipe.trainer().test(
+            model,
+            datamodule=data,
+            ckpt_path=recipe.checkpoint,
+            verbose=recipe.is_dev_run,
+            weights_only=True,
+        )
 
 
 def predict(
@@ -135,13 +138,14 @@ def _predict(
     data: LightningDataModule,
     checkpoint: Path | None = None,
 ) -> None:
-    trainer.predict(
-        model,
-        datamodule=data,
-        return_predictions=False,
-        ckpt_path=checkpoint,
-        weights_only=True,
-    )
+    with loading_weights(checkpoint):
+        trainer.predict(
+            model,
+            datamodule=data,
+            return_predictions=False,
+            ckpt_path=checkpoint,
+            weights_only=True,
+        )
 
 
 def _set_texts(recipe: Recipe, texts: list[str]) -> None:

@@ -9,7 +9,7 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.ownership import supervised_data
 from dlp.datamodules.parts import rows_fingerprint
-from dlp.errors import InputError
+from dlp.errors import InputError, loading_weights
 from dlp.folds.plan import read_folds
 from dlp.folds.results import OutOfFold, out_of_fold, with_all_rows
 from dlp.inference.predictor import Predictor
@@ -61,7 +61,8 @@ def restored(run: Run, checkpoint: Checkpoint, check_rows: bool = True) -> Resto
         data = supervised_data(recipe.data(check_rows))
         module = recipe.model(data)
     module.on_load_checkpoint(checkpoint.content)
-    module.load_state_dict(checkpoint.content["state_dict"])
+    with loading_weights(checkpoint.path):
+        module.load_state_dict(checkpoint.content["state_dict"])
     return RestoredRun(run, data, module.eval())
 
 
