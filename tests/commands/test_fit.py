@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import sys
 from functools import partial
@@ -154,6 +155,15 @@ def test_a_fit_starts_from_the_weights_of_another_run(fitted, fails):
     assert "has another network than this config" in message
 
 
+def test_a_checkpoint_of_another_network_is_named(fitted, fails):
+    shutil.copy(RUN / "checkpoints/best.ckpt", "other.ckpt")
+    Path("wide.yaml").write_text("model: {init_args: {hidden: [9]}}", encoding="utf-8")
+    configs = ("--config", "points.yaml", "--config", "wide.yaml")
+    for command in ("test", "validate", "predict", "fit"):
+        message = fails(command, *configs, "--ckpt_path", "other.ckpt")
+        assert "other.ckpt has another network than this config: Error(s)" in message
+
+
 def test_a_fit_that_never_began_leaves_no_folder(points, fails):
     assert "regression" in fails(*FIT, "--model.head", "regression")
     message = "model.optimizer: Invalid learning rate: -1.0."
@@ -194,8 +204,11 @@ def test_python_writes_the_folder_that_the_command_line_writes(fitted):
 def test_a_trainer_of_a_recipe_records_nothing_if_asked(points):
     recipe = load("points.yaml")
     data = recipe.data()
-    recipe.trainer(run_dir=None, max_epochs=1).fit(recipe.model(data), data)
-    assert not Path("runs").exists()
+    files = set(Path().iterdir())
+    trainer = recipe.trainer(run_dir=None, max_epochs=1)
+    trainer.fit(recipe.model(data), data)
+    assert set(Path().iterdir()) == files
+    assert trainer.checkpoint_callbacks == []
 
 
 def test_no_command_uses_random_weights(points, fails):

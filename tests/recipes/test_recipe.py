@@ -10,6 +10,7 @@ from dlp.cli import main
 from dlp.configs import named_configs
 from dlp.datamodules.tables import housing
 from dlp.datamodules.text import reuters
+from dlp.recipes.settings import num_threads
 from helpers.reference_sets import SMALLER, write_all
 
 TRIAL = [
@@ -111,6 +112,6 @@ def test_the_convnets_have_the_sizes_that_their_configs_tell(sets):
 @pytest.mark.parametrize(("units", "expected"), [(256, 1), (512, 7)])
 def test_a_small_dense_net_on_a_cpu_runs_on_one_thread(units, expected, monkeypatch):
     monkeypatch.setattr("torch.accelerator.is_available", bool)
-    monkeypatch.setattr("dlp.recipes.recipe.own_number_of_threads", lambda: 7)
+    monkeypatch.setattr("dlp.recipes.settings.own_number_of_threads", lambda: 7)
     recipe = load("mnist_dense", **{"model.hidden": [units]})
-    assert recipe.num_threads == expected
+    assert num_threads(recipe.config) == expected

@@ -3,14 +3,14 @@
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import yaml
 
 from dlp.configs import find_config, flatten, read_config, run_name
 from dlp.console import say
 from dlp.errors import InputError
-from dlp.recipes.config import OF_RUNS
+from dlp.recipes.parser import OF_RUNS
 from dlp.recipes.recipe import Recipe
 from dlp.runs.folder import Content, Run, origin_of, origin_text
 
@@ -18,7 +18,7 @@ _FAST_DEV_RUN = "trainer.fast_dev_run"
 _HELP = {"-h", "--help", "--print_config"}
 
 
-def typed_recipe(command: str, args: Sequence[str], function: Callable[..., Any]) -> Recipe:
+def typed_recipe(command: str, args: Sequence[str], function: Callable[..., object]) -> Recipe:
     """Return the recipe of a command line.
 
     Args:

@@ -1,8 +1,9 @@
 """Parser of the commands on a config: its keys, the options of a run, the classes it knows."""
 
+import inspect
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import yaml
@@ -17,6 +18,8 @@ from dlp.datamodules import SupervisedDataModule
 from dlp.modules import SupervisedModule
 from dlp.recipes.parse_errors import ShortErrors, arguments
 
+#: Commands that go on with a run, or use its model.
+OF_RUNS = ("fit", "validate", "test", "predict")
 #: Attributes of a DataModule that are arguments of a module.
 SIZES = ("input_shape", "num_outputs", "target_mean", "target_std", "target_transform")
 #: Packages whose classes have short names.
@@ -25,7 +28,7 @@ _PACKAGES = (datamodules, modules, callbacks)
 MODE = "dlp"
 
 
-def _load_yaml(text: str) -> Any:
+def _load_yaml(text: str) -> object:
     """Load a value; PyYAML fails with a TypeError on the text ``?``."""
     try:
         return get_loader("yaml")(text)
@@ -42,11 +45,13 @@ class Parser(ShortErrors, LightningArgumentParser):
     #: Whether what was parsed is all; else more values follow, and required ones may be missing.
     _is_all = True
 
-    def parse(self, words: Sequence[str], values: Mapping[str, Any]) -> Namespace:
+    def parse(self, words: Sequence[str], values: Mapping[str, object]) -> Namespace:
         """Parse words, and lay values by dotted key over them; all are checked together."""
+        if not values:
+            return self.parse_args(words)
         layers = _by_depth(values)
-        self._is_all = not layers
-        config: Namespace = self.parse_args(words, defaults=self._is_all)
+        self._is_all = False
+        config: Namespace = self.parse_args(words, defaults=False)
         for number, layer in enumerate(layers, 1):
             self._is_all = number == len(layers)
             config = self.parse_object(layer, namespace=config, defaults=self._is_all)
@@ -79,6 +84,19 @@ def subclasses(base: type) -> list[type]:
     for class_ in derived:
         classes += subclasses(class_)
     return classes
+
+
+def add_options(
+    parser: LightningArgumentParser, command: str, function: Callable[..., object]
+) -> None:
+    """Add the options of a run and those of a command, which are the parameters of its function."""
+    parser.add_function_arguments(run_options, as_group=False)
+    if command in OF_RUNS:
+        parser.add_function_arguments(checkpoint_option, as_group=False)
+    parser.add_function_arguments(function, as_group=False, skip={"recipe", "text"})
+    if "text" in inspect.signature(function).parameters:
+        help_ = "Text to predict; can be given several times."
+        parser.add_argument("--text", action="append", help=help_)
 
 
 def run_options(
@@ -120,7 +138,7 @@ def checkpoint_option(ckpt_path: str | None = None) -> None:
     """
 
 
-def import_classes(*sources: Any) -> None:
+def import_classes(*sources: object) -> None:
     """Import the project's classes that are named; jsonargparse knows imported classes alone."""
     names = set(re.findall(r"\w+", str(sources)))
     for package in _PACKAGES:
@@ -128,9 +146,9 @@ def import_classes(*sources: Any) -> None:
             getattr(package, name)
 
 
-def _by_depth(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _by_depth(values: Mapping[str, object]) -> list[dict[str, object]]:
     """Return values by dotted key in layers: a class comes before its arguments."""
-    layers: dict[int, dict[str, Any]] = defaultdict(dict)
+    layers: dict[int, dict[str, object]] = defaultdict(dict)
     for key, value in values.items():
         depth = sum(key.startswith(f"{other}.") for other in values)
         layers[depth][key] = value

@@ -1,41 +1,47 @@
 """Recipes: data, model and Trainer are built from a config."""
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import torch
+import yaml
 from jsonargparse import Namespace
 from lightning import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint as AnyCheckpoint
 from lightning.pytorch.callbacks import ProgressBar as AnyProgressBar
-from lightning.pytorch.cli import LightningArgumentParser
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from dlp.callbacks import AtomicCheckpointIO, EpochSeed, ProgressBar
+from dlp.configs import find_config, flatten, read_config, run_name
 from dlp.console import quieted, say
 from dlp.datamodules import SupervisedDataModule
 from dlp.datamodules.parts import rows_fingerprint
-from dlp.errors import InputError, naming
+from dlp.errors import InputError, check_range, loading_weights, naming
+from dlp.hyperparameters import plain_value
 from dlp.modules import SupervisedModule
 from dlp.modules.weights import Checkpoint, read_file
-from dlp.recipes.config import ParsedConfig
 from dlp.recipes.parse_errors import arguments
-from dlp.recipes.parser import SIZES
-from dlp.recipes.settings import ProcessSettings, own_number_of_threads
-from dlp.runs.folder import Run
+from dlp.recipes.parser import MODE, SIZES, Parser, add_options, import_classes
+from dlp.recipes.settings import ProcessSettings, num_threads
+from dlp.runs.folder import Run, origin_of
 from dlp.runs.places import numbered
 from dlp.runs.recorder import RunRecorder
 
-#: Layers of fewer units take longer on two threads than on one, measured on two cores.
-_FEW_UNITS = 256
 
-
-class Recipe(ParsedConfig):
+class Recipe(LightningCLI):
     """Config, and the data, model and Trainer that are built from it.
 
-    A command builds each when it needs it, a validation by folds many models; the sizes of a model
-    come from fitted data.
+    Of LightningCLI it takes the parser (classes by name, links, YAML, ``--help``), the seed and the
+    instantiation. It does not take
+
+    - the subcommands: a command is a function, which is called with the recipe;
+    - the building of data, model and Trainer at once: a command builds each when it needs it, a
+      validation by folds many models, and the sizes of a model come from fitted data;
+    - ``configure_optimizers``: modules have their own;
+    - the callback that saves the config: `RunRecorder` does, once an epoch is trained.
 
     Args:
         command: Name of the command.
@@ -51,29 +57,61 @@ class Recipe(ParsedConfig):
         command: str,
         configs: Sequence[str | Path] = (),
         words: Sequence[str] = (),
-        values: Mapping[str, Any] | None = None,
-        function: Callable[..., Any] = lambda recipe: None,
+        values: Mapping[str, object] | None = None,
+        function: Callable[..., object] = lambda recipe: None,
         run: Run | None = None,
     ) -> None:
+        self.command = command
+        self.configs = configs
+        self.words = words
+        self.function = function
         #: Run that goes on, or is tested or predicts.
         self.run = run
         #: Checkpoint that is restored.
         self.checkpoint = None if run is None else run.model()
         #: Recorder of the last Trainer that was built; None if it records nothing.
         self.recorder: RunRecorder | None = None
+        self._values = {key: plain_value(value) for key, value in (values or {}).items()}
         self._fitted_data: LightningDataModule | None = None
         self._read: Checkpoint | None = None
-        super().__init__(command, configs, words, values, function)
+        paths = [find_config(config) for config in configs]
+        self.name = run_name(paths)
+        #: Labels of the configs, for the record of the run.
+        self.origin = origin_of(paths)
+        contents = [dict(flatten(read_config(path))) for path in paths]  # each key once
+        import_classes(contents, words, self._values)
+        config_words = [word for path in paths for word in ("--config", str(path))]
+        summary = (inspect.getdoc(function) or "").partition("\n\n")[0]
+        with quieted():  # Lightning warns of arguments that are given in Python
+            super().__init__(
+                datamodule_class=LightningDataModule,
+                save_config_callback=None,
+                trainer_defaults={"logger": False, "num_sanity_val_steps": 0},
+                seed_everything_default=0,
+                parser_kwargs={
+                    "prog": f"dlp {command}",
+                    "description": summary.replace("\n", " "),
+                    "allow_abbrev": False,
+                    "parser_mode": MODE,
+                },
+                parser_class=Parser,
+                subclass_mode_data=True,
+                args=[*config_words, *words],
+                run=False,
+                auto_configure_optimizers=False,
+            )
+
+    # Methods that LightningCLI calls -----------------------------------------------------------
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add the options; link the sizes of the data to the model."""
-        super().add_arguments_to_parser(parser)
+        """Add the options of a run and of the command; link the sizes of the data to the model."""
+        add_options(parser, self.command, self.function)
         for name in SIZES:
             size = partial(self._size, name)
             size.__name__ = name  # type: ignore[attr-defined]  # shown in the help
             parser.link_arguments("data", f"model.init_args.{name}", size, apply_on="instantiate")
 
-    def _size(self, name: str, data: LightningDataModule | None) -> Any:
+    def _size(self, name: str, data: LightningDataModule | None) -> object:
         """Return a size of the data that `model` was given, or that of the config without one.
 
         jsonargparse follows its links whenever it builds anything, but sizes need fitted data.
@@ -88,18 +126,54 @@ class Recipe(ParsedConfig):
             raise InputError(f"model.{name} comes from the data; leave it out.")
         return getattr(data, name)
 
-    @property
-    def num_threads(self) -> int:
-        """Number of CPU threads of torch while a command or a Trainer of the recipe runs."""
-        default = 1 if self._is_small() else own_number_of_threads()
-        return int(self.config.threads or default)
+    def parse_arguments(self, parser: LightningArgumentParser, args: object) -> None:
+        """Parse the words and the values."""
+        self.config = cast(Parser, parser).parse(cast(list[str], args), self._values)
 
-    def _is_small(self) -> bool:
-        """Return True for a dense net on a CPU whose layers have at most 256 units."""
-        model = self.config.model
-        if torch.accelerator.is_available() or model.class_path != "dlp.modules.DenseModule":
-            return False
-        return max(model.init_args.hidden, default=0) <= _FEW_UNITS
+    def _set_seed(self) -> None:
+        check_range(0, 2**32 - 1, seed_everything=self.config.seed_everything)
+        super()._set_seed()
+
+    def instantiate_classes(self) -> None:
+        """Build nothing: a command asks the recipe."""
+
+    # What the config says ----------------------------------------------------------------------
+
+    @cached_property
+    def config_text(self) -> str:
+        """Complete config as YAML, a recipe that can be run again."""
+        config = self.config.clone()
+        config.run_dir = None
+        for name in ("config", "ckpt_path", *inspect.signature(self.function).parameters):
+            config.pop(name, None)
+        text: str = self.parser.dump(
+            config, skip_unset=False, skip_validation=True, skip_link_targets=False
+        )
+        return text
+
+    @cached_property
+    def config_dump(self) -> dict[str, Any]:
+        """Complete config as plain values; Lightning's is validated once more."""
+        return dict(yaml.safe_load(self.config_text))
+
+    @property
+    def is_dev_run(self) -> bool:
+        """Whether one batch is tried and nothing is written."""
+        return bool(self.config.trainer.fast_dev_run)
+
+    def fold_epochs(self) -> int:
+        """Return the number of epochs of a fold or a trial, which begins with new weights."""
+        epochs: int | None = self.config.trainer.max_epochs
+        if self.config.init_from:
+            raise InputError(
+                "the weights of init_from have seen the rows that a fold or trial validates on; "
+                "give --init_from null."
+            )
+        if epochs is None or epochs < 1:
+            raise InputError(f"give --trainer.max_epochs, such as 20; it is {epochs}.")
+        return epochs
+
+    # Data, model and Trainer -------------------------------------------------------------------
 
     def use(self, checkpoint: Checkpoint) -> None:
         """Restore a checkpoint that was read already."""
@@ -161,25 +235,29 @@ class Recipe(ParsedConfig):
 
             model = EnsembleModule(make, int(self.config.ensemble))
         if source:
-            _, plus, overlays = self.name.partition("+")
-            varied = source + plus + overlays  # its run with the same variations, if any
-            path = Run.find(varied if numbered(varied) else source).model()
-            say(f"starting from the weights of {path}")
-            weights = read_file(path, "state_dict")["state_dict"]
-            if isinstance(model, SupervisedModule):
-                weights |= model.head.state_dict(prefix="head.")  # scale of these targets
-            with naming(f"{path} has another network than this config"):
-                model.load_state_dict(weights)
+            self._start_from(source, model)
         if self.config.compile:
             model.example_input_array = None  # the summary's run would keep torch from it
             model.compile()
         return model
 
+    def _start_from(self, source: str, model: LightningModule) -> None:
+        """Load the weights of another run, with the same variations if there is such a run."""
+        _, plus, overlays = self.name.partition("+")
+        varied = source + plus + overlays
+        path = Run.find(varied if numbered(varied) else source).model()
+        say(f"starting from the weights of {path}")
+        weights = read_file(path, "state_dict")["state_dict"]
+        if isinstance(model, SupervisedModule):
+            weights |= model.head.state_dict(prefix="head.")  # scale of these targets
+        with loading_weights(path):
+            model.load_state_dict(weights)
+
     def trainer(  # type: ignore[override]  # a method here
         self,
         run_dir: str | Path | None = "auto",
         callbacks: Sequence[Callback] = (),
-        **changes: Any,
+        **changes: object,
     ) -> Trainer:
         """Build a new Trainer, which records a run as ``dlp fit`` does.
 
@@ -189,8 +267,9 @@ class Recipe(ParsedConfig):
             callbacks: Further callbacks.
             **changes: Other arguments of the Trainer than those of the config.
         """
-        settings = self.trainer_arguments() | changes
-        every = [ProcessSettings(self.num_threads), *settings["callbacks"], *callbacks]
+        settings = self.trainer_arguments()
+        settings.update(changes)
+        every = [ProcessSettings(num_threads(self.config)), *settings["callbacks"], *callbacks]
         if self.config.refit:
             every = self._without_validated(every)
         has_bar = any(isinstance(callback, AnyProgressBar) for callback in every)
@@ -199,26 +278,33 @@ class Recipe(ParsedConfig):
         self.recorder = None
         if self.is_dev_run or run_dir is None:
             every.append(EpochSeed())
+            if not any(isinstance(callback, AnyCheckpoint) for callback in every):
+                settings["enable_checkpointing"] = False  # else Lightning adds its own
         else:
-            self.recorder = RunRecorder(
-                self.name,
-                folder=self.config.run_dir if run_dir == "auto" else run_dir,
-                run=self.run if self.run and self.run.is_recorded else None,
-                monitor=self.config.monitor,
-                test_after_fit=self.config.test_after_fit,
-                baselines=self.config.baselines,
-                smoothing=self.config.smoothing,
-                seed=self.config.seed_everything,
-                config=self.config_text,
-                origin=self.origin,
-            )
+            self.recorder = self._new_recorder(None if run_dir == "auto" else run_dir)
             every += self.recorder.callbacks
+        settings["callbacks"] = every
         with naming("trainer"), quieted():
-            trainer = Trainer(**(settings | {"callbacks": every}))
+            trainer = Trainer(**settings)
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # no plugin of the user's
             trainer.strategy.checkpoint_io = AtomicCheckpointIO(self._read)
         self._read = None
         return trainer
+
+    def _new_recorder(self, folder: str | Path | None) -> RunRecorder:
+        """Return a recorder of a run in a folder; None is that of the config, else a new one."""
+        return RunRecorder(
+            self.name,
+            folder=folder or self.config.run_dir,
+            run=self.run if self.run and self.run.is_recorded else None,
+            monitor=self.config.monitor,
+            test_after_fit=self.config.test_after_fit,
+            baselines=self.config.baselines,
+            smoothing=self.config.smoothing,
+            seed=self.config.seed_everything,
+            config=self.config_text,
+            origin=self.origin,
+        )
 
     def _without_validated(self, callbacks: Sequence[Callback]) -> list[Callback]:
         """Leave out the callbacks whose monitor needs a validation, and name them before a fit."""
@@ -241,23 +327,11 @@ class Recipe(ParsedConfig):
         result["callbacks"] = callbacks if isinstance(callbacks, list) else [callbacks]
         return result
 
-    def fold_epochs(self) -> int:
-        """Return the number of epochs of a fold or a trial, which begins with new weights."""
-        epochs: int | None = self.config.trainer.max_epochs
-        if self.config.init_from:
-            raise InputError(
-                "the weights of init_from have seen the rows that a fold or trial validates on; "
-                "give --init_from null."
-            )
-        if epochs is None or epochs < 1:
-            raise InputError(f"give --trainer.max_epochs, such as 20; it is {epochs}.")
-        return epochs
-
     def _build(self, **parts: Any) -> Any:
         return self.parser.instantiate(Namespace(**{"data": None, **parts}))  # type: ignore[no-untyped-call]  # of jsonargparse
 
 
-def load(config: str | Path, **keys: Any) -> Recipe:
+def load(config: str | Path, **keys: object) -> Recipe:
     """Load a config for Python, and set its seed: a second model of a recipe has other weights.
 
     Args:

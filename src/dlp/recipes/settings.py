@@ -4,12 +4,32 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
+from jsonargparse import Namespace
 from lightning import Callback, LightningModule, Trainer
 
 from dlp.console import quieted
 
+#: Layers of fewer units take longer on two threads than on one, measured on two cores.
+_FEW_UNITS = 256
 #: Number of threads outside of every block of `process_settings`; None outside of them.
 _own_number: int | None = None
+
+
+def num_threads(config: Namespace) -> int:
+    """Return the number of CPU threads of torch while a command or a Trainer of a config runs.
+
+    If the config has none, it is one for a dense net on a CPU whose layers have at most 256 units.
+    """
+    if config.threads:
+        return int(config.threads)
+    model = config.model
+    is_small = (
+        model.class_path == "dlp.modules.DenseModule"
+        and max(model.init_args.hidden, default=0) <= _FEW_UNITS
+    )
+    if is_small and not torch.accelerator.is_available():
+        return 1
+    return own_number_of_threads()
 
 
 def own_number_of_threads() -> int:
@@ -18,35 +38,35 @@ def own_number_of_threads() -> int:
 
 
 @contextmanager
-def process_settings(num_threads: int) -> Iterator[None]:
+def process_settings(number: int) -> Iterator[None]:
     """Compute on a number of threads and without Lightning's tips inside the block."""
     global _own_number
-    own_number = _own_number
+    outer_own = _own_number
+    outer = torch.get_num_threads()
     _own_number = own_number_of_threads()
-    number = torch.get_num_threads()
-    torch.set_num_threads(num_threads)
+    torch.set_num_threads(number)
     try:
         with quieted():
             yield
     finally:
-        torch.set_num_threads(number)
-        _own_number = own_number
+        torch.set_num_threads(outer)
+        _own_number = outer_own
 
 
 class ProcessSettings(Callback):
     """Callback that holds the settings from the start to the end of a fit, test or prediction.
 
     Args:
-        num_threads: Number of CPU threads of torch.
+        number: Number of CPU threads of torch.
     """
 
-    def __init__(self, num_threads: int) -> None:
-        self.num_threads = num_threads
+    def __init__(self, number: int) -> None:
+        self.number = number
         self._settings = ExitStack()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Set them."""
-        self._settings.enter_context(process_settings(self.num_threads))
+        self._settings.enter_context(process_settings(self.number))
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Restore them."""
