@@ -63,6 +63,20 @@ def test_a_run_dir_must_be_empty():
         Run.new("a", folder="deep/here")
 
 
+def test_the_advice_about_a_folder_with_files_fits_to_what_it_holds():
+    run = Run.new("a", folder="fit")
+    run.write_record("fit", [])
+    checkpoint(run.folder)
+    with pytest.raises(InputError, match="go on with its fit by dlp fit --ckpt_path"):
+        Run.new("a", folder="fit")
+    Run.new("a", "folds", "crossval", ["a.yaml"], {"seed": 1})
+    with pytest.raises(InputError, match=r"never overwritten\. Give a new folder\.$"):
+        Run.new("a", "folds", "crossval", ["a.yaml"], {"seed": 2})
+    checkpoint("old", "fold_0_0")
+    with pytest.raises(InputError, match=r"old is a run of dlp 1\.2\.0 or earlier"):
+        Run.new("a", "old", "crossval", ["a.yaml"], {"seed": 1})
+
+
 def test_of_two_fits_one_gets_a_folder():
     run = Run.new("a", folder="deep/here")
     with pytest.raises(InputError, match="taken by another fit"):

@@ -7,12 +7,12 @@ from typing import cast
 
 import yaml
 
-from dlp.configs import find_config, flatten, read_config, run_name
+from dlp.configs import find_config, flatten, labels_text, read_config, run_name
 from dlp.console import say
 from dlp.errors import InputError
 from dlp.recipes.parser import OF_RUNS
 from dlp.recipes.recipe import Recipe
-from dlp.runs.folder import Content, Run, origin_of, origin_text
+from dlp.runs.folder import Content, Run, origin_of
 
 _FAST_DEV_RUN = "trainer.fast_dev_run"
 _HELP = {"-h", "--help", "--print_config"}
@@ -100,8 +100,8 @@ def _restored_run(command: str, configs: list[Path], ckpt_path: str | None) -> R
             )
         if run.origin() != origin:
             raise InputError(
-                f"{checkpoint} belongs to a run of {origin_text(run.origin())}, not of "
-                f"{origin_text(origin)}; leave --config out."
+                f"{checkpoint} belongs to a run of {labels_text(run.origin())}, not of "
+                f"{labels_text(origin)}; leave --config out."
             )
     return run
 

@@ -26,9 +26,13 @@ def make(name: str, kind: str = "version", folder: str | Path | None = None) -> 
         path = Path(folder)
         create(path)
         if any(path.iterdir()):
+            advice = "Give a new folder"
+            if (path / "checkpoints" / "last.ckpt").is_file():
+                advice += (
+                    f", or go on with its fit by dlp {command_text('fit', '--ckpt_path', path)}"
+                )
             raise InputError(
-                f"run_dir {path} holds files, and a run is never overwritten. Give a new folder, "
-                f"or go on with its fit by {command_text('--ckpt_path', path)}."
+                f"run_dir {path} holds files, and a run is never overwritten. {advice}."
             )
         return path
     numbers = [_number(path) for path in numbered(name, kind)]
