@@ -82,7 +82,7 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path, content: Any) -> None:
+def write_json(path: Path, content: object) -> None:
     """Write a JSON file atomically; NaN and infinity become null."""
     finite = json.loads(json.dumps(content), parse_constant=lambda name: None)
     write_text(path, json.dumps(finite, indent=2) + "\n")
@@ -101,7 +101,7 @@ class TableWriter(ExitStack):
         super().__init__()
         self.path = path
         self._temporary: Path | None = None
-        self._columns: Any = None
+        self._columns: pd.Index[Any] | None = None
         self._parquet: Any = None
 
     def append(self, frame: "pd.DataFrame") -> None:

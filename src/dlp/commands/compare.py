@@ -1,8 +1,7 @@
 """Command ``compare``: runs in one figure and one table; it needs no torch."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -55,7 +54,7 @@ def compare(
         path = run.folder / "metrics.csv"
         with reading(path, "the history of a run"):
             histories.append(pd.read_csv(path, index_col="epoch", dtype=float))
-    columns: list[Any] = list(pd.concat(histories))
+    columns = list(map(str, pd.concat(histories)))
     metrics = metric or ["val_loss" if "val_loss" in columns else "train_loss"]
     for name in metrics:
         check_choice("metric", name, columns)
@@ -100,7 +99,7 @@ def _labels(runs: Sequence[Run]) -> list[str]:
     settings = pd.json_normalize(configs).map(str, na_action="ignore")
     settings.columns = [str(name).rpartition(".")[2] for name in settings]
     settings = settings.drop(columns=_REPEATS, errors="ignore")
-    labels: dict[Any, str] = dict(enumerate(names))
+    labels: dict[Hashable, str] = dict(enumerate(names))
     for _, same in settings.groupby(names):
         differing = same.loc[:, same.nunique(dropna=False) > 1]
         for row, texts in differing.iterrows():

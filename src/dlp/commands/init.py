@@ -299,11 +299,14 @@ def _fixed(attempt: Settled, refusal: InputError, tried: list[Arguments]) -> lis
     return fixed
 
 
-def _merge(old: Any, new: Any) -> Any:
-    """Return a new value over an old one; dictionaries and lists are united."""
-    if isinstance(old, dict):
-        united = {key: _merge(old.get(key), value) for key, value in new.items()}
-        return {**old, **united}
-    if isinstance(old, list):
-        return list(dict.fromkeys(old + new))
-    return new
+def _merge(old: Arguments, new: Arguments) -> Arguments:
+    """Return new arguments over old ones; dictionaries and lists are united."""
+    merged = dict(old)
+    for name, value in new.items():
+        before = old.get(name)
+        if isinstance(before, dict):
+            value = _merge(before, value)
+        elif isinstance(before, list):
+            value = list(dict.fromkeys(before + value))
+        merged[name] = value
+    return merged

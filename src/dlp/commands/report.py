@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from string import Template
-from typing import Any
 
 import pandas as pd
 
@@ -100,12 +99,12 @@ def _tables(run: Run) -> dict[str, pd.DataFrame]:
     return tables
 
 
-def _by_row(title: str, rows: Mapping[str, Any]) -> pd.DataFrame:
+def _by_row(title: str, rows: Mapping[str, Mapping[str, object]]) -> pd.DataFrame:
     """Return a table with the names of the rows in its first column."""
     return pd.DataFrame(rows).T.rename(index=_readable).rename_axis(title).reset_index()
 
 
-def _facts(facts: Mapping[str, Any]) -> pd.DataFrame:
+def _facts(facts: Mapping[str, object]) -> pd.DataFrame:
     """Return a line per fact that is known."""
     lines = {}
     for name, value in facts.items():
@@ -125,6 +124,7 @@ def _html(table: pd.DataFrame) -> str:
     return f'<div class="scroll" tabindex="0">{text}</div>'
 
 
-def _readable(name: Any) -> str:
+def _readable(name: object) -> str:
     """Return a name in words."""
-    return _WORDS.get(name, str(name).replace("_", " "))
+    text = str(name)
+    return _WORDS.get(text, text.replace("_", " "))

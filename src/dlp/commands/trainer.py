@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from lightning import LightningDataModule, LightningModule, Trainer
 
 from dlp.callbacks import PredictionWriter
 from dlp.console import say, scores_text
 from dlp.datamodules.base import SupervisedDataModule
+from dlp.datamodules.rows import Examples
 from dlp.errors import InputError, check_choice, loading_weights
 from dlp.files import TableWriter
 from dlp.modules import SupervisedModule
@@ -113,7 +113,7 @@ def predict(
     path = output
     if recipe.run is not None and is_ours:
         path = output or _output(recipe, recipe.run)
-    pieces: Iterable[Any] = [None]
+    pieces: Iterable[Examples | None] = [None]
     if isinstance(data, SupervisedDataModule):
         pieces = data.pieces_to_predict()
     with TableWriter(path) as table:

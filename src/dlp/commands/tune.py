@@ -3,6 +3,7 @@
 import json
 import math
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ from dlp.seeds import derived_seed
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 #: Range, choices or value by dotted key.
-Space = dict[str, Any]
+Space = dict[str, object]
 
 
 def tune(recipe: Recipe, space: str, trials: PositiveInt = 50, storage: str | None = None) -> Study:
@@ -99,7 +100,7 @@ def tune(recipe: Recipe, space: str, trials: PositiveInt = 50, storage: str | No
         if len(complete):
             best = complete.sort_values("value", ascending=mode == "min").head(5)
             say(f"\n{best.to_string(index=False)}\n")
-            command: list[Any] = ["fit"]
+            command: list[object] = ["fit"]
             for config in (*recipe.configs, folder / "best.yaml"):
                 command += ["--config", config]
             say(f"next, with any other keys given here: dlp {command_text(*command)}")
@@ -115,7 +116,7 @@ def open_storage(place: str) -> BaseStorage:
 
 
 def _train(
-    recipe: Recipe, trial: Trial, values: dict[str, Any], mode: Mode, fingerprint: str
+    recipe: Recipe, trial: Trial, values: Mapping[str, object], mode: Mode, fingerprint: str
 ) -> float:
     """Train the recipe with the values of a trial; return the best value of the monitor.
 
@@ -200,16 +201,16 @@ def read_space(space: str, monitor: str) -> Space:
     return ranges
 
 
-def suggest(trial: Trial, space: Space) -> dict[str, Any]:
+def suggest(trial: Trial, space: Space) -> dict[str, object]:
     """Draw a value of each key."""
-    values = {}
+    values: dict[str, object] = {}
     for key, choices in sorted(space.items()):
         with naming(f"space: {key}"):
             values[key] = _draw(trial, key, choices)
     return values
 
 
-def _draw(trial: Trial, key: str, values: Any) -> Any:
+def _draw(trial: Trial, key: str, values: object) -> object:
     """Draw a value of a range, of choices or of one value."""
     if isinstance(values, dict):
         # YAML takes 1e-4 for text.

@@ -4,7 +4,7 @@ import inspect
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import yaml
 from jsonargparse import Namespace, get_loader, set_loader
@@ -57,7 +57,7 @@ class Parser(ShortErrors, LightningArgumentParser):
             config = self.parse_object(layer, namespace=config, defaults=self._is_all)
         return config
 
-    def validate(self, *args: Any, **kwargs: Any) -> None:
+    def validate(self, *args: object, **kwargs: object) -> None:
         """Check types and required values."""
         if self._is_all:
             super().validate(*args, **kwargs)

@@ -3,11 +3,12 @@
 import math
 import platform
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from lightning import Callback, LightningModule, Trainer
 
@@ -21,7 +22,9 @@ from dlp.errors import InputError
 from dlp.evaluation.verdict import Verdict, divergence, longer, verdict
 from dlp.files import save_figure, write_text
 from dlp.modules.monitor import Mode, monitor_mode
+from dlp.modules.supervised import SupervisedModule
 from dlp.reader.answer import Answer
+from dlp.reader.encoder import Array
 from dlp.runs.folder import Origin, Run
 
 #: Packages that numbers depend on.
@@ -104,7 +107,7 @@ class RunRecorder(Callback):
         self.has_trained = False
         self._mode = monitor_mode(self.monitor, pl_module)
         if self.run is None:
-            run: Any = None
+            run = Run(Path())
             if trainer.is_global_zero:
                 run = Run.new(self.name, folder=self.folder)
             self.run = trainer.strategy.broadcast(run)
@@ -184,7 +187,7 @@ class RunRecorder(Callback):
         if failure is not None:
             return f"{failure}; {reading.best_clause(self.monitor)}"
         if run.config.is_file():
-            command: list[Any] = ["fit", "--config", run.config, "--config", "retrain"]
+            command: list[object] = ["fit", "--config", run.config, "--config", "retrain"]
             best = reading.best_epoch
             if reading.kind in ("improving", "too_short"):
                 command = ["fit", "--ckpt_path", run.folder]
@@ -242,9 +245,9 @@ class RunRecorder(Callback):
     def _compare(
         self,
         trainer: Trainer,
-        module: Any,
+        module: LightningModule,
         part: Part,
-        outputs: Any = None,
+        outputs: Mapping[str, Array] | None = None,
     ) -> dict[str, dict[str, float]]:
         """Print and return the scores of guesses and, if asked for, of fitted models."""
         from dlp.evaluation.baselines import baseline_lines, fitted_scores, guess_scores
@@ -253,7 +256,7 @@ class RunRecorder(Callback):
         if data is None:
             return {}
         scores = guess_scores(module, data, part)
-        if self.baselines and scores:
+        if self.baselines and isinstance(module, SupervisedModule):
             scores |= fitted_scores(module, data, part, outputs)
         for line in baseline_lines(scores):
             say(f"{part}: {line}")

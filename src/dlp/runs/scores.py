@@ -1,10 +1,9 @@
 """Scores of the last test, from the content of ``results.json``."""
 
-from collections.abc import Mapping
-from typing import Any
+from dlp.runs.folder import Results
 
 
-def test_scores(results: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+def test_scores(results: Results) -> dict[str, dict[str, float]]:
     """Return the scores of the last test, of the model and of baselines; empty without one."""
     test = results.get("test", {})
     own = {name.removeprefix("test_"): test[name] for name in test if name.startswith("test_")}
@@ -17,7 +16,7 @@ def test_scores(results: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     return scores
 
 
-def threshold_note(results: Mapping[str, Any]) -> str:
+def threshold_note(results: Results) -> str:
     """Return a sentence about the threshold of the last test, if there is another one."""
     tested = results.get("test", {}).get("threshold")
     current = results.get("threshold", tested)
