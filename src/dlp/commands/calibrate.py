@@ -1,7 +1,9 @@
 """Command ``calibrate``: how sure predictions are, by rows that were not trained on."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,18 +57,41 @@ def calibrate(
     head = load_trained(record, checkpoint).module.head
     if threshold is not None and head.task != "binary":
         raise InputError(f"--threshold is for head: sigmoid, of two classes, not for {run}.")
-    answer = replace(
+    if len(paths) > 1:
+        parts = {"out of fold": _out_of_fold(record, head)}
+    else:
+        parts = _validation_and_test(record, checkpoint, head)
+    start = replace(
         spec.answer,
         threshold=float(threshold or spec.threshold),
         temperature=1.0,
         coverage=None,
         quantiles=None,
     )
-    if len(paths) > 1:
-        parts = {"out of fold": _out_of_fold(record, head)}
-    else:
-        parts = _validation_and_test(record, checkpoint, head)
-    part, (scores, targets) = next(iter(parts.items()))
+    answer, table = _learn(start, head, parts, coverage)
+    say(table.to_string(index=False, float_format="{:.4g}".format))
+    _write(record, answer, table, [checkpoint, *paths[1:]])
+    say(f"wrote the calibration into {', '.join(map(str, paths))}")
+    if answer.task == "binary":
+        best = _say_thresholds(answer, head, parts)
+        if threshold is None and best != answer.threshold:
+            words = ["calibrate", run, "--threshold", f"{best:.6g}"]
+            if coverage != 0.9:
+                words += ["--coverage", f"{coverage:g}"]
+            _say_next(*words)
+    if "test" in parts and answer.task is not None:  # its mistakes change
+        _say_next("test", "--ckpt_path", str(paths[0]))
+    _say_next("report", os.path.relpath(record.folder))
+    if len(paths) == 1:
+        _say_next("export", str(paths[0]))
+    return table
+
+
+def _learn(
+    answer: Answer, head: Head, parts: PartOutputs, coverage: float
+) -> tuple[Answer, pd.DataFrame]:
+    """Return an answer with the temperature and quantiles of the first part, and the table."""
+    scores, targets = next(iter(parts.values()))
     with naming("calibrate"):
         answer.doubt(scores.numpy())  # nothing is learned from NaN
     if answer.task is not None:
@@ -81,12 +106,17 @@ def calibrate(
         table = pd.DataFrame(answer.prediction_columns(untransformed(values, answer.transform)))
         if len(table.columns) < 3 * len(answer.output_names):
             raise InputError("low and high are the ends of an interval; rename the target.")
-    say(table.to_string(index=False, float_format="{:.4g}".format))
-    for path in paths:
-        if path != checkpoint.path:  # the next one of the folds
-            checkpoint = Checkpoint.read(path)
+    return answer, table
+
+
+def _write(
+    record: Run, answer: Answer, table: pd.DataFrame, checkpoints: Sequence[Checkpoint | Path]
+) -> None:
+    """Write an answer into a run and its checkpoints; those of further folds are read in turn."""
+    for each in checkpoints:
+        checkpoint = each if isinstance(each, Checkpoint) else Checkpoint.read(each)
         checkpoint.content["spec"]["answer"] = asdict(answer)
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
+        with atomic_path(checkpoint.path) as temporary, temporary.open("wb") as file:
             torch.save(checkpoint.content, file)
     record.add_results(
         calibration=table.to_dict("records"),
@@ -95,20 +125,6 @@ def calibrate(
         coverage=answer.coverage,
         quantiles=answer.quantiles,
     )
-    say(f"wrote the calibration into {', '.join(map(str, paths))}")
-    if answer.task == "binary" and len(np.unique(targets)) == 2:
-        best = _say_thresholds(answer, part, scores[:, 1].numpy(), targets.numpy())
-        if threshold is None and best != answer.threshold:
-            words = ["calibrate", run, "--threshold", f"{best:.6g}"]
-            if coverage != 0.9:
-                words += ["--coverage", f"{coverage:g}"]
-            _say_next(*words)
-    if "test" in parts and answer.task is not None:  # its mistakes change
-        _say_next("test", "--ckpt_path", str(paths[0]))
-    _say_next("report", os.path.relpath(record.folder))
-    if len(paths) == 1:
-        _say_next("export", str(paths[0]))
-    return table
 
 
 def _fit(head: Head, parts: PartOutputs) -> pd.DataFrame:
@@ -131,11 +147,16 @@ def _fit(head: Head, parts: PartOutputs) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _say_thresholds(answer: Answer, part: str, probabilities: Array, truth: Array) -> float:
+def _say_thresholds(answer: Answer, head: Head, parts: PartOutputs) -> float:
     """Print what the threshold finds, and what the one with the best balanced accuracy finds.
 
-    Return the latter; the former if both find the same rows.
+    Return the latter; the former if both find the same rows, or all rows are of one class.
     """
+    part, (logits, targets) = next(iter(parts.items()))
+    truth = targets.numpy()
+    if len(np.unique(truth)) < 2:
+        return answer.threshold
+    probabilities = head.predict(logits / answer.temperature)[:, 1].numpy()
     other, name = answer.output_names
     best = best_threshold(probabilities, truth)
     if ((probabilities > best) == (probabilities > answer.threshold)).all():
