@@ -36,9 +36,7 @@ class ShortErrors:
     """Mixin of a parser whose errors are one sentence."""
 
     #: Required option -> next step if it is missing.
-    required: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        ("data", "model"), "A config has it: --config NAME."
-    )
+    required: ClassVar[Mapping[str, str]] = {}
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise an `InputError`."""
@@ -52,12 +50,6 @@ class ShortErrors:
         for action in self._actions:  # type: ignore[attr-defined]  # of argparse's parser
             keys += [name[2:] for name in action.option_strings if name.startswith("--")]
         return keys
-
-
-class FunctionParser(ShortErrors, ArgumentParser):
-    """Parser of a command that takes no config."""
-
-    required = dict.fromkeys(("run", "runs", "model"), "Give the name or the folder of a run.")
 
 
 def one_sentence(

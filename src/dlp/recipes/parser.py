@@ -42,6 +42,7 @@ set_loader(MODE, _load_yaml, (yaml.YAMLError,))
 class Parser(ShortErrors, LightningArgumentParser):
     """LightningCLI's parser with errors of one sentence."""
 
+    required = dict.fromkeys(("data", "model"), "A config has it: --config NAME.")
     #: Whether what was parsed is all; else more values follow, and required ones may be missing.
     _is_all = True
 

@@ -127,12 +127,9 @@ class Recipe(LightningCLI):
         return getattr(data, name)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: object) -> None:
-        """Parse the words and the values."""
+        """Parse the words and the values; Lightning sets the seed next."""
         self.config = cast(Parser, parser).parse(cast(list[str], args), self._values)
-
-    def _set_seed(self) -> None:
         check_range(0, 2**32 - 1, seed_everything=self.config.seed_everything)
-        super()._set_seed()
 
     def instantiate_classes(self) -> None:
         """Build nothing: a command asks the recipe."""
