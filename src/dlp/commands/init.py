@@ -84,13 +84,7 @@ def init(
     names = [name for name in (*targets, text_column, image_column) if name]
     start = _with_encoding(path, {"read_csv": read_csv}, names)
     if target is None and not path.is_dir():
-        settled = resolve_refusals(lambda args: _inputs(path, args).shape, start)
-        say(TableRows(_inputs(path, settled.args).drop(columns=_others(settled.args))).describe())
-        _say_reasons(settled.args, settled.reasons)
-        say(
-            "\ngive --target, the column to predict; if the inputs are texts or images also "
-            "--text_column or --image_column"
-        )
+        _describe(path, start)
         return
     file = output or Path(f"{path.resolve().name.split('.')[0]}.yaml")
     if file.exists():
@@ -129,6 +123,17 @@ def init(
     _say_reasons(arguments, settled.reasons)
     write_text(file, "\n".join(_fill(template, arguments, settled.reasons)) + "\n")
     say(f"\nwrote {file}. Read it, then: {command}")
+
+
+def _describe(path: Path, start: Settled) -> None:
+    """Print the columns of a table, among which the target is still to choose."""
+    settled = resolve_refusals(lambda args: _inputs(path, args).shape, start)
+    say(TableRows(_inputs(path, settled.args).drop(columns=_others(settled.args))).describe())
+    _say_reasons(settled.args, settled.reasons)
+    say(
+        "\ngive --target, the column to predict; if the inputs are texts or images also "
+        "--text_column or --image_column"
+    )
 
 
 def _inputs(path: Path, args: Arguments) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 import json
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,12 +99,17 @@ def tune(recipe: Recipe, space: str, trials: PositiveInt = 50, storage: str | No
         complete = _write(study, folder)  # a kill may have come before
         if len(complete):
             best = complete.sort_values("value", ascending=mode == "min").head(5)
-            say(f"\n{best.to_string(index=False)}\n")
-            command: list[object] = ["fit"]
-            for config in (*recipe.configs, folder / "best.yaml"):
-                command += ["--config", config]
-            say(f"next, with any other keys given here: dlp {command_text(*command)}")
+            _say_best(best, [*recipe.configs, folder / "best.yaml"])
     return study
+
+
+def _say_best(trials: pd.DataFrame, configs: Sequence[str | Path]) -> None:
+    """Print the best trials, and the command that trains with the values of the first."""
+    say(f"\n{trials.to_string(index=False)}\n")
+    command: list[object] = ["fit"]
+    for config in configs:
+        command += ["--config", config]
+    say(f"next, with any other keys given here: dlp {command_text(*command)}")
 
 
 def open_storage(place: str) -> BaseStorage:
