@@ -275,8 +275,9 @@ class Recipe(LightningCLI):
         self.recorder = None
         if self.is_dev_run or run_dir is None:
             every.append(EpochSeed())
-            if not any(isinstance(callback, AnyCheckpoint) for callback in every):
-                settings["enable_checkpointing"] = False  # else Lightning adds its own
+            has_checkpoint = any(isinstance(callback, AnyCheckpoint) for callback in every)
+            if settings.get("enable_checkpointing") is None and not has_checkpoint:
+                settings["enable_checkpointing"] = False  # None is a checkpoint of Lightning
         else:
             self.recorder = self._new_recorder(None if run_dir == "auto" else run_dir)
             every += self.recorder.callbacks
