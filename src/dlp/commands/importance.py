@@ -15,7 +15,7 @@ from dlp.errors import InputError
 from dlp.files import save_figure, write_table
 from dlp.inference.explain import SPECIAL
 from dlp.modules.supervised import SupervisedModule
-from dlp.reader.text import CHAR_NGRAM
+from dlp.reader.tokens import CHAR_NGRAM
 from dlp.recipes.restoring import restore
 from dlp.visualization.layers import averaged_networks
 from dlp.visualization.words import word_weights

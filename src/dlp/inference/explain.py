@@ -8,7 +8,7 @@ import pandas as pd
 from dlp.errors import InputError
 from dlp.inference.trained import TrainedModel
 from dlp.reader.answer import decide
-from dlp.reader.text import CHAR_NGRAM, tokenise
+from dlp.reader.tokens import CHAR_NGRAM, tokenise
 from dlp.visualization.grad_cam import GradCAM
 from dlp.visualization.words import word_weights
 

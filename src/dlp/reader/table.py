@@ -16,7 +16,7 @@ from .encoder import Array, Encoder, Options, PlainValues
 from .fields import Field, is_date, number_range, shown_date_format, typical_cell
 from .rows import Columns, Table, as_columns
 from .scale import CALENDAR, Floats, Missing, Scale, Scales, Scaling, calendar
-from .text import tokenise
+from .tokens import tokenise
 
 if TYPE_CHECKING:
     import pandas as pd

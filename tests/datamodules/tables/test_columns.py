@@ -20,7 +20,7 @@ from dlp.datamodules import TableDataModule, TableEncoder
 from dlp.datamodules.tables.encoded import EncodedTable
 from dlp.datamodules.tables.rows import TableRows
 from dlp.reader.scale import Scale
-from dlp.reader.text import tokenise
+from dlp.reader.tokens import tokenise
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:column .* unseen in training"),

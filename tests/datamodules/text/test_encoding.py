@@ -12,7 +12,8 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from dlp.datamodules.rows import row_hashes
 from dlp.datamodules.text.bags import BagRows
 from dlp.datamodules.text.corpus import Texts
-from dlp.reader.text import FIRST_WORD, TextEncoder, number_tokens, rank_terms, tokenise
+from dlp.reader.text import FIRST_WORD, TextEncoder, rank_terms
+from dlp.reader.tokens import number_tokens, tokenise
 
 # Hypothesis takes seconds to build the table of all characters.
 TEXT = st.text("aB'-.\n\0 \u00e9\u0301\u597d\U0001f44d", max_size=20)

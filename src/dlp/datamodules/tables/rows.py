@@ -13,7 +13,7 @@ from dlp.datamodules.rows import Array, Estimator, Estimators, Indices, Rows
 from dlp.datamodules.tables.kinds import check_target, is_date, is_numeric_or_date
 from dlp.errors import check_choice, inline
 from dlp.reader.rows import Columns
-from dlp.reader.text import tokenise
+from dlp.reader.tokens import tokenise
 
 
 @dataclass(frozen=True)

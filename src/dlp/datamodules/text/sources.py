@@ -14,7 +14,7 @@ from dlp.datamodules.parts import PART_NAMES, find_files, part_folders, report_u
 from dlp.datamodules.text.corpus import Texts
 from dlp.errors import InputError, check_choice
 from dlp.files import absent, cached_file, hub_commit, sha256
-from dlp.reader.text import Tokens
+from dlp.reader.tokens import Tokens
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,8 +18,9 @@ from dlp.errors import check_range
 from dlp.files import AnyPath
 from dlp.hyperparameters import Keywords
 from dlp.reader.files import CSVArguments
-from dlp.reader.text import FIRST_WORD, Encoding, Tokens
+from dlp.reader.text import FIRST_WORD, Encoding
 from dlp.reader.text import TextEncoder as TextEncoder
+from dlp.reader.tokens import Tokens
 
 #: Letters of Thai, Lao, Burmese, Khmer, Japanese and Chinese.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
