@@ -13,9 +13,10 @@ from dlp.datamodules.tables.files import read_table
 from dlp.reader import __main__ as program
 from dlp.reader.answer import Answer
 from dlp.reader.array import ArrayEncoder
-from dlp.reader.cells import CellConverter, number
+from dlp.reader.cells import CellConverter
 from dlp.reader.files import typed_rows
 from dlp.reader.image import ImageEncoder
+from dlp.reader.notation import number
 from dlp.reader.rows import ReaderError
 from dlp.reader.table import TableEncoder
 from dlp.reader.text import TextEncoder

@@ -13,10 +13,10 @@ import pandas as pd
 import yaml
 
 from dlp.files import write_json
-from dlp.reader.cells import column_option
 from dlp.reader.encoder import AnyEncoder
 from dlp.reader.files import csv_options
 from dlp.reader.model import Model
+from dlp.reader.notation import column_option
 from dlp.runs.folder import Run
 from dlp.runs.scores import test_scores, threshold_note
 

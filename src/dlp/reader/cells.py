@@ -4,25 +4,31 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .encoder import Options
+from .encoder import Array, Options
+from .notation import (
+    FLOAT32_LIMIT,
+    Cell,
+    column_option,
+    iso_date,
+    missing_values,
+    number,
+    text_numbers,
+)
+from .rows import RowNumbers
+from .scale import Floats
 
-Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
 #: Cells of a column, (N,): an array, or a sequence of texts, numbers and any other objects.
-Cells = NDArray[Any] | Sequence[Any]
+Cells = Array | Sequence[Cell]
 _Value = TypeVar("_Value")
 
 _EPOCH = np.datetime64("1970-01-01", "us")
 _DAY = np.timedelta64(1, "D")
-_FLOAT32_LIMIT = 3.4e38
-_YEAR_OR_MONTH = re.compile(r"\d{4}(-\d\d)?")
-_TRUTH = {"true": 1.0, "false": 0.0}
 
 
 class CellConverter:
@@ -56,7 +62,7 @@ class CellConverter:
         self.categories = categories or {}
         self.zoned = zoned
 
-    def numbers(self, name: str, cells: Cells, index: Any) -> Floats:
+    def numbers(self, name: str, cells: Cells, index: RowNumbers) -> Floats:
         """Return the numbers of a column, float64 (N,); a missing cell is NaN.
 
         Arrays of numbers or dates, and texts of numbers, are converted at once.
@@ -75,7 +81,7 @@ class CellConverter:
         if values is not None:
             if missing:
                 values[np.isin(values, missing)] = np.nan
-            is_accepted = abs(values) < _FLOAT32_LIMIT
+            is_accepted = abs(values) < FLOAT32_LIMIT
             if self.accepts_missing:
                 is_accepted |= np.isnan(values)
             if is_accepted.all():
@@ -84,7 +90,7 @@ class CellConverter:
         return np.array(numbers, np.float64)[places]
 
     def distinct_dates(
-        self, name: str, cells: Cells, index: Any
+        self, name: str, cells: Cells, index: RowNumbers
     ) -> tuple[list[datetime | None], Places]:
         """Return the distinct dates of a column, and the place of each cell's date in them, (N,).
 
@@ -92,7 +98,9 @@ class CellConverter:
         """
         return self._distinct(name, cells, index, self._date, None)
 
-    def distinct_texts(self, name: str, cells: Cells, index: Any) -> tuple[list[str], Places]:
+    def distinct_texts(
+        self, name: str, cells: Cells, index: RowNumbers
+    ) -> tuple[list[str], Places]:
         """Return the distinct texts of a column, and the place of each cell's text in them, (N,).
 
         The text of a missing cell is empty. Arguments and errors are those of `numbers`.
@@ -115,7 +123,7 @@ class CellConverter:
             present = [cell for cell in cells if cell not in missing]
             types = set(map(type, present))
             if types <= {str}:
-                numbers = _text_numbers(present, self.options)
+                numbers = text_numbers(present, self.options)
             elif types <= {bool, int, float}:
                 numbers = np.array(present, np.float64)
             else:
@@ -141,8 +149,8 @@ class CellConverter:
         self,
         name: str,
         cells: Cells,
-        index: Any,
-        convert: Callable[[str, Any], _Value],
+        index: RowNumbers,
+        convert: Callable[[str, Cell], _Value],
         empty: _Value,
         missing_numbers: Sequence[float] = (),
     ) -> tuple[list[_Value], Places]:
@@ -157,11 +165,11 @@ class CellConverter:
             missing_numbers: Numbers that are missing.
         """
         missing = [*self._missing_texts(name), *missing_numbers]
-        keys: list[Any] = list(cells)
+        keys: list[Cell] = list(cells)
         if set(map(type, keys)) != {str}:  # as a key True equals 1, and lists have no hash
             keys = [key if isinstance(key, str) else (repr(key),) for key in keys]
         firsts = dict(zip(reversed(keys), reversed(range(len(keys))), strict=True))
-        places: dict[Any, int] = {}
+        places: dict[object, int] = {}
         values: list[_Value] = []
         for first in sorted(firsts.values()):
             places[keys[first]] = len(values)
@@ -172,10 +180,10 @@ class CellConverter:
     def _value(
         self,
         name: str,
-        row: Any,
-        cell: Any,
-        convert: Callable[[str, Any], _Value],
-        missing: Collection[Any],
+        row: object,
+        cell: Cell,
+        convert: Callable[[str, Cell], _Value],
+        missing: Collection[Cell],
     ) -> _Value | None:
         """Return the value of a cell, None if it is missing; the row number is for errors."""
         if isinstance(cell, Mapping | list) and not self._is_known(name, str(cell)):
@@ -203,7 +211,7 @@ class CellConverter:
             )
         return None
 
-    def _number(self, name: str, cell: Any) -> float:
+    def _number(self, name: str, cell: Cell) -> float:
         """Return the number of a cell, of a date the days since 1970."""
         if name not in self.dates:
             return number(_python_float(cell), self.options)
@@ -212,18 +220,18 @@ class CellConverter:
             date = date.astimezone(UTC).replace(tzinfo=None)
         return float((np.datetime64(date, "us") - _EPOCH) / _DAY)
 
-    def _date(self, name: str, cell: Any) -> datetime:
+    def _date(self, name: str, cell: Cell) -> datetime:
         """Return the date of a cell."""
         form = self.date_format(name)
         if form is not None and isinstance(cell, str):
             date = datetime.strptime(cell, form)
         else:
-            date = _iso_date(str(cell))
+            date = iso_date(str(cell))
         if name in self.zoned and date.tzinfo is None:
             raise ValueError
         return date
 
-    def _text(self, name: str, cell: Any) -> str:
+    def _text(self, name: str, cell: Cell) -> str:
         """Return the text of a category."""
         if name in self.dates:
             return str(self._date(name, cell))
@@ -254,84 +262,7 @@ class CellConverter:
         return numbers
 
 
-def missing_values(options: Options, name: str) -> list[Any]:
-    """Return the cells of a column that are missing: the empty one, and ``na_values``."""
-    values = column_option(options, "na_values", name)
-    if isinstance(values, str | int | float):
-        values = [values]
-    return ["", *(values or ())]
-
-
-def column_option(options: Options, argument: str, name: str) -> Any:
-    """Return an argument of ``read_csv`` for a column.
-
-    By ``header: null`` columns are called 0, 1, 2, ..., of which YAML makes numbers.
-    """
-    value = options.get(argument)
-    if isinstance(value, Mapping):
-        return {str(column): each for column, each in value.items()}.get(name)
-    return value
-
-
-def _text_numbers(texts: Sequence[str], options: Options) -> Floats:
-    """Return the finite numbers of texts, float64 (N,), by the rules of `number`.
-
-    Raises:
-        ValueError: If a text is not a number.
-    """
-    mark = options.get("thousands")
-    decimal = options.get("decimal", ".")
-    joined = "\n".join(texts)
-    convert: Callable[[str], float] = float
-    if "_" in joined or (mark and mark in joined):
-        convert = partial(number, options=options)
-    elif decimal != ".":
-        if "." in joined:
-            raise ValueError
-        texts = joined.replace(decimal, ".").split("\n") if texts else texts
-    numbers = np.fromiter(map(convert, texts), np.float64, len(texts))
-    if not np.isfinite(numbers).all():
-        raise ValueError
-    return numbers
-
-
-def number(cell: Any, options: Options) -> float:
-    """Return a finite number; its text follows ``decimal`` and ``thousands`` of ``read_csv``.
-
-    Raises:
-        ValueError: If the cell is not a number.
-    """
-    if isinstance(cell, str):
-        mark = options.get("thousands")
-        decimal = options.get("decimal", ".")
-        if mark and mark in cell:
-            groups = rf"\s*[-+]?\d{{1,3}}({re.escape(mark)}\d{{3}})+(?!\d).*"
-            if not re.fullmatch(groups, cell):
-                raise ValueError
-            cell = cell.replace(mark, "")
-        if "_" in cell or (decimal != "." and "." in cell):  # float takes both
-            raise ValueError
-        cell = cell.replace(decimal, ".")
-        cell = _TRUTH.get(cell.lower(), cell)
-    if isinstance(cell, np.datetime64 | np.timedelta64 | np.complexfloating):  # float takes them
-        raise ValueError
-    value = float(cell)
-    if not abs(value) < _FLOAT32_LIMIT:
-        raise ValueError
-    return value
-
-
-def _iso_date(text: str) -> datetime:
-    """Return a date by ISO 8601; of a year or a month it is the first day."""
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        if not _YEAR_OR_MONTH.fullmatch(text):
-            raise
-        return datetime.fromisoformat((text + "-01-01")[:10])
-
-
-def _is_missing(cell: Any, missing: Collection[Any]) -> bool:
+def _is_missing(cell: Cell, missing: Collection[Cell]) -> bool:
     """Return True for None, NaN, pandas.NA, and cells whose text is among the missing ones."""
     try:
         return cell is None or (np.ndim(cell) == 0 and (bool(cell != cell) or str(cell) in missing))
@@ -339,6 +270,6 @@ def _is_missing(cell: Any, missing: Collection[Any]) -> bool:
         return True
 
 
-def _python_float(cell: Any) -> Any:
+def _python_float(cell: Cell) -> Cell:
     """Return a float for one of NumPy, of which a float32 has another text."""
     return float(cell) if isinstance(cell, np.floating) else cell

@@ -1,10 +1,14 @@
 """Columns of a table as a page asks for their cells: kind, typical cell, categories, range."""
 
+from collections.abc import Collection
 from datetime import datetime, time
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 if TYPE_CHECKING:
     import pandas as pd
+
+#: Column of a data frame.
+Column: TypeAlias = "pd.Series[Any]"
 
 _ISO_DATE = "%Y-%m-%d"
 _ISO_TIME = "%Y-%m-%dT%H:%M:%S"
@@ -30,53 +34,73 @@ class Field(TypedDict):
     range: list[float] | None
 
 
-def is_date(column: "pd.Series[Any]") -> bool:
+def is_date(column: Column) -> bool:
     """Return True for dates with or without a time zone."""
     return column.dtype.kind == "M"
 
 
-def typical_cell(column: "pd.Series[Any]") -> float | str:
-    """Return the median of numbers and dates, or the most frequent category; empty without a cell.
+def describe_column(
+    column: Column,
+    texts: Collection[str],
+    categorical: Collection[str],
+    date_format: str | None,
+) -> Field:
+    """Describe a column of the training rows; the categories of a text are not known yet.
 
-    If a column has times of day, so does its typical cell. A date is in the format of ISO 8601.
+    Args:
+        column: Cells with the name of the column.
+        texts: Columns of texts, which have no typical cell.
+        categorical: Columns of categories, whatever they look like.
+        date_format: Format of dates in the training table; None is ISO 8601.
     """
     import pandas as pd  # an exported model learns nothing
 
-    if not column.count():
-        return ""
+    name = str(column.name)
+    field = Field(name=name, kind="text", typical="", categories=None, date_format=None, range=None)
+    cells = column.dropna()
     if is_date(column):
-        dates: Any = column.dropna()
-        with_time = dates[dates != dates.dt.normalize()]
-        if len(with_time):
-            dates = with_time
-        return pd.Timestamp(dates.quantile(interpolation="lower")).isoformat()
-    if pd.api.types.is_numeric_dtype(column):
-        return float(column.median())
-    return str(column.mode().iloc[0])
+        field["kind"] = "date"
+        typical = _typical_date(cells)
+        form = shown_date_format(typical, date_format)
+        field["date_format"] = form
+        if typical is not None:
+            field["typical"] = typical.strftime(form)
+    elif name in texts or not len(cells):
+        return field
+    elif pd.api.types.is_numeric_dtype(column) and name not in categorical:
+        field["kind"] = "number"
+        field["typical"] = float(cells.median())
+        field["range"] = [float(cells.min()), float(cells.max())]
+    else:
+        field["typical"] = str(cells.mode().iloc[0])
+    return field
 
 
-def number_range(column: "pd.Series[Any]") -> list[float] | None:
-    """Return the least and the greatest number of a column of numbers; None for other columns."""
+def _typical_date(dates: Column) -> datetime | None:
+    """Return the median of dates; of those with a time of day if there are any."""
     import pandas as pd
 
-    if is_date(column) or not pd.api.types.is_numeric_dtype(column) or not column.count():
+    if not len(dates):
         return None
-    return [float(column.min()), float(column.max())]
+    with_time = dates[dates != dates.dt.normalize()]
+    if len(with_time):
+        dates = with_time
+    median: Any = dates.quantile(interpolation="lower")
+    return pd.Timestamp(median)
 
 
-def shown_date_format(cell: str, date_format: str | None) -> str:
+def shown_date_format(date: datetime | None, date_format: str | None) -> str:
     """Return the format in which a page takes dates.
 
     Args:
-        cell: Typical date by ISO 8601; empty for none.
+        date: Typical date; None for none.
         date_format: Format of the training table; None is ISO 8601, with the time of day and the
-            offset from UTC if `cell` has them.
+            offset from UTC if `date` has them.
     """
     if date_format is not None:
         return date_format
-    if not cell:
+    if date is None:
         return _ISO_DATE
-    date = datetime.fromisoformat(cell)
     if date.tzinfo is not None:
         return f"{_ISO_TIME}%z"
     if date.time() != time():

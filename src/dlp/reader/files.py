@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from .encoder import AnyEncoder
+from .encoder import AnyEncoder, Options
 from .rows import ReaderError
 from .text import TextEncoder
 
@@ -138,9 +138,7 @@ def csv_table(file: BinaryIO, name: str, encoder: AnyEncoder) -> Iterator[list[s
         raise ReaderError(f"{name} cannot be read as a CSV: {error}.") from error
 
 
-def _table(
-    lines: Iterator[list[str]], name: str, options: Mapping[str, Any]
-) -> Iterator[list[str]]:
+def _table(lines: Iterator[list[str]], name: str, options: Options) -> Iterator[list[str]]:
     """Yield the names of the columns, then the rows, which must have as many cells."""
     lines = _without_skipped(lines, options)
     header = options.get("header", None if "names" in options else 0)
@@ -170,7 +168,7 @@ def _table(
         raise ReaderError(f"{name} has no rows.")
 
 
-def _without_skipped(lines: Iterator[list[str]], options: Mapping[str, Any]) -> Iterator[list[str]]:
+def _without_skipped(lines: Iterator[list[str]], options: Options) -> Iterator[list[str]]:
     """Yield the lines that are neither empty nor in ``skiprows`` and ``skipfooter``."""
     skipped = options.get("skiprows") or 0
     if isinstance(skipped, int):
@@ -185,17 +183,17 @@ def _without_skipped(lines: Iterator[list[str]], options: Mapping[str, Any]) -> 
             yield last.popleft()
 
 
-def csv_options(encoder: AnyEncoder) -> Mapping[str, Any]:
+def csv_options(encoder: AnyEncoder) -> Options:
     """Return the arguments of ``pandas.read_csv`` by which the training table was read."""
     return encoder.read_csv or {}
 
 
-def csv_separator(name: str, options: Mapping[str, Any]) -> str:
+def csv_separator(name: str, options: Options) -> str:
     """Return the separator of a CSV; by default a file .tsv has tabs and others have commas."""
     return str(options.get("sep", "\t" if ".tsv" in name.lower() else ","))
 
 
-def csv_encoding(options: Mapping[str, Any]) -> str:
+def csv_encoding(options: Options) -> str:
     """Return the encoding of a CSV; UTF-8 is with or without a byte order mark."""
     encoding = options.get("encoding") or "utf-8"
     if codecs.lookup(encoding).name == "utf-8":
@@ -203,7 +201,7 @@ def csv_encoding(options: Mapping[str, Any]) -> str:
     return str(encoding)
 
 
-def utf8_note(file: BinaryIO, name: str, options: Mapping[str, Any]) -> str | None:
+def utf8_note(file: BinaryIO, name: str, options: Options) -> str | None:
     """Return a note on a CSV that is in UTF-8 but is read in another encoding.
 
     Raises:
@@ -249,14 +247,14 @@ def open_csv(path: Path) -> Any:
     return path.open("rb")
 
 
-def csv_lines(path: Path, options: Mapping[str, Any], strict: bool = False) -> Iterator[list[str]]:
+def csv_lines(path: Path, options: Options, strict: bool = False) -> Iterator[list[str]]:
     """Yield the cells of each line; if `strict`, refuse a letter after a closing quote."""
     with open_csv(path) as file, io.TextIOWrapper(file, csv_encoding(options), newline="") as text:
         yield from _cells(text, csv_separator(path.name, options), options, strict)
 
 
 def _cells(
-    text: Iterable[str], separator: str, options: Mapping[str, Any], strict: bool = False
+    text: Iterable[str], separator: str, options: Options, strict: bool = False
 ) -> Iterator[list[str]]:
     """Return an iterator over the cells of each line."""
     quotes = {option: options[option] for option in _QUOTES.intersection(options)}

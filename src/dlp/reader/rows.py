@@ -2,9 +2,16 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .encoder import Array
+from .notation import Cell
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Numbers of the rows of a table, (N,).
+RowNumbers: TypeAlias = "range | Array | pd.Index[Any]"
 
 
 class ReaderError(ValueError):
@@ -25,12 +32,12 @@ class Columns:
     """
 
     cells: Mapping[str, Any]
-    index: Any
+    index: RowNumbers
 
     def __len__(self) -> int:
         return len(self.index)
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
+    def __iter__(self) -> Iterator[dict[str, Cell]]:
         for row in zip(*self.cells.values(), strict=True):
             yield dict(zip(self.cells, row, strict=True))
 
@@ -67,7 +74,7 @@ def as_columns(rows: Table, names: Sequence[str] | None = None) -> Columns:
             if names is not None and name not in rows.cells:
                 raise _absent(name, names, rows.cells)
         return rows
-    columns: dict[str, list[Any]] = {name: [] for name in names or ()}
+    columns: dict[str, list[Cell]] = {name: [] for name in names or ()}
     for number, row in enumerate(rows):
         if not isinstance(row, Mapping):
             raise ValueError(f"a row is a dictionary by column, not {row!r:.80}.")
@@ -80,7 +87,7 @@ def as_columns(rows: Table, names: Sequence[str] | None = None) -> Columns:
     return Columns(columns, range(len(rows)))
 
 
-def _absent(name: str, names: Iterable[str], given: Mapping[str, Any]) -> ValueError:
+def _absent(name: str, names: Iterable[str], given: Iterable[str]) -> ValueError:
     """Return the error of a column that rows lack."""
     present = ", ".join(map(repr, given))
     return ValueError(

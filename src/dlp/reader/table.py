@@ -3,9 +3,8 @@
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +12,10 @@ from numpy.typing import NDArray
 from .cells import CellConverter
 from .codes import Codes, joined, known_codes
 from .encoder import Array, Encoder, Options, PlainValues
-from .fields import Field, is_date, number_range, shown_date_format, typical_cell
+from .fields import Column, Field, describe_column, is_date
 from .rows import Columns, Table, as_columns
 from .scale import CALENDAR, Floats, Missing, Scale, Scales, Scaling, calendar
 from .tokens import tokenise
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _NUMBERS_PER_BLOCK = 2**17  # they stay in the cache
 
@@ -119,12 +115,8 @@ class TableEncoder(Encoder[Table]):
         self.zoned_: list[str] = []
         #: Columns of dates that have columns of the calendar.
         self.calendar_: list[str] = []
-        #: Columns of dates among those that a row has, which may be others than those encoded.
-        self.date_fields_: list[str] = []
-        #: Typical cell of each column.
-        self.typical_: dict[str, float | str] = {}
-        #: Least and greatest number of each column of numbers.
-        self.ranges_: dict[str, list[float]] = {}
+        #: Columns of a row, which may be others than those encoded; see `fields`.
+        self.fields_: list[Field] = []
         self.__dict__.pop("_scales", None)
 
     @cached_property
@@ -143,23 +135,18 @@ class TableEncoder(Encoder[Table]):
         """Learn fill values, scales, categories, words and a typical cell of each column."""
         columns = as_columns(rows)
         self._forget()
-        self._learn_fields(columns)
+        self._learn_fields(columns, self.categorical_columns)
         self._learn_matrix(columns)
 
-    def _learn_fields(self, columns: Columns) -> None:
+    def _learn_fields(self, columns: Columns, categorical: Sequence[str]) -> None:
         """Learn what a page says of each column."""
         import pandas as pd  # an exported model learns nothing
 
+        converter = self._converter(accepts_missing=True)
         for name in columns.cells:
-            column = pd.Series(columns.cells[name])
-            self.typical_[name] = ""
-            if name not in self.text_columns:
-                self.typical_[name] = typical_cell(column)
-            if is_date(column):
-                self.date_fields_.append(name)
-            limits = number_range(column)
-            if limits is not None:
-                self.ranges_[name] = limits
+            column = pd.Series(columns.cells[name], name=name)
+            form = converter.date_format(name)
+            self.fields_.append(describe_column(column, self.text_columns, categorical, form))
 
     def _learn_matrix(self, columns: Columns) -> None:
         """Learn the columns of the matrix."""
@@ -189,7 +176,7 @@ class TableEncoder(Encoder[Table]):
             warnings.warn(f"constant in training, left out: {', '.join(constant)}", stacklevel=3)
         self.input_shape_ = (len(self.column_names),)
 
-    def _learn_words(self, name: str, column: "pd.Series[Any]") -> bool:
+    def _learn_words(self, name: str, column: Column) -> bool:
         """Learn the words of a column of texts; return False if it has none."""
         counts = Counter[str]()
         for text, count in column.dropna().astype(str).value_counts().items():
@@ -329,26 +316,14 @@ class TableEncoder(Encoder[Table]):
 
     def fields(self) -> list[Field]:
         """Return the columns of a row; dates have the format of the training table."""
-        converter = self._converter(accepts_missing=True)
         fields: list[Field] = []
-        for name, cell in self.typical_.items():
-            field = Field(
-                name=name,
-                kind="text" if isinstance(cell, str) else "number",
-                typical=cell,
-                categories=None,
-                date_format=None,
-                range=self.ranges_.get(name),
-            )
-            if name in self.date_fields_:
-                field["kind"] = "date"
-                form = shown_date_format(str(cell), converter.date_format(name))
-                field["date_format"] = form
-                if cell:
-                    field["typical"] = datetime.fromisoformat(str(cell)).strftime(form)
-            elif name not in self.text_columns and name in self.categories_:
-                field["categories"] = self.categories_[name]
+        for learned in self.fields_:
+            field = learned.copy()
+            name = field["name"]
+            is_text = field["kind"] == "text" and name not in self.text_columns
+            if is_text and name in self.categories_:
                 field["kind"] = "category"
+                field["categories"] = self.categories_[name]
             fields.append(field)
         return fields
 

@@ -100,6 +100,17 @@ def test_a_new_column_may_have_the_name_of_a_date():
     assert [field["kind"] for field in data.encoder.fields()] == ["date"]
 
 
+def test_a_number_that_features_replace_by_a_category_is_asked_for_as_a_number():
+    table = pd.DataFrame({"size": range(30), "y": range(30)})
+
+    def coarse(frame):
+        return pd.DataFrame({"size": np.where(frame["size"] > 9, "large", "small")})
+
+    data = fitted(table, features=coarse)
+    [field] = data.encoder.fields()
+    assert (field["kind"], field["categories"]) == ("number", None)
+
+
 def hour(frame):
     return pd.DataFrame({"hour": frame["when"].dt.hour})
 

@@ -114,7 +114,7 @@ def test_a_csv_is_read_as_pandas_reads_it_with_the_arguments_of_the_user(
         (
             "a,zip\n1,00501\n2,10001\n",
             {},
-            r"number of '00501'.*dtype: \{zip: category\}",
+            r"and '00501'.*dtype: \{zip: category\}",
         ),
         (
             'a\tb\n1\t"tis\n2\ty"\n',

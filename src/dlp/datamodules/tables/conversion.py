@@ -1,7 +1,7 @@
-"""Texts of a table become numbers, dates and categories.
+"""Columns of texts of a training table become numbers, dates and categories.
 
-A CSV is read as text, and other files and data frames may hold texts too. In training all cells of
-a column decide what it holds; in use the model knows it. Both convert by `CellConverter`.
+A CSV is read as text, and other files and data frames may hold texts too. All cells of a column
+decide what it holds. In use, `trained_types` converts to what was decided here.
 """
 
 import re
@@ -14,13 +14,16 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import compute
 
-from dlp.datamodules.tables.kinds import is_date, is_numeric_or_date, read_arguments
+from dlp.datamodules.tables.kinds import is_numeric_or_date, read_arguments
+from dlp.datamodules.tables.trained_types import column_numbers
 from dlp.errors import Fix, InputError, inline, naming
-from dlp.reader.cells import CellConverter, Floats, column_option, missing_values
+from dlp.reader.cells import CellConverter
 from dlp.reader.encoder import Options
+from dlp.reader.fields import Column, is_date
+from dlp.reader.notation import column_option, missing_values
+from dlp.reader.scale import Floats
 
 _CODE = r"^\s*0\d+\s*$"  # 00501, of which a number keeps 501
-_CELLS_PER_BLOCK = 2**16  # they stay in the cache
 _EXACT = 2**53  # integers below it are floats without rounding
 
 
@@ -30,6 +33,7 @@ def convert_columns(
     source: str,
     columns: Collection[str | None],
     numbers: Collection[str] = (),
+    classes: Collection[str] = (),
 ) -> pd.DataFrame:
     """Convert the columns of texts whose cells are all numbers, or which are named as dates.
 
@@ -40,6 +44,7 @@ def convert_columns(
         source: Name of the table, for errors.
         columns: Columns to convert, of those that the table has; others stay as they are.
         numbers: Columns that the user lists as numbers, in which 00501 is 501.
+        classes: Columns that stay texts if a cell is a code, such as 00501.
 
     Raises:
         InputError: If a column of dates has other cells, or a number would be another one than its
@@ -59,12 +64,13 @@ def convert_columns(
         elif dtype is None or pd.api.types.is_numeric_dtype(dtype):
             values = None
             with suppress(ValueError):
-                values = _numbers(column, converter)
+                values = column_numbers(column, converter)
             code = None
             if dtype is None and name not in numbers:
                 code = _first_code(column, values, converter)
             if code is not None:
-                codes[name] = code
+                if name not in classes:
+                    codes[name] = code
             elif values is not None:
                 typed = _as_written(column, values, options)
                 with naming(f"{source}, column {name!r}"):
@@ -102,102 +108,6 @@ def without_missing(frame: pd.DataFrame, options: Options) -> pd.DataFrame:
     return frame
 
 
-def table_as_trained(
-    frame: pd.DataFrame, options: Options, dtypes: Mapping[str, str]
-) -> pd.DataFrame:
-    """Convert the columns of texts that held numbers or dates in training.
-
-    A column with a cell of another kind stays as it is, so that the encoder names the cell.
-
-    Args:
-        frame: Table.
-        options: The user's arguments of ``pandas.read_csv``.
-        dtypes: Type of each column in training.
-    """
-    dates = trained_dates(dtypes)
-    converter = CellConverter(options, dates, zoned=zoned_columns(dtypes))
-    for name, dtype in dtypes.items():
-        is_text = name in frame and frame[name].dtype == "str"
-        if is_text and (name in dates or pd.api.types.is_numeric_dtype(dtype)):
-            with suppress(ValueError):
-                frame[name] = column_as_trained(frame[name], dtype, converter)
-    return frame
-
-
-def column_as_trained(column: "pd.Series[Any]", dtype: str, converter: CellConverter) -> Any:
-    """Return a column with the type that it had in training, however its cells are given.
-
-    Raises:
-        ValueError: If a cell is of another kind.
-    """
-    if dtype == "str":
-        texts, places = converter.distinct_texts(str(column.name), column.to_numpy(), column.index)
-        result: Any = pd.Series(np.array(texts, object)[places], column.index, "str")
-        return result.where(result != "")
-    is_moment = dtype.startswith("datetime64")
-    is_converted = is_date(column) and column.name not in converter.zoned
-    if is_moment and is_converted:
-        return column
-    if not is_moment and not pd.api.types.is_numeric_dtype(dtype):
-        return column
-    numbers = pd.Series(_numbers(column, converter), column.index)
-    if is_moment:
-        microseconds = (numbers * 86_400e6).round()
-        moments: Any = pd.to_datetime(microseconds, unit="us", utc="," in dtype)
-        return moments.astype(dtype)
-    return _exactly(numbers, dtype)
-
-
-def categories_as_trained(
-    column: "pd.Series[Any]", trained: pd.CategoricalDtype, converter: CellConverter
-) -> "pd.Series[Any]":
-    """Return a column of categories with the codes that they had in training.
-
-    Unseen categories have the codes after these.
-    """
-    if _have_same_codes(column.dtype, trained):
-        return column
-    name = str(column.name)
-    known = trained.categories.to_numpy(object)
-    known_texts, known_places = converter.distinct_texts(name, known, range(len(known)))
-    texts, places = converter.distinct_texts(name, column.to_numpy(object), column.index)
-    names = [known_texts[place] for place in known_places]
-    unseen = sorted(set(texts) - {*names, ""})
-    codes_by_text = {text: code for code, text in enumerate([*names, *unseen]) if text}
-    codes = np.array([codes_by_text.get(text, -1) for text in texts])[places]  # -1 is missing
-    dtype = trained
-    if unseen:
-        dtype = pd.CategoricalDtype([*known, *unseen], trained.ordered)
-    return pd.Series(pd.Categorical.from_codes(codes, dtype=dtype), column.index)
-
-
-def _have_same_codes(own: Any, trained: pd.CategoricalDtype) -> bool:
-    """Return True if a type has the categories of another one, in its order."""
-    if not isinstance(own, pd.CategoricalDtype) or own.ordered != trained.ordered:
-        return False
-    return bool(own.categories.equals(trained.categories))
-
-
-def _exactly(numbers: "pd.Series[float]", dtype: str) -> "pd.Series[Any]":
-    """Return numbers in another type, or as they are if that type does not hold all of them."""
-    try:
-        with np.errstate(invalid="ignore", over="ignore"):
-            typed = numbers.astype(pd.api.types.pandas_dtype(dtype))
-    except (TypeError, ValueError):
-        return numbers
-    return typed if typed.astype("float64").equals(numbers) else numbers
-
-
-def trained_dates(dtypes: Mapping[str, str]) -> list[str]:
-    """Return the columns of dates."""
-    return [name for name, dtype in dtypes.items() if dtype.startswith("datetime64")]
-
-
-def zoned_columns(dtypes: Mapping[str, str]) -> list[str]:
-    """Return the columns of dates with a time zone."""
-    return [name for name in trained_dates(dtypes) if "," in dtypes[name]]
-
-
 def date_columns(options: Options) -> list[str]:
     """Return the columns that ``parse_dates`` names."""
     names = options.get("parse_dates")
@@ -211,42 +121,7 @@ def _dtype(name: str, options: Options) -> Any:
         return None if dtype is None else pd.api.types.pandas_dtype(dtype)
 
 
-def _numbers(column: "pd.Series[Any]", converter: CellConverter) -> Floats:
-    """Return the numbers of a column, float64 (N,), NaN for a missing one.
-
-    Most texts of numbers are converted by Arrow, in a third of the time. What it takes is a number
-    for `CellConverter` too; what it does not take is decided there.
-
-    Raises:
-        ValueError: If a cell is not a number.
-    """
-    name = str(column.name)
-    if column.dtype != "str":
-        return converter.numbers(name, column.to_numpy(), column.index)
-    cells = pa.array(column)
-    numbers = np.empty(len(cells))
-    for first in range(0, len(cells), _CELLS_PER_BLOCK):
-        block = slice(first, first + _CELLS_PER_BLOCK)
-        plain = _plain_numbers(name, cells[block], converter)
-        numbers[block] = converter.numbers(name, plain, column.index[block])
-    return numbers
-
-
-def _plain_numbers(name: str, block: Any, converter: CellConverter) -> Any:
-    """Return the numbers of a block of texts, or the texts if Arrow does not take all of them."""
-    options = converter.options
-    is_plain = options.get("decimal", ".") == "." and not options.get("thousands")
-    if is_plain and name not in converter.dates:
-        try:
-            numbers = block.cast(pa.float64()).to_numpy(zero_copy_only=False)
-        except pa.ArrowInvalid:
-            return block.to_pylist()
-        if np.isfinite(numbers).sum() == len(block) - block.null_count:  # Arrow takes nan and inf
-            return numbers
-    return block.to_pylist()
-
-
-def _as_written(column: "pd.Series[Any]", values: Floats, options: Options) -> Any:
+def _as_written(column: Column, values: Floats, options: Options) -> Any:
     """Return numbers as pandas types them: without decimals they are integers, or booleans.
 
     Whole numbers that neither a float nor an integer of 64 bits holds stay text.
@@ -272,9 +147,7 @@ def _as_written(column: "pd.Series[Any]", values: Floats, options: Options) -> A
     return pd.Series(integers, column.index, name=column.name)
 
 
-def _first_code(
-    column: "pd.Series[Any]", values: Floats | None, converter: CellConverter
-) -> str | None:
+def _first_code(column: Column, values: Floats | None, converter: CellConverter) -> str | None:
     """Return the first text that is a code or a date, but would become a number; None for none."""
     cells = pa.array(column)
     mark = converter.options.get("thousands")
@@ -293,7 +166,7 @@ def _first_code(
     others = []
     for text in cells.drop_null().unique().to_pylist():
         try:
-            converter.numbers(str(column.name), [text], [0])
+            converter.numbers(str(column.name), [text], range(1))
         except ValueError:
             others.append(text)
     mark = re.escape(mark)
@@ -316,28 +189,33 @@ def _other_number(
     fix: Fix = read_arguments(first, frame[first].dropna())
     if "parse_dates" not in fix:
         fix = {"dtype": dict.fromkeys(codes, "category")}
-    advice = "int makes numbers of codes"
+    advice = "int instead of category reads numbers"
     if options.get("thousands"):
         advice += "; or leave thousands out, or give parse_dates with date_format"
     return InputError(
-        f"{source}: column {first!r} would make another number of {text!r}. Keep it by "
-        f"{inline({'read_csv': fix})} ({advice}).",
+        f"{source}: column {first!r} holds numbers and {text!r}, whose meaning a number would "
+        f"lose. Keep its texts by {inline({'read_csv': fix})} ({advice}).",
         {"read_csv": fix},
     )
 
 
-def _dates(column: "pd.Series[Any]", converter: CellConverter, source: str) -> Any:
-    """Return the dates of texts, which are all in one time zone or have none."""
+def _dates(column: Column, converter: CellConverter, source: str) -> Any:
+    """Return the dates of texts; if their offsets from UTC differ, as in summer, in UTC."""
     name = str(column.name)
     form = converter.date_format(name)
     try:
         distinct, places = converter.distinct_dates(name, column.to_numpy(), column.index)
-        dates: Any = pd.to_datetime(pd.Series(distinct, dtype="object"))
+        offsets = {date.utcoffset() for date in distinct if date is not None}
+        dates: Any = pd.to_datetime(pd.Series(distinct, dtype="object"), utc=len(offsets) > 1)
     except ValueError as error:
         raise InputError(
             f"{source}: the cells of column {name!r}, such as {column.dropna().iloc[0]!r}, are not "
-            f"all dates of the date_format {form or 'ISO 8601'!r}, in one time zone. Correct them, "
-            "or give read_csv: {date_format: '%d.%m.%Y'} or the like; a time_column of several "
-            "zones is not parsed."
+            f"all dates of the date_format {form or 'ISO 8601'!r}. Correct them, or give "
+            "read_csv: {date_format: '%d.%m.%Y'} or the like."
         ) from error
+    if None in offsets and len(offsets) > 1:
+        raise InputError(
+            f"{source}: some cells of column {name!r} have an offset from UTC, such as +01:00, and "
+            "some have none. Write all of them with an offset or all without one."
+        )
     return dates.take(places).set_axis(column.index)

@@ -9,15 +9,15 @@ from typing import Any
 import pandas as pd
 
 from dlp.datamodules.rows import Array, PlainValues
-from dlp.datamodules.tables.conversion import (
+from dlp.datamodules.tables.files import plain_table
+from dlp.datamodules.tables.kinds import check_inputs
+from dlp.datamodules.tables.rows import check_columns
+from dlp.datamodules.tables.trained_types import (
     categories_as_trained,
     column_as_trained,
     trained_dates,
     zoned_columns,
 )
-from dlp.datamodules.tables.files import plain_table
-from dlp.datamodules.tables.kinds import check_inputs
-from dlp.datamodules.tables.rows import check_columns
 from dlp.errors import InputError
 from dlp.hyperparameters import is_plain
 from dlp.reader.cells import CellConverter
@@ -143,7 +143,7 @@ class FeatureEncoder(TableEncoder):
         """Learn the features, then what `TableEncoder` learns of their columns."""
         self._forget()
         columns = as_columns(rows)
-        self._learn_fields(columns)
+        self._learn_fields(columns, ())  # the lists name the columns that features make
         frame = _frame(columns)
         self.features.fit(frame)
         features = self.features.transform(frame)

@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 
 from dlp.errors import Fix, InputError, inline
-from dlp.reader.cells import number
+from dlp.reader.fields import Column, is_date
+from dlp.reader.notation import number
 
 _NUMBER_OR_DATE = r"[^\w]*\d[\d.,'\s\u2019/]*[^\w]*|\d{4}-\d\d-\d\d.*"
 _ISO_DATE = r"\d{4}-\d\d-\d\d.*"
@@ -19,17 +20,12 @@ _MAX_CODES = 20
 _MAX_CATEGORIES = 1000
 
 
-def is_date(column: "pd.Series[Any]") -> bool:
-    """Return True for dates with or without a time zone."""
-    return pd.api.types.is_datetime64_any_dtype(column)
-
-
-def is_numeric_or_date(column: "pd.Series[Any]") -> bool:
+def is_numeric_or_date(column: Column) -> bool:
     """Return True for numbers, booleans and dates."""
     return pd.api.types.is_numeric_dtype(column) or is_date(column)
 
 
-def read_arguments(name: str, cells: "pd.Series[Any]") -> dict[str, Any]:
+def read_arguments(name: str, cells: Column) -> dict[str, Any]:
     """Return the arguments of ``read_csv`` that all cells of a column of text agree on, if any."""
     if cells.str.fullmatch(_ISO_DATE).all():
         return {"parse_dates": [name]}
@@ -45,7 +41,7 @@ def read_arguments(name: str, cells: "pd.Series[Any]") -> dict[str, Any]:
     return {"decimal": ","}
 
 
-def check_target(column: "pd.Series[Any]", task: str) -> None:
+def check_target(column: Column, task: str) -> None:
     """Check that a target is not lists and, unless it is classes, neither dates nor their text."""
     if column.dropna().head(1).map(pd.api.types.is_list_like).any():
         raise InputError(
@@ -63,7 +59,7 @@ def check_target(column: "pd.Series[Any]", task: str) -> None:
         check_text(column, "give task: classification")
 
 
-def check_text(column: "pd.Series[Any]", advice: str, *fixes: Fix) -> None:
+def check_text(column: Column, advice: str, *fixes: Fix) -> None:
     """Check that text is not numbers or dates.
 
     Args:
@@ -143,13 +139,13 @@ def check_inputs(frame: pd.DataFrame, texts: Collection[str]) -> None:
     )
 
 
-def _is_key(column: "pd.Series[Any]") -> bool:
+def _is_key(column: Column) -> bool:
     """Return True for distinct texts or whole numbers."""
     is_plain = pd.api.types.is_integer_dtype(column) or column.dtype in ("str", "category")
     return is_plain and len(column) > 2 and column.is_unique
 
 
-def _distinct(column: "pd.Series[Any]") -> "pd.Series[str]":
+def _distinct(column: Column) -> "pd.Series[str]":
     """Return the distinct cells of a column as text."""
     return pd.Series(column.dropna().unique()).astype("str")
 
@@ -163,14 +159,14 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _has_words(column: "pd.Series[Any]") -> bool:
+def _has_words(column: Column) -> bool:
     """Return True for texts of two words or more on average; names of rows have no name."""
     if str(column.name).startswith(_NO_NAME):
         return False
     return bool(_distinct(column).str.count(r"\s\S").mean() >= 1)
 
 
-def _is_input(column: "pd.Series[Any]") -> bool:
+def _is_input(column: Column) -> bool:
     if column.dtype == "object" or str(column.name).startswith(_NO_NAME):  # lists, row numbers
         return False
     if not is_numeric_or_date(column):

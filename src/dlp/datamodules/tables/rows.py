@@ -10,8 +10,9 @@ import pandas as pd
 
 from dlp.console import say
 from dlp.datamodules.rows import Array, Estimator, Estimators, Indices, Rows
-from dlp.datamodules.tables.kinds import check_target, is_date, is_numeric_or_date
+from dlp.datamodules.tables.kinds import check_target, is_numeric_or_date
 from dlp.errors import check_choice, inline
+from dlp.reader.fields import Column, is_date
 from dlp.reader.rows import Columns
 from dlp.reader.tokens import tokenise
 
@@ -123,7 +124,7 @@ class _Cells(Mapping[str, Any]):
         return len(self.columns)
 
 
-def _describe_column(column: "pd.Series[Any]") -> tuple[Any, ...]:
+def _describe_column(column: Column) -> tuple[Any, ...]:
     cells = column.dropna()
     if is_date(column):
         kind = "date"
