@@ -8,6 +8,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -19,7 +20,7 @@ from dlp.errors import InputError
 from dlp.reader.encoder import Bags
 from dlp.speed.forks import run_at_once
 from helpers.rounding import assert_rounded_alike
-from helpers.sets import DATA_MODULES, GROUPS, TIMES, array_data, numbers
+from helpers.sets import DATA_MODULES, GROUPS, TIMES, array_data, numbers, text_data
 from helpers.training import OneWeight, quiet_trainer
 
 PARTS = ("train", "val", "test")
@@ -282,6 +283,63 @@ def test_a_checkpoint_of_an_older_version_is_refused(tmp_path):
     del state["fingerprint"]
     with pytest.raises(InputError, match=r"dlp 1\.2 reads it"):
         array_data(tmp_path).load_state_dict({**state, "rows": ""})
+
+
+@pytest.mark.parametrize(
+    ("trained", "data", "message"),
+    [
+        (
+            "arrays",
+            "images",
+            r"a dlp\.reader\.image\.ImageEncoder, got one of .*ArrayEncoder",
+        ),
+        ("text", "other_texts", "num_words: expected 30, .* got 50"),
+    ],
+)
+def test_the_state_of_other_data_is_refused(trained, data, message, tmp_path):
+    makers = {**DATA_MODULES, "other_texts": partial(text_data, num_words=50)}
+    state = makers[trained](tmp_path).state_dict()
+    other = makers[data](tmp_path)
+    with pytest.raises(InputError, match=message):
+        other.load_state_dict(state)
+    assert other.class_names == ["no", "yes"]  # of its own rows
+
+
+def of_three_classes():
+    labels = np.array(["no", "yes", "maybe"])[np.arange(len(numbers())) % 3]
+    return ArrayDataModule(numbers(changed=True), labels, scaling="standard")
+
+
+def test_a_fit_after_a_state_was_loaded_learns_from_its_own_rows(tmp_path, capsys):
+    data = of_three_classes()
+    data.load_state_dict(array_data(tmp_path).state_dict())
+    assert data.class_names == ["no", "yes"]
+    quiet_trainer().fit(OneWeight(), data)
+    assert data.class_names == ["maybe", "no", "yes"]
+    assert data.encoder.state() == of_three_classes().fit().encoder.state()
+    assert "not those of the checkpoint" in capsys.readouterr().out
+
+
+def test_a_fit_after_the_state_of_its_rows_was_loaded_keeps_it(tmp_path, capsys):
+    state = array_data(tmp_path).state_dict()
+    data = array_data(tmp_path)
+    data.load_state_dict(state)
+    fitted = data.fit()
+    data.setup("fit")
+    assert data.fit() is fitted
+    assert "checkpoint" not in capsys.readouterr().out
+
+
+def test_a_fit_that_goes_on_keeps_the_encoder_of_its_checkpoint(tmp_path):
+    data = array_data(tmp_path)
+    first = quiet_trainer(max_epochs=1)
+    first.fit(OneWeight(), data)
+    first.save_checkpoint(tmp_path / "last.ckpt")
+    other = array_data(tmp_path, changed=True)
+    quiet_trainer(max_epochs=2).fit(
+        OneWeight(), other, ckpt_path=tmp_path / "last.ckpt", weights_only=True
+    )
+    assert other.encoder.state() == data.encoder.state()
 
 
 def test_a_second_fit_has_the_order_of_its_own_seed(tmp_path):

@@ -1,14 +1,19 @@
 """The state of a DataModule under one split of its rows."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import torch
 
-from dlp.datamodules.rows import Encoder, LabelledParts, PlainValues
+from dlp.datamodules.rows import LabelledParts, PlainValues
 from dlp.datamodules.stored import Stored
 from dlp.datamodules.targets import TargetStatistics
 from dlp.errors import InputError
+from dlp.hyperparameters import class_path
+from dlp.reader.encoder import AnyEncoder
+
+#: Arguments of encoders that say where the inputs are in a file. They may change: new rows may come
+#: in a file of another layout.
+_LAYOUT = ("column", "read_csv")
 
 
 @dataclass(eq=False)
@@ -23,15 +28,17 @@ class FittedSplit:
         inputs: Encoded inputs by part.
         seed: Seed of the order of batches; None until it is drawn.
         is_muted: Whether lines about the rows are left out because an earlier split printed them.
+        is_restored: Whether the state comes from a checkpoint.
     """
 
-    encoder: Encoder[Any]
+    encoder: AnyEncoder
     parts: LabelledParts = field(default_factory=dict)
     target_statistics: TargetStatistics = field(default_factory=TargetStatistics)
     fingerprint: str = ""
     inputs: dict[str, Stored] = field(default_factory=dict)
     seed: int | None = None
     is_muted: bool = False
+    is_restored: bool = False
 
     @property
     def is_fitted(self) -> bool:
@@ -48,6 +55,8 @@ class FittedSplit:
     def state(self) -> PlainValues:
         """Return what was learned as plain values."""
         return {
+            "encoder_class": class_path(self.encoder),
+            "arguments": self.encoder.arguments(),
             "encoder": self.encoder.state(),
             "target_statistics": asdict(self.target_statistics),
             "fingerprint": self.fingerprint,
@@ -57,13 +66,31 @@ class FittedSplit:
         """Restore a `state`; the rows are not needed for it.
 
         Raises:
-            InputError: If an older version wrote it.
+            InputError: If an older version wrote it, or if it belongs to another encoder.
         """
         if "fingerprint" not in state:
             raise InputError(
                 "checkpoint: expected the state of data of version 2.0 or later, got an older one. "
                 "dlp 1.2 reads it, or train again."
             )
+        self._check_encoder(state["encoder_class"], state["arguments"])
         self.encoder.load_state(state["encoder"])
         self.target_statistics = TargetStatistics(**state["target_statistics"])
         self.fingerprint = state["fingerprint"]
+        self.is_restored = True
+
+    def _check_encoder(self, path: str, arguments: PlainValues) -> None:
+        """Refuse the state of an encoder of another class or with other arguments."""
+        own_path = class_path(self.encoder)
+        if path != own_path:
+            raise InputError(
+                f"checkpoint: expected the state of data with a {own_path}, got one of {path}. "
+                "Give the data class of its training."
+            )
+        for name, value in self.encoder.arguments().items():
+            trained = arguments.get(name)
+            if value != trained and name not in _LAYOUT:
+                raise InputError(
+                    f"{name}: expected {trained!r}, as in the training of the checkpoint, got "
+                    f"{value!r}. Give the data the arguments of its training."
+                )

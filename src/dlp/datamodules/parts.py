@@ -63,11 +63,15 @@ class LabelledSet:
 
     def __post_init__(self) -> None:
         if not self.targets.num_outputs:
-            self.targets.fit(np.concatenate([part.labels for part in self.parts.values()]))
+            self.fit_targets()
         outputs = self.targets.class_names or self.targets.column_names or ()
         for part in self.parts.values():
             self.targets.encode(part.labels)  # an error names the row in its own part
             check_id_columns(part.id_columns, outputs)
+
+    def fit_targets(self) -> None:
+        """Fit the encoder of the targets to all rows."""
+        self.targets.fit(np.concatenate([part.labels for part in self.parts.values()]))
 
     @cached_property
     def keys(self) -> Examples:
