@@ -1,12 +1,10 @@
 """A kind of row of one's own: vibrations of machines, series of numbers of different lengths."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from dlp.datamodules import DataArguments, Encoder, Examples, Rows, SupervisedDataModule
 from dlp.datamodules.rows import row_hashes
@@ -38,10 +36,6 @@ class SeriesRows(Rows):
     def features(self) -> NDArray[Any]:
         """Return mean, deviation and largest number of each series."""
         return np.array([[series.mean(), series.std(), series.max()] for series in self.series])
-
-    def baselines(self, linear: Callable[..., Any], boosting: Callable[[], Any]) -> dict[str, Any]:
-        """Return a linear model of the features."""
-        return {"linear model": make_pipeline(StandardScaler(), linear())}
 
 
 class SeriesEncoder(Encoder[Sequence[ArrayLike]]):

@@ -10,8 +10,7 @@ from lightning.pytorch.trainer.states import TrainerStatus
 from torch.utils._pytree import tree_leaves
 
 from dlp.datamodules import ArrayDataModule
-from dlp.datamodules.batches import BatchLoader, BatchOrder
-from dlp.datamodules.stored import StoredRows
+from dlp.datamodules.batches import BatchLoader, BatchOrder, StoredRows
 from helpers.sets import DATA_MODULES
 from helpers.training import OneWeight, quiet_trainer
 

@@ -12,14 +12,15 @@ import numpy as np
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import ConcatDataset
 
 from dlp.callbacks.unfreezing import trained_stages
 from dlp.console import say
 from dlp.datamodules.base import Part
+from dlp.datamodules.batches import StoredRows
 from dlp.datamodules.ownership import data_of
-from dlp.datamodules.stored import StoredRows
 from dlp.errors import InputError
 from dlp.files import cached_file
 from dlp.modules.pretrained import PretrainedModule, PretrainedNet, StoredFeatures
@@ -90,7 +91,7 @@ class CacheFeatures(Callback):
         def write(path: Path) -> None:
             """Write the features of the distinct images."""
             say(f"computing features of {len(places):,} images by {network.backbone.name} once")
-            images: ConcatDataset[Any] = ConcatDataset(stored)
+            images: ConcatDataset[Tensor] = ConcatDataset(stored)
             plugin = trainer.precision_plugin
             features = []
             for batch in torch.split(torch.from_numpy(places), self.batch_size):
@@ -104,10 +105,11 @@ class CacheFeatures(Callback):
 
         load = partial(torch.load, mmap=True, weights_only=True)
         values = cached_file(name, write, load)
+        inputs = data.fit().inputs
         for part, part_hashes, rows in zip(parts, hashes, stored, strict=True):
             index = torch.from_numpy(np.searchsorted(distinct, part_hashes))
-            data.replace_inputs(part, FeatureRows(values, index, depth))
-            self._undo.callback(data.replace_inputs, part, rows)
+            inputs[part] = FeatureRows(values, index, depth)
+            self._undo.callback(inputs.__setitem__, part, rows)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: object) -> None:
         """Give the data its images back."""
@@ -117,7 +119,7 @@ class CacheFeatures(Callback):
     on_exception = teardown  # type: ignore[assignment]  # another name of the last argument
 
 
-def _file_name(network: PretrainedNet, images: Any, settings: Any) -> str:
+def _file_name(network: PretrainedNet, images: NDArray[np.uint64], settings: object) -> str:
     """Return the name of a file of features, which follows all that they depend on."""
     key = hashlib.blake2b(f"{network.backbone.name} {network.pool} {settings}".encode())
     key.update(images.tobytes())

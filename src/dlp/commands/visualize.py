@@ -13,7 +13,7 @@ from dlp.console import say
 from dlp.datamodules.ownership import supervised_data
 from dlp.errors import InputError, check_choice
 from dlp.files import save_figure
-from dlp.recipes.image_models import image_format_of, load_image_model, target_titles
+from dlp.recipes.image_models import image_encoder, load_image_model, target_titles
 from dlp.recipes.recipe import Recipe
 from dlp.runs.places import ROOT
 from dlp.seeds import derived_seed
@@ -35,7 +35,7 @@ def batch(
         copies: Number of epochs that each image is drawn of, side by side.
     """
     data = supervised_data(recipe.data())
-    image_format_of(data)  # refuses other rows
+    image_encoder(data)  # refuses other rows
     loader: Any = data.loader("train")
     order = loader.batch_sampler
     rows = torch.cat(list(order))[: max(1, num_images // copies)]
@@ -138,12 +138,12 @@ def filters(
     """
     image_model = load_image_model(model)
     network = image_model.network
-    image_format = image_model.image_format
-    size = (image_format.height, image_format.width)
-    options: dict[str, Any] = {"channels": image_format.channels, "steps": steps}
+    encoder = image_model.encoder
+    size = (encoder.height, encoder.width)
+    options: dict[str, Any] = {"channels": encoder.channels, "steps": steps}
     if image_model.data is not None:  # a trained network takes images of one size
         options |= {"size": size, "border": 0}
-    blank = torch.zeros(1, image_format.channels, *size)
+    blank = torch.zeros(1, encoder.channels, *size)
     outputs = visualization.activations(network, blank, layers or _convolutions(network))
     figures = {}
     for name, maps in outputs.items():

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from dlp.datamodules.arguments import DataArguments
 from dlp.datamodules.base import Examples, LabelledParts, SupervisedDataModule
-from dlp.datamodules.rows import Array, Estimator, Estimators, Indices, Rows, row_hashes
+from dlp.datamodules.rows import Array, Indices, Rows, row_hashes
 from dlp.datamodules.targets import TargetEncoder, Task
 from dlp.errors import InputError
 from dlp.hyperparameters import Keywords
@@ -40,20 +40,6 @@ class ArrayRows(Rows):
     def features(self) -> Array:
         """Return the numbers of each row, (N, D)."""
         return self.array.reshape(len(self), -1)
-
-    def baselines(
-        self,
-        linear: Estimator,
-        boosting: Estimator,
-    ) -> Estimators:
-        """Return a linear model of scaled numbers, and gradient boosting."""
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
-
-        return {
-            "linear model": make_pipeline(StandardScaler(), linear()),
-            "gradient boosting": boosting(),
-        }
 
 
 class ArrayDataModule(SupervisedDataModule):

@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass, field
 
 import torch
 
+from dlp.datamodules.batches import Stored
 from dlp.datamodules.rows import LabelledParts, PlainValues
-from dlp.datamodules.stored import Stored
 from dlp.datamodules.targets import TargetStatistics
 from dlp.errors import InputError
 from dlp.hyperparameters import class_path

@@ -1,12 +1,9 @@
 """Labelled rows of a data set, and their parts under a split."""
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from glob import glob
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 
@@ -15,37 +12,6 @@ from dlp.datamodules.rows import Examples, LabelledParts, check_id_columns
 from dlp.datamodules.splits import Parts, Split, group_numbers, time_values
 from dlp.datamodules.targets import TargetEncoder
 from dlp.errors import InputError
-
-#: Name of a folder or of a table of the Hub -> part.
-PART_NAMES = {
-    "train": "train",
-    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
-    "test": "test",
-}
-
-
-def part_folders(root: Path) -> dict[str, Path]:
-    """Return the folders ``train``, ``val`` and ``test`` of a set by part; else it is ``train``."""
-    folders = {"train": root}
-    if any(root.glob("train/[!.]*/")):  # without subfolders, train is a class
-        for name, part in PART_NAMES.items():
-            if (root / name).is_dir():
-                folders[part] = root / name
-        report_unused(root, root.glob("[!.]*"), folders.values())
-    return folders
-
-
-def find_files(root: Path, pattern: str = "**") -> list[Path]:
-    """Return the files of a pattern below a folder, sorted, but for hidden ones."""
-    names = glob(pattern, root_dir=root, recursive=True)  # noqa: PTH207  # follows links
-    return sorted(root / name for name in names if not (root / name).is_dir())
-
-
-def report_unused(root: Path, paths: Iterable[Path], used: Iterable[Path]) -> None:
-    """Print how many of the files or folders below a folder are not used."""
-    unused = set(paths).difference(used)
-    if unused:
-        say(f"{len(unused):,} files in {root} are not used, such as {min(unused)}")
 
 
 @dataclass(eq=False)
@@ -77,12 +43,12 @@ class LabelledSet:
     def keys(self) -> Examples:
         """Training rows with class numbers, group numbers and times, by which they are split."""
         train = self.parts["train"]
-        return replace(
-            train,
-            targets=self.targets.classes(self.targets.encode(train.labels)),
-            groups=group_numbers(train.groups),
-            times=time_values(train.times),
-        )
+        keys = replace(train, targets=self.targets.classes(self.targets.encode(train.labels)))
+        if train.groups is not None:
+            keys = replace(keys, groups=group_numbers(train.groups))
+        if train.times is not None:
+            keys = replace(keys, times=time_values(train.times))
+        return keys
 
     def part_indices(self, split: Split) -> Parts:
         """Return the indices of the training rows that are in each part under a split."""

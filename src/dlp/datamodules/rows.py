@@ -20,12 +20,13 @@ __all__ = ["Array", "Encoder", "Examples", "Indices", "PlainValues", "Rows"]
 
 if TYPE_CHECKING:
     import pandas as pd
+    from sklearn.base import BaseEstimator
 
 Indices = NDArray[np.int64]
 #: Function that builds an estimator of scikit-learn.
-Estimator = Callable[..., Any]
+Estimator = Callable[..., "BaseEstimator"]
 #: Estimators of scikit-learn by name.
-Estimators = dict[str, Any]
+Estimators = dict[str, "BaseEstimator"]
 
 #: Columns of the files of predictions and mistakes.
 _RESERVED_COLUMNS = {
@@ -92,18 +93,23 @@ class Rows(ABC):
     def features(self) -> "Sequence[str] | Array | pd.DataFrame":
         """Return the rows as scikit-learn takes them, (N, D) or (N,)."""
 
-    @abstractmethod
-    def baselines(
-        self,
-        linear: Estimator,
-        boosting: Estimator,
-    ) -> Estimators:
+    def baselines(self, linear: Estimator, boosting: Estimator) -> Estimators:
         """Return scikit-learn estimators on `features` by name, to compare a network with.
+
+        By default these are a linear model of scaled numbers, and gradient boosting. A kind of row
+        whose features are not a matrix, or have too many columns, overrides it.
 
         Args:
             linear: Function from ``C``, the inverse strength of the penalty, to a linear model.
             boosting: Function that builds gradient boosting.
         """
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        return {
+            "linear model": make_pipeline(StandardScaler(), linear()),
+            "gradient boosting": boosting(),
+        }
 
 
 @dataclass(frozen=True)

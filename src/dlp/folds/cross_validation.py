@@ -4,7 +4,6 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from lightning import Trainer
@@ -12,10 +11,12 @@ from lightning.pytorch.utilities.seed import isolate_rng
 
 from dlp.console import muted
 from dlp.datamodules.base import SupervisedDataModule
+from dlp.datamodules.splits import Splitter
 from dlp.errors import check_choice, check_range
 from dlp.files import AnyPath
 from dlp.folds.plan import Fold, append_fold, model_fingerprint, plan_folds, read_folds
 from dlp.folds.results import CrossValidation, out_of_fold, with_all_rows
+from dlp.folds.stacked import TrainerArguments
 from dlp.folds.training import Engine, MakeModel, train_folds
 from dlp.modules.monitor import monitor_mode
 
@@ -26,9 +27,9 @@ def cross_validate(
     max_epochs: int,
     num_folds: int = 4,
     repeats: int = 1,
-    splitter: Any = None,
+    splitter: Splitter | None = None,
     *,
-    trainer: dict[str, Any] | None = None,
+    trainer: TrainerArguments | None = None,
     engine: Engine = "auto",
     monitor: str = "val_loss",
     smoothing: float = 0.0,

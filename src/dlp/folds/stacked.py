@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from lightning import LightningModule, Trainer
@@ -26,6 +27,9 @@ from dlp.seeds import derived_seed
 from dlp.speed import is_on
 from dlp.speed.denormals import flushed_denormals
 from dlp.speed.fused_rmsprop import fused_step
+
+#: Arguments of a Trainer by name.
+TrainerArguments = dict[str, Any]
 
 #: Head -> its metric of logits (F, N, C), prepared targets and the unit of each target (F, 1, C).
 METRICS: dict[type[nn.Module], TensorFunction] = {
@@ -56,7 +60,7 @@ _TRAINER_ARGUMENTS = inspect.signature(Trainer).parameters
 def reason_against(
     model: LightningModule,
     data: SupervisedDataModule,
-    trainer: dict[str, Any],
+    trainer: TrainerArguments,
 ) -> str | None:
     """Return the reason why a fold cannot be stacked, as a clause; None if it can."""
     if type(model) is not DenseModule:
@@ -157,7 +161,7 @@ def _prepare(model: DenseModule, targets: Tensor) -> Tensor:
 @torch.inference_mode()
 def train_stack(
     stack: Sequence[StackedFold],
-) -> list[tuple[dict[str, list[float]], NDArray[Any]]]:
+) -> list[tuple[dict[str, list[float]], NDArray[np.float32]]]:
     """Train copies of the models of folds of one key; return history and weights of each."""
     models = [stacked.model for stacked in stack]
     net = StackedNet(models)

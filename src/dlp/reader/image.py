@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,24 +21,8 @@ if TYPE_CHECKING:
 
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 
-Fit = Literal["squeeze", "crop"]
-
-
-@dataclass(frozen=True)
-class ImageFormat:
-    """Common size and channels of decoded images.
-
-    Args:
-        height: Height in pixels.
-        width: Width in pixels.
-        fit: ``squeeze`` resizes whatever the shape, as in the book; ``crop`` cuts out the middle.
-        channels: 3 for colours, 1 for grey.
-    """
-
-    height: int
-    width: int
-    fit: Fit = "squeeze"
-    channels: Literal[1, 3] = 3
+#: Way to a common size: ``squeeze`` resizes whatever the shape, ``crop`` cuts out the middle.
+Resizing = Literal["squeeze", "crop"]
 
 
 class ImageEncoder(Encoder["ImageRows"]):
@@ -58,7 +41,7 @@ class ImageEncoder(Encoder["ImageRows"]):
     explained_by = "pixels"
 
     def __init__(
-        self, height: int, width: int, resizing: Fit = "squeeze", channels: Literal[1, 3] = 3
+        self, height: int, width: int, resizing: Resizing = "squeeze", channels: Literal[1, 3] = 3
     ) -> None:
         self.height = height
         self.width = width
@@ -66,17 +49,12 @@ class ImageEncoder(Encoder["ImageRows"]):
         self.channels = channels
         self.input_shape_ = (channels, height, width)
 
-    @property
-    def image_format(self) -> ImageFormat:
-        """Size and channels of decoded images."""
-        return ImageFormat(self.height, self.width, self.resizing, self.channels)
-
     def fit(self, rows: "ImageRows", targets: Array | None = None) -> None:
         """Learn nothing."""
 
     def transform(self, rows: "ImageRows") -> NDArray[np.float32]:
         """Encode files, their content, Pillow images, or decoded images, uint8 (N, H, W, C)."""
-        pixels = rows if isinstance(rows, np.ndarray) else self.read(rows)
+        pixels = rows if isinstance(rows, np.ndarray) else self._read_images(rows)
         shape = (self.height, self.width, self.channels)
         if pixels.dtype != np.uint8 or pixels.shape[1:] != shape:
             raise ValueError(
@@ -87,43 +65,42 @@ class ImageEncoder(Encoder["ImageRows"]):
         scaled /= 255
         return scaled.transpose(0, 3, 1, 2)
 
-    def read(self, images: "Sequence[ImageSource]") -> NDArray[np.uint8]:
-        """Decode images, uint8 (N, H, W, C)."""
+    def _read_images(self, images: "Sequence[ImageSource]") -> NDArray[np.uint8]:
+        """Read images, uint8 (N, H, W, C)."""
         pixels = np.zeros((len(images), self.height, self.width, self.channels), np.uint8)
         for number, source in enumerate(images):
             try:
-                pixels[number] = read_image(source, self.image_format)
+                pixels[number] = self.read_image(source)
             except Exception as error:  # decoders fail on damaged files in every way
                 name = source if isinstance(source, str | Path) else f"image {number}"
                 reason = str(error).partition(" <")[0]
                 raise ValueError(f"{name} cannot be read ({reason}).") from error
         return pixels
 
+    def read_image(self, source: "ImageSource") -> NDArray[np.uint8]:
+        """Read a path, the content of a file or a Pillow image, uint8 (height, width, channels).
 
-def read_image(source: "ImageSource", image_format: ImageFormat) -> NDArray[np.uint8]:
-    """Read a path, the content of a file or a Pillow image as uint8 (height, width, channels).
+        The EXIF orientation is undone, transparent pixels become white, and an animation gives its
+        first frame.
+        """
+        from PIL import Image, ImageOps
 
-    The EXIF orientation is undone, transparent pixels become white, and an animation gives its
-    first frame. ``squeeze`` resizes whatever the shape, ``crop`` cuts out the middle.
-    """
-    from PIL import Image, ImageOps
-
-    size = (image_format.width, image_format.height)
-    bilinear = Image.Resampling.BILINEAR
-    file: Any = BytesIO(source) if isinstance(source, bytes) else source
-    is_read = isinstance(file, Image.Image)
-    with nullcontext(file) if is_read else Image.open(file, formats=_FORMATS) as image:
-        image.load()
-        with suppress(Exception):  # damaged EXIF data of a whole image
-            image = ImageOps.exif_transpose(image)
-        if image.mode.startswith(("I", "F")):
-            raise ValueError("16 or more bits per pixel; save it with 8 bits")
-        if image.has_transparency_data:
-            white = Image.new("RGBA", image.size, "white")
-            image = Image.alpha_composite(white, image.convert("RGBA"))
-        image = image.convert("L" if image_format.channels == 1 else "RGB")
-        if image_format.fit == "crop":
-            image = ImageOps.fit(image, size, bilinear)
-        else:
-            image = image.resize(size, bilinear)
-    return np.array(image, np.uint8).reshape(image_format.height, image_format.width, -1)
+        size = (self.width, self.height)
+        bilinear = Image.Resampling.BILINEAR
+        file: Any = BytesIO(source) if isinstance(source, bytes) else source
+        is_read = isinstance(file, Image.Image)
+        with nullcontext(file) if is_read else Image.open(file, formats=_FORMATS) as image:
+            image.load()
+            with suppress(Exception):  # damaged EXIF data of a whole image
+                image = ImageOps.exif_transpose(image)
+            if image.mode.startswith(("I", "F")):
+                raise ValueError("16 or more bits per pixel; save it with 8 bits")
+            if image.has_transparency_data:
+                white = Image.new("RGBA", image.size, "white")
+                image = Image.alpha_composite(white, image.convert("RGBA"))
+            image = image.convert("L" if self.channels == 1 else "RGB")
+            if self.resizing == "crop":
+                image = ImageOps.fit(image, size, bilinear)
+            else:
+                image = image.resize(size, bilinear)
+        return np.array(image, np.uint8).reshape(self.height, self.width, -1)

@@ -15,7 +15,7 @@ from dlp.datamodules.images.folder import find_images
 from dlp.errors import InputError, check_choice, reading
 from dlp.modules import SupervisedModule
 from dlp.modules.pretrained.families import load_published
-from dlp.reader.image import Fit, ImageEncoder, ImageFormat, read_image
+from dlp.reader.image import ImageEncoder
 from dlp.recipes.restoring import restore
 from dlp.runs.places import ROOT, numbered
 from dlp.visualization.layers import forward
@@ -30,7 +30,7 @@ class ImageModel:
         folder: Folder of the figures.
         network: Network, which is put on the GPU if there is one.
         predict: Function from logits to probabilities (N, C) or values (N, T).
-        image_format: Size and channels of its images.
+        encoder: Encoder of its images.
         names: Names of the classes or values.
         data: Data that it was trained on; None for a published network.
     """
@@ -39,7 +39,7 @@ class ImageModel:
     folder: Path
     network: nn.Module
     predict: Callable[[Tensor], Tensor]
-    image_format: ImageFormat
+    encoder: ImageEncoder
     names: Sequence[str]
     data: SupervisedDataModule | None = None
 
@@ -56,7 +56,7 @@ class ImageModel:
             images = {}
             for file in find_images(path)[:count]:
                 with reading(file, "an image"):
-                    pixels = read_image(file, self.image_format)
+                    pixels = self.encoder.read_image(file)
                 name = "_".join(file.relative_to(root).with_suffix("").parts)
                 images[name] = torch.from_numpy(pixels).permute(2, 0, 1) / 255
             return images
@@ -90,7 +90,7 @@ def load_image_model(name: str) -> ImageModel:
         folder=run.folder / "visualize",
         network=network,
         predict=scores,
-        image_format=image_format_of(data),
+        encoder=image_encoder(data),
         names=data.output_names or ["value"],
         data=data,
     )
@@ -120,7 +120,7 @@ def _published(name: str) -> ImageModel:
         folder=ROOT / name / "visualize",
         network=network,
         predict=_probabilities,
-        image_format=ImageFormat(side, side),
+        encoder=ImageEncoder(side, side),
         names=weights.meta["categories"],
     )
 
@@ -140,13 +140,12 @@ def target_titles(data: SupervisedDataModule, targets: Tensor) -> list[str]:
     return data.targets.decode(targets.numpy())
 
 
-def image_format_of(data: SupervisedDataModule) -> ImageFormat:
-    """Return the format of the images of some data; other rows are an error."""
+def image_encoder(data: SupervisedDataModule) -> ImageEncoder:
+    """Return the encoder of the images of some data; other rows are an error."""
     shape: Any = data.input_shape
     if len(shape) != 3:
         raise InputError(f"visualize takes images; {type(data).__name__} has rows {shape}.")
-    channels, height, width = shape
-    fit: Fit = "squeeze"
     if isinstance(data.encoder, ImageEncoder):
-        fit = data.encoder.resizing
-    return ImageFormat(height, width, fit, channels)
+        return data.encoder
+    channels, height, width = shape
+    return ImageEncoder(height, width, channels=channels)

@@ -19,7 +19,7 @@ def activations(
     """Return the outputs of some layers in evaluation mode; the model is left as it was.
 
     Args:
-        model: Any network.
+        model: Network.
         images: Images (N, C, H, W), scaled as the model takes them.
         layers: Dotted names as in ``named_modules``; None is `default_layers`.
 

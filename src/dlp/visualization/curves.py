@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -129,7 +129,7 @@ def panel_names(names: Iterable[str]) -> list[str]:
     return sorted(panels, key=lambda name: (name != "loss", name))
 
 
-def _panels(columns: int, rows: int = 1) -> tuple[Figure, Any]:
+def _panels(columns: int, rows: int = 1) -> tuple[Figure, NDArray[np.object_]]:
     """Return a figure and its axes, (rows, columns)."""
     figure = Figure(figsize=(5.2 * columns, 3.8 * rows), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False)

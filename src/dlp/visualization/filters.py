@@ -36,7 +36,7 @@ def filter_patterns(
     filters of the call. ``jitter=0, border=0`` is the book's method.
 
     Args:
-        model: Any network that takes images in [0, 1]; it is left as it was.
+        model: Network that takes images in [0, 1]; it is left as it was.
         layer: Dotted name as in ``named_modules``. A convolution is taken before its activation: a
             filter that a ReLU has silenced has no gradient.
         filters: Number of a filter, or several, from 0.

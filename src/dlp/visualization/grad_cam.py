@@ -20,7 +20,7 @@ class GradCAM:
     network is sure.
 
     Args:
-        model: Any network that returns logits (N, classes), or one logit (N,) or (N, 1). Each call
+        model: Network that returns logits (N, classes), or one logit (N,) or (N, 1). Each call
             runs in evaluation mode and leaves the network as it was.
         layer: Dotted name of the layer, as in ``named_modules``; None is `default_cam_layer`.
 

@@ -28,8 +28,8 @@ def watched(
     def hook(
         name: str,
         layer: nn.Module,
-        inputs: Any,
-        output: Any,
+        inputs: object,
+        output: object,
     ) -> Tensor | None:
         if isinstance(output, Tensor):
             return watcher(name, output)
@@ -51,7 +51,11 @@ def forward(model: nn.Module, images: Tensor) -> Any:
     return model(images.detach().clone().to(device))
 
 
-def class_gradient(logits: Tensor, classes: Any, inputs: Tensor) -> Tensor:
+def class_gradient(
+    logits: Tensor,
+    classes: int | Sequence[int] | Tensor | None,
+    inputs: Tensor,
+) -> Tensor:
     """Return the gradient of the logit, (..., N, C), of each row's class with respect to inputs.
 
     A single logit is that of class 1, and its negative that of class 0. None is the likeliest class

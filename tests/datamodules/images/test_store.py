@@ -18,7 +18,7 @@ from dlp.datamodules.images.store import (
 )
 from dlp.errors import InputError
 from dlp.files import cache_dir
-from dlp.reader.image import ImageFormat, read_image
+from dlp.reader.image import ImageEncoder
 
 
 def noise(height, width, mode="RGB", seed=0):
@@ -34,7 +34,7 @@ def encoded(image, kind="PNG", **options):
 
 
 def decoded(content, *size, **options):
-    return read_image(content, ImageFormat(*size, **options))
+    return ImageEncoder(*size, **options).read_image(content)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_images_are_decoded_in_order_and_a_hash_tells_equal_and_unreadable_ones(
     monkeypatch.setattr("dlp.datamodules.images.store._IMAGES_PER_PIECE", 2)
     images = [noise(6, 6, seed=seed) for seed in (1, 2, 1, 3)]
     contents = [encoded(image) for image in images]
-    records = decode([*contents, b"no image"], ImageFormat(6, 6), "key")
+    records = decode([*contents, b"no image"], ImageEncoder(6, 6), "key")
     for pixels, image in zip(records["pixels"][:4], images, strict=True):
         assert np.array_equal(pixels, np.array(image))
     first, second, third, fourth, unreadable = records["hash"].tolist()
@@ -99,8 +99,8 @@ def test_images_are_decoded_in_order_and_a_hash_tells_equal_and_unreadable_ones(
 def test_images_are_decoded_anew_for_another_format_or_key_alone():
     image = encoded(noise(6, 6, seed=1))
     other = encoded(noise(6, 6, seed=2))
-    small = ImageFormat(6, 6)
-    wide = ImageFormat(6, 7)
+    small = ImageEncoder(6, 6)
+    wide = ImageEncoder(6, 7)
     first = decode([image], small, "key")
     assert np.array_equal(decode([other], small, "key"), first)  # from the cache
     assert not np.array_equal(decode([other], small, "other"), first)
@@ -109,9 +109,9 @@ def test_images_are_decoded_anew_for_another_format_or_key_alone():
 
 def test_images_decoded_for_now_are_those_of_the_cache_without_a_file():
     sources = [encoded(noise(6, 6, seed=seed)) for seed in (1, 2)]
-    records = decode_for_now(sources, ImageFormat(6, 6))
+    records = decode_for_now(sources, ImageEncoder(6, 6))
     assert not [path for path in cache_dir().rglob("*") if path.is_file()]
-    assert np.array_equal(records, decode(sources, ImageFormat(6, 6), "key"))
+    assert np.array_equal(records, decode(sources, ImageEncoder(6, 6), "key"))
 
 
 def test_a_full_disk_is_named_when_images_to_predict_are_decoded(monkeypatch):
@@ -120,7 +120,7 @@ def test_a_full_disk_is_named_when_images_to_predict_are_decoded(monkeypatch):
         "dlp.datamodules.images.store._write_records", Mock(side_effect=full)
     )
     with pytest.raises(InputError, match=r"No space left on device.*Free some space"):
-        decode_for_now([encoded(noise(6, 6))], ImageFormat(6, 6))
+        decode_for_now([encoded(noise(6, 6))], ImageEncoder(6, 6))
 
 
 def test_a_changed_file_has_another_state(tmp_path):

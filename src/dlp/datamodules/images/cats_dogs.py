@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from dlp.datamodules.splits import Size
 from dlp.errors import downloading, reading
 from dlp.files import AnyPath, atomic_path, find_data_dir, hub_commit
 from dlp.hyperparameters import Keywords
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 #: Data set of the Hub.
 HUB = "microsoft/cats_vs_dogs"
@@ -88,7 +91,7 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
             names = [image["path"] or f"row {row}" for row, image in enumerate(images)]
             labels = np.array(_column(files, "labels").to_pylist())  # to_numpy imports pandas
             index = self._book_order(names, labels)
-            sources: Any = _ParquetImages(files, index)
+            sources: Sequence[Path | bytes] = _ParquetImages(files, index)
         else:
             files = find_images(self.path / "train")
             names = [file.name for file in files]
@@ -122,7 +125,7 @@ class _ParquetImages(Sequence[bytes]):
     indices: Sequence[int]
 
     @cached_property
-    def _images(self) -> Any:
+    def _images(self) -> "pa.ChunkedArray":
         return _column(self.files, "image.bytes")
 
     def __len__(self) -> int:
@@ -132,7 +135,7 @@ class _ParquetImages(Sequence[bytes]):
         return self._images[self.indices[position]]["bytes"].as_py() or b""
 
 
-def _column(files: Sequence[Path], name: str) -> Any:
+def _column(files: Sequence[Path], name: str) -> "pa.ChunkedArray":
     import pyarrow as pa
     from pyarrow.parquet import ParquetFile
 

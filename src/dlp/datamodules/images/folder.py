@@ -8,6 +8,7 @@ import numpy as np
 from dlp.console import say
 from dlp.datamodules.arguments import DataArguments, SplitArguments
 from dlp.datamodules.base import Examples, LabelledParts, SupervisedDataModule
+from dlp.datamodules.folders import find_files, part_folders, report_unused
 from dlp.datamodules.images.augmentation import Augmentation, Augmenter, make_augmentation
 from dlp.datamodules.images.store import (
     Images,
@@ -17,7 +18,6 @@ from dlp.datamodules.images.store import (
     decode_for_now,
     file_states,
 )
-from dlp.datamodules.parts import find_files, part_folders, report_unused
 from dlp.datamodules.rows import Array, Rows
 from dlp.datamodules.targets import TargetEncoder, TargetScaling, Task
 from dlp.errors import InputError
@@ -25,7 +25,7 @@ from dlp.files import AnyPath
 from dlp.hyperparameters import Keywords
 from dlp.reader.files import CSVArguments
 from dlp.reader.image import ImageEncoder as ImageEncoder
-from dlp.reader.image import read_image
+from dlp.reader.image import Resizing
 
 _ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 
@@ -80,7 +80,7 @@ class ImageFolderDataModule(SupervisedDataModule):
         test_path: AnyPath | None = None,
         predict_path: AnyPath | None = None,
         image_size: int | tuple[int, int] = 150,
-        fit: Literal["squeeze", "crop"] = "squeeze",
+        fit: Resizing = "squeeze",
         channels: Literal[1, 3] = 3,
         augmentation: Augmentation | None = None,
         on_corrupt: Literal["error", "skip"] = "error",
@@ -117,7 +117,6 @@ class ImageFolderDataModule(SupervisedDataModule):
         self.path = Path(path).expanduser()
         self.test_path = test_path
         self.predict_path = predict_path
-        self.image_format = self.encoder.image_format
         self.augmentation = make_augmentation(augmentation)
         self.on_corrupt = on_corrupt
         self.image_column = image_column
@@ -143,7 +142,7 @@ class ImageFolderDataModule(SupervisedDataModule):
         else:
             images = _named_by_path(find_images(path))
         # Not cached: the folders of regular predictions would fill the disk.
-        return self._readable(images, decode_for_now(images.sources, self.image_format))
+        return self._readable(images, decode_for_now(images.sources, self.encoder))
 
     def store(self, rows: Rows) -> StoredImages:
         """Return the images as bytes; a batch becomes floats on its device."""
@@ -210,7 +209,7 @@ class ImageFolderDataModule(SupervisedDataModule):
     def decoded(self, images: ImageSources, key: object = None) -> Examples:
         """Decode images, cached by a key of the files; return the readable ones."""
         key = key or file_states(images.sources)
-        return self._readable(images, decode(images.sources, self.image_format, key))
+        return self._readable(images, decode(images.sources, self.encoder, key))
 
     def _readable(self, images: ImageSources, records: Array) -> Examples:
         """Return the images that were decoded to records, if readable; report the others."""
@@ -227,7 +226,7 @@ class ImageFolderDataModule(SupervisedDataModule):
         [paths] = images.columns["id_columns"].values()
         for row in rows[:10]:
             try:
-                read_image(images.sources[row], self.image_format)
+                self.encoder.read_image(images.sources[row])
             except Exception as error:
                 reasons.append(f"{paths[row]} ({error})")
         text = (

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from dlp.datamodules.stored import StoredRows
+from dlp.datamodules.batches import StoredRows
 from dlp.reader.table import TableCells, TableEncoder
 
 

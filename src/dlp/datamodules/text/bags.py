@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dlp.bag_of_words import BagOfWords
-from dlp.datamodules.stored import StoredRows
+from dlp.datamodules.batches import StoredRows
 from dlp.reader.encoder import Bags
 
 _ROWS_PER_SELECTION = 4096

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from dlp.console import say
-from dlp.datamodules.parts import PART_NAMES, find_files, part_folders, report_unused
+from dlp.datamodules.folders import PART_NAMES, find_files, part_folders, report_unused
 from dlp.datamodules.text.corpus import Texts
 from dlp.errors import InputError, check_choice
 from dlp.files import absent, cached_file, hub_commit, sha256
