@@ -59,13 +59,15 @@ class PretrainedModule(SupervisedModule):
         backbone_lr: float | None = None,
         **training: Keywords[TrainingArguments],
     ) -> None:
-        def build(num_logits: int) -> PretrainedNet:
-            kind = Backbone if isinstance(backbone, str) else backbone
-            name = getattr(backbone, "__name__", str(backbone))
-            base = kind(name, weights, trainable_stages, scaling, input_shape[-1])
-            return PretrainedNet(base, input_shape, num_logits, pool, hidden, activation, dropout)
-
-        super().__init__(build, head, num_outputs, input_shape=input_shape, **training)
+        super().__init__(None, head, num_outputs, input_shape=input_shape, **training)
+        kind = Backbone if isinstance(backbone, str) else backbone
+        name = getattr(backbone, "__name__", str(backbone))
+        # Built last: loading its weights may start a download.
+        base = kind(name, weights, trainable_stages, scaling, input_shape[-1])
+        num_logits = self.head.num_logits
+        self.network = PretrainedNet(
+            base, input_shape, num_logits, pool, hidden, activation, dropout
+        )
         self.backbone_lr = backbone_lr
         # The weights are those of the checkpoint.
         self.save_arguments({**locals(), "weights": None})
