@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 from dlp.bag_of_words import BagOfWords
 from dlp.inference import Predictor
 from dlp.modules import ConvNetModule, DenseModule, EnsembleModule, PretrainedModule
-from dlp.modules.epoch_metrics import StageMetrics
+from dlp.modules.epoch_metrics import MeanLoss
 from dlp.modules.pretrained import StoredFeatures
 from helpers.backbones import small_data, small_model
 from helpers.sets import DATA_MODULES
@@ -108,7 +108,7 @@ def steps(monkeypatch):
     # torch has no autocast for meta; `Head.loss` turns it off.
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
     # The first batch of an epoch is compared with the head, which reads it.
-    monkeypatch.setattr(StageMetrics, "update_called", True)
+    monkeypatch.setattr(MeanLoss, "update_called", True)
 
     def run(module, batch):
         module.to("meta")

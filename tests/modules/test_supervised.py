@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities.model_summary import ModelSummary
 from torch import nn
 from torchmetrics.classification import MulticlassAccuracy
 
@@ -239,6 +240,12 @@ def test_training_forgets_a_calibration():
     )
     quiet_trainer().fit(module, loader(X, Y % 2))
     assert module.answer == fresh
+
+
+def test_the_summary_has_one_line_for_all_metrics():
+    module = DenseModule((3,), 4)
+    names = ModelSummary(module).layer_names
+    assert sorted(names) == ["epoch_metrics", "head", "network"]
 
 
 def test_an_answer_has_the_names_of_the_data():

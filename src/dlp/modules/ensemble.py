@@ -160,7 +160,7 @@ class EnsembleModule(SupervisedModule):
         """Return the mean prediction, and its deviation over the members."""
         logits = self.network.member_logits(inputs)
         deviation = torch.stack([self.head.predict(each) for each in logits]).std(0)
-        mean = self.head.predict(self._scaled(self.network.mean(logits)))
+        mean = self.head.predict(self.network.mean(logits) / self.answer.temperature)
         return {"std": deviation, self.head.prediction: mean}
 
 

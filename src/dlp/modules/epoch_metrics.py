@@ -1,7 +1,7 @@
-"""Losses and metrics of one stage, over all samples of an epoch."""
+"""Losses and metrics over all samples of an epoch, of each stage."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 from torchmetrics.utilities import dim_zero_cat
 
@@ -58,11 +58,6 @@ class StageMetrics(MetricCollection):
         self.add_metrics(make_metrics(head))
         self._sources = head.metrics
 
-    @property
-    def update_called(self) -> bool:
-        """Whether a batch was added since the last reset."""
-        return self["loss"].update_called
-
     def modes(self) -> dict[str, Mode]:
         """Return the direction of each logged name that knows it."""
         modes: dict[str, Mode] = {}
@@ -94,3 +89,27 @@ class StageMetrics(MetricCollection):
                 metric.update(losses[name], len(targets))
             else:
                 metric.update(scores, targets)
+
+
+class EpochMetrics(nn.Module):
+    """Losses and metrics of training, validation and test.
+
+    Args:
+        head: Head, which names the metrics.
+        has_penalty: Whether ``data_loss``, without the penalty, is logged too.
+    """
+
+    def __init__(self, head: Head, has_penalty: bool) -> None:
+        super().__init__()
+        self.train_stage = StageMetrics("train", head, has_penalty)
+        self.val_stage = StageMetrics("val", head, has_penalty)
+        self.test_stage = StageMetrics("test", head, has_penalty)
+
+    def begin(self, answer: Answer) -> None:
+        """Forget all batches; count classes and labels at the threshold of an answer."""
+        for stage in (self.train_stage, self.val_stage, self.test_stage):
+            stage.begin(answer)
+
+    def modes(self) -> dict[str, Mode]:
+        """Return the direction of each logged name that knows it."""
+        return self.train_stage.modes() | self.val_stage.modes() | self.test_stage.modes()
