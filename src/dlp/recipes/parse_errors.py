@@ -129,9 +129,9 @@ def _step_for_name(
         return near(name, quoted)
     accepted: list[str] = []
     for path in re.findall(r"class_path[ =]'([\w.]+)'", message)[-1:]:
-        accepted = [f"{key}.{argument}" for argument in arguments(path)]
-        if not accepted:  # of a base class
+        if path.startswith(("lightning.Lightning", "typing.")):  # a base class
             return "Give a class before, by --config NAME."
+        accepted = [f"{key}.{argument}" for argument in arguments(path)]
     others = [other for other in keys if other != f"{key}.{name}"]  # of classes not chosen
     return near(name, accepted + others)
 
