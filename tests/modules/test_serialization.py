@@ -26,6 +26,7 @@ from dlp.modules import (
 )
 from dlp.modules.heads import RegressionHead
 from dlp.modules.serialization import build_module, spec_in
+from dlp.reader.rows import MissingCodeError
 from dlp.reader.spec import Component
 from helpers.backbones import CLASSES, IMAGES, TinyBackbone, small_model
 from helpers.rounding import assert_rounded_alike
@@ -155,7 +156,7 @@ def saved(model, y, path, **options):
 
 @pytest.mark.parametrize("path", [*OTHERS.split(), "Head", ""])
 def test_another_class_is_refused_and_its_module_not_imported(path):
-    with pytest.raises(InputError, match="whose code a file cannot bring"):
+    with pytest.raises(MissingCodeError, match="whose code a file cannot bring"):
         build_module(Component(path, {"args": "true"}))
     assert "this" not in sys.modules
 
@@ -188,7 +189,8 @@ def test_a_head_that_was_an_object_is_asked_for_and_given(tmp_path, cap):
     module = SupervisedModule(nn.Linear(4, 1), head)
     path = saved(module, X[:, :1], tmp_path / "a.ckpt")
     with pytest.raises(
-        InputError, match=r"the head of the model is a .*CapHead, .*head=\.\.\.\)"
+        InputError,
+        match=r"'head' that a file does not hold \(.*CapHead\).*head=\.\.\.\)",
     ):
         Predictor.load(path, network=nn.Linear(4, 1))
     scores = Predictor.load(path, network=nn.Linear(4, 1), head=head).scores(X)
@@ -207,7 +209,7 @@ class Trunk(SupervisedModule):
 
 def test_objects_of_a_module_of_ones_own_are_asked_for_by_name(tmp_path):
     path = saved(Trunk(nn.Linear(4, 3)), X[:, :1], tmp_path / "a.ckpt")
-    with pytest.raises(InputError, match=r"the trunk .* Predictor.load\(path, trunk="):
+    with pytest.raises(InputError, match=r"'trunk'.* Predictor.load\(path, trunk="):
         Predictor.load(path)
     assert Predictor.load(path, trunk=nn.Linear(4, 3)).scores(X).shape == (30, 1)
 
@@ -221,9 +223,7 @@ class Unsaved(SupervisedModule):
 
 def test_an_argument_that_a_module_does_not_save_is_asked_for(tmp_path):
     path = saved(Unsaved(1), X[:, :1], tmp_path / "a.ckpt")
-    with pytest.raises(
-        InputError, match="the width of the model is a value that the module"
-    ):
+    with pytest.raises(InputError, match=r"'width'.*the module does not save it"):
         Predictor.load(path)
     assert Predictor.load(path, width=1).scores(X).shape == (30, 1)
 

@@ -7,14 +7,18 @@ import torch
 from torch import Tensor
 
 from dlp.bag_of_words import BagOfWords
-from dlp.errors import naming, reading
-from dlp.modules.serialization import MissingObjectError, build_module, spec_in
+from dlp.errors import InputError, naming, reading
+from dlp.modules.serialization import build_module, spec_in
 from dlp.modules.supervised import SupervisedModule
 from dlp.modules.weights import Checkpoint
 from dlp.reader.encoder import AnyEncoder, Array, Bags, Encoded
 from dlp.reader.model import Model
 from dlp.reader.rows import MissingCodeError
 from dlp.reader.spec import ModelSpec, build_encoder
+
+
+class MissingObjectError(InputError):
+    """Object or class that a checkpoint cannot hold, and that was neither given nor imported."""
 
 
 class TrainedModel(Model):
@@ -47,16 +51,16 @@ class TrainedModel(Model):
             spec = spec_in(checkpoint.content)
             try:
                 encoder = _encoder(spec, features)
+                module = load_module(checkpoint, spec, **objects)
             except MissingCodeError as error:
                 raise MissingObjectError(str(error)) from error
-            module = load_module(checkpoint, spec, **objects)
         return cls(spec, encoder, module)
 
     @torch.no_grad()
     def _predict(self, encoded: Encoded) -> Array:
-        """Return the predictions of encoded rows; of a table by one thread."""
+        """Return the predictions of encoded rows."""
         num_threads = torch.get_num_threads()
-        if self.encoder.kind == "table":  # a second thread takes longer to wait
+        if self.is_small:
             torch.set_num_threads(1)
         try:
             outputs = self.module.predictions(network_inputs(encoded))

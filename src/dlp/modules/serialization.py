@@ -20,23 +20,21 @@ if TYPE_CHECKING:
 _FOR_TRAINING = {"loss", "metrics", "optimizer", "scheduler"}
 
 
-class MissingObjectError(InputError):
-    """Object or class that a checkpoint cannot hold, and that was neither given nor imported."""
-
-
 def make_spec(module: "SupervisedModule", data: Any, num_epochs: int) -> ModelSpec:
     """Describe a module that was trained on a DataModule for some epochs.
 
     A DataModule of the project has the encoder of its rows. Without one they are arrays as the
     network takes them.
     """
-    encoder: Any = ArrayEncoder()
-    encoder.input_shape_ = tuple(getattr(module.network, "input_shape", ()))
     rows = {}
-    if isinstance(getattr(data, "encoder", None), Encoder):
+    encoder = getattr(data, "encoder", None)
+    if isinstance(encoder, Encoder):
         data.fit()
         encoder = data.encoder
         rows = {part: len(examples) for part, examples in data.labelled_parts().items()}
+    else:
+        encoder = ArrayEncoder()
+        encoder.input_shape_ = tuple(getattr(module.network, "input_shape", ()))
     versions = {name: metadata.version(name) for name in ("torch", "numpy", "pillow")}
     return ModelSpec(
         module=describe_module(module),
@@ -70,7 +68,7 @@ def describe_module(module: "SupervisedModule") -> Component:
         is_named = parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
         is_known = name in module.hparams or name in objects
         if is_named and parameter.default is parameter.empty and not is_known:
-            missing[name] = "value that the module does not save"
+            missing[name] = "the module does not save it"
     return Component(class_path(module), dict(module.hparams), missing)
 
 
@@ -83,24 +81,15 @@ def build_module(component: Component, **objects: Any) -> "SupervisedModule":
             class, such as another network, replaces the attribute of that name.
 
     Raises:
-        MissingObjectError: If the class is not imported, or an object is missing.
+        MissingCodeError: If the class is not imported, or an object is missing.
         InputError: If an object is neither an argument nor an attribute.
     """
     from dlp.modules.supervised import SupervisedModule
 
     kind = imported_class(component.path, SupervisedModule)
     if kind is None:
-        raise MissingObjectError(
-            f"the model is a {component.path}, whose code a file cannot bring. Import "
-            f"{component.path.rpartition('.')[0]} first."
-        )
-    for name, path in component.missing.items():
-        if name not in objects:
-            raise MissingObjectError(
-                f"the {name} of the model is a {path}, which a file cannot hold: it holds numbers, "
-                f"texts, and lists of them. Give it: Predictor.load(path, {name}=...)."
-            )
-    names = set(component.missing)
+        raise component.missing_class()
+    names = set(component.given(objects))
     for name, parameter in inspect.signature(kind).parameters.items():
         if parameter.kind is not parameter.VAR_KEYWORD:
             names.add(name)

@@ -9,10 +9,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .encoder import Array, Options
+from .encoder import Array, Cell, Floats, Options
 from .notation import (
     FLOAT32_LIMIT,
-    Cell,
     column_option,
     iso_date,
     missing_values,
@@ -20,7 +19,6 @@ from .notation import (
     text_numbers,
 )
 from .rows import RowNumbers
-from .scale import Floats
 
 Places = NDArray[np.int64]
 #: Cells of a column, (N,): an array, or a sequence of texts, numbers and any other objects.

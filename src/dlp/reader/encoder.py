@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from .fields import Field
 
 Array = NDArray[Any]
+Floats = NDArray[np.float64]
+#: Cell of a table as people have it: a text, a number, a date, None, or any other object.
+Cell = Any
 #: Numbers, texts, None, lists and dictionaries of them by name: what a checkpoint keeps.
 PlainValues = dict[str, Any]
 #: Arguments of ``pandas.read_csv`` by name.

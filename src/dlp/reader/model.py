@@ -34,6 +34,11 @@ class Model:
         #: Checkpoint of an exported model: ``path`` and ``sha256``.
         self.source: dict[str, str] = {}
 
+    @property
+    def is_small(self) -> bool:
+        """Whether one thread is the fastest: for tables, a second one takes longer to wait."""
+        return self.encoder.kind == "table"
+
     def scores(self, rows: Any) -> Array:
         """Return probabilities (N, C) or values (N, T).
 
@@ -80,7 +85,7 @@ def load_exported(path: Path) -> Model:
         content = json.loads(metadata["dlp"])
         spec = ModelSpec.from_dict(content)
         model = Model(spec, build_encoder(spec.encoder), run)
-        if model.encoder.kind == "table":  # a second thread takes longer to wait
+        if model.is_small:
             options.intra_op_num_threads = 1
             session = onnxruntime.InferenceSession(path, options)
         [name] = [node.name for node in session.get_inputs()]

@@ -8,11 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .encoder import Options
-from .scale import Floats
+from .encoder import Cell, Floats, Options
 
-#: Cell of a table as people have it: a text, a number, a date, None, or any other object.
-Cell = Any
 #: Texts that pandas takes as missing, with ``keep_default_na: true``.
 DEFAULT_MISSING = (
     "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>",

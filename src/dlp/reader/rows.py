@@ -4,8 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from .encoder import Array
-from .notation import Cell
+from .encoder import Array, Cell
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,13 +6,11 @@ from statistics import NormalDist
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .encoder import Array, PlainValues
+from .encoder import Array, Floats, PlainValues
 
 Missing = Literal["error", "zero", "mean", "median"]
 Scaling = Literal["standard", "minmax", "quantile", "none"]
-Floats = NDArray[np.float64]
 
 #: Number of columns of a date: seven weekdays, sine and cosine of its place in the year.
 CALENDAR = 9

@@ -28,6 +28,28 @@ class Component:
     arguments: PlainValues
     missing: Mapping[str, str] = field(default_factory=dict)
 
+    def given(self, objects: Mapping[str, object]) -> dict[str, object]:
+        """Return the arguments that a file cannot hold, from objects by name.
+
+        Raises:
+            MissingCodeError: If one of them is missing.
+        """
+        for name, described in self.missing.items():
+            if name not in objects:
+                raise MissingCodeError(
+                    f"the model was trained with an argument {name!r} that a file does not hold "
+                    f"({described}). Give it: Predictor.load(path, {name}=...)."
+                )
+        return {name: objects[name] for name in self.missing}
+
+    def missing_class(self) -> MissingCodeError:
+        """Return the error of a class that was not imported."""
+        module, _, _ = self.path.rpartition(".")
+        return MissingCodeError(
+            f"the model was trained with {self.path}, whose code a file cannot bring. Import "
+            f"{module} first."
+        )
+
 
 @dataclass(frozen=True)
 class FittedComponent(Component):
@@ -145,17 +167,7 @@ def build_encoder(component: FittedComponent, **objects: object) -> AnyEncoder:
             import_module(module)
     kind = getattr(sys.modules.get(module), name, None)
     if not isinstance(kind, type) or not issubclass(kind, Encoder):
-        raise MissingCodeError(
-            f"the rows are encoded by {component.path}, whose code a file cannot bring; import "
-            f"{module} first."
-        )
-    for argument, described in component.missing.items():
-        if argument not in objects:
-            raise MissingCodeError(
-                f"the rows are encoded with {argument}: {described}, whose code a file cannot "
-                f"bring. Give it: Predictor.load(path, {argument}=...)."
-            )
-    given = {argument: objects[argument] for argument in component.missing}
-    encoder = kind(**component.arguments, **given)
+        raise component.missing_class()
+    encoder = kind(**component.arguments, **component.given(objects))
     encoder.load_state(component.state)
     return encoder

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from .cells import CellConverter
 from .codes import Codes, joined, known_codes
-from .encoder import Array, Encoder, Options, PlainValues
+from .encoder import Array, Encoder, Floats, Options, PlainValues
 from .fields import Column, Field, describe_column, is_date
 from .rows import Columns, Table, as_columns
-from .scale import CALENDAR, Floats, Missing, Scale, Scales, Scaling, calendar
+from .scale import CALENDAR, Missing, Scale, Scales, Scaling, calendar
 from .tokens import tokenise
 
 _NUMBERS_PER_BLOCK = 2**17  # they stay in the cache

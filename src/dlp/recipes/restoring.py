@@ -13,8 +13,8 @@ from dlp.errors import InputError, loading_weights
 from dlp.folds.plan import read_folds
 from dlp.folds.results import OutOfFold, out_of_fold, with_all_rows
 from dlp.inference.predictor import Predictor
-from dlp.inference.trained import TrainedModel
-from dlp.modules.serialization import MissingObjectError, spec_in
+from dlp.inference.trained import MissingObjectError, TrainedModel
+from dlp.modules.serialization import spec_in
 from dlp.modules.supervised import SupervisedModule
 from dlp.modules.weights import Checkpoint
 from dlp.recipes.recipe import load

@@ -9,9 +9,8 @@ import pandas as pd
 import pyarrow as pa
 
 from dlp.reader.cells import CellConverter
-from dlp.reader.encoder import Options
+from dlp.reader.encoder import Floats, Options
 from dlp.reader.fields import Column, is_date
-from dlp.reader.scale import Floats
 
 _CELLS_PER_BLOCK = 2**16  # they stay in the cache
 
