@@ -202,8 +202,9 @@ def _dates(column: Column, converter: CellConverter, source: str) -> Any:
     """Return the dates of texts; if their offsets from UTC differ, as in summer, in UTC."""
     name = str(column.name)
     form = converter.date_format(name)
+    codes, texts = pd.factorize(column, use_na_sentinel=False)  # days repeat
     try:
-        distinct, places = converter.distinct_dates(name, column.to_numpy(), column.index)
+        distinct, places = converter.distinct_dates(name, texts.to_numpy(), range(len(texts)))
         offsets = {date.utcoffset() for date in distinct if date is not None}
         dates: Any = pd.to_datetime(pd.Series(distinct, dtype="object"), utc=len(offsets) > 1)
     except ValueError as error:
@@ -217,4 +218,4 @@ def _dates(column: Column, converter: CellConverter, source: str) -> Any:
             f"{source}: some cells of column {name!r} have an offset from UTC, such as +01:00, and "
             "some have none. Write all of them with an offset or all without one."
         )
-    return dates.take(places).set_axis(column.index)
+    return dates.take(places[codes]).set_axis(column.index)
