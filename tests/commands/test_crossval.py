@@ -86,3 +86,9 @@ def test_the_saved_config_validates_the_same_folds_and_fits_one(validated):
 )
 def test_mistakes_are_sentences(points, fails, args, word):
     assert word in fails(*ARGS, *args)
+
+
+def test_the_checkpoint_of_any_fold_is_exported(validated, capsys):
+    main(["export", str(RUN / "checkpoints/fold_0_1.ckpt")])
+    assert "wrote " in capsys.readouterr().out
+    assert (RUN / "exported/model.onnx").is_file()
