@@ -183,12 +183,12 @@ def test_a_batch_that_does_not_fit_the_head_is_refused(
         (
             make_head("softmax", 3),
             {"num_outputs": 3, "loss": "mse"},
-            "loss belongs to the head",
+            "loss: expected it in the head that was given, SoftmaxHead",
         ),
         (
             "bounded_regression",
-            {"num_outputs": 1, "target_transform": "log"},
-            "unexpected keyword",
+            {"num_outputs": 1, "target_mean": [1.0]},
+            "target_mean: expected head: regression, .* Leave out target_scaling",
         ),
     ],
 )

@@ -323,6 +323,21 @@ class ForeignData(LightningDataModule):
     val_dataloader = train_dataloader
 
 
+class Sized(nn.Linear):
+    """Network with an attribute that means a shape in networks of the project."""
+
+    input_shape = 4
+
+
+def test_an_attribute_of_a_network_of_ones_own_is_no_shape(tmp_path):
+    trainer = quiet_trainer()
+    module = SupervisedModule(Sized(4, 1), "regression")
+    trainer.fit(module, datamodule=ForeignData())
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    scores = Predictor.load(tmp_path / "a.ckpt", network=Sized(4, 1)).scores(X)
+    assert scores.shape == (30, 1)
+
+
 def test_the_encoder_of_foreign_data_is_not_taken_for_one_of_the_project(tmp_path):
     trainer = quiet_trainer()
     trainer.fit(

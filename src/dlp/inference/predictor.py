@@ -84,13 +84,14 @@ class Predictor:
     def scores(self, rows: AnyRows) -> Any:
         """Return the probabilities (N, C) or values (N, T) of rows, the mean over the models."""
         table: Any = rows
-        is_one = isinstance(rows, str | bytes | Path | None)
+        is_one = isinstance(rows, str | bytes | Path) or not hasattr(rows, "__getitem__")
         if isinstance(rows, Mapping):
             is_one = all(map(pd.api.types.is_scalar, rows.values()))
         if is_one:
             raise InputError("predict takes a list of rows, or columns; for one row give [row].")
         if isinstance(rows, pd.DataFrame | Mapping):
-            frame = pd.DataFrame(rows)
+            with naming("the columns"):
+                frame = pd.DataFrame(rows)
             cells = {str(name): column.to_numpy() for name, column in frame.items()}
             table = Columns(cells, range(len(frame)))
         elif isinstance(rows, pd.Series):

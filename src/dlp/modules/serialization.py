@@ -7,6 +7,8 @@ from contextlib import suppress
 from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
+from torch import Tensor
+
 from dlp.errors import InputError, naming
 from dlp.hyperparameters import class_path
 from dlp.reader.array import ArrayEncoder
@@ -34,7 +36,8 @@ def make_spec(module: "SupervisedModule", data: Any, num_epochs: int) -> ModelSp
         rows = {part: len(examples) for part, examples in data.labelled_parts().items()}
     else:
         encoder = ArrayEncoder()
-        encoder.input_shape_ = tuple(getattr(module.network, "input_shape", ()))
+        if isinstance(module.example_input_array, Tensor):
+            encoder.input_shape_ = tuple(module.example_input_array.shape[1:])
     versions = {name: metadata.version(name) for name in ("torch", "numpy", "pillow")}
     return ModelSpec(
         module=describe_module(module),
