@@ -60,7 +60,7 @@ class TrainedModel(Model):
     def _predict(self, encoded: Encoded) -> Array:
         """Return the predictions of encoded rows."""
         num_threads = torch.get_num_threads()
-        if self.is_small:
+        if self.is_run_by_one_thread:
             torch.set_num_threads(1)
         try:
             outputs = self.module.predictions(network_inputs(encoded))

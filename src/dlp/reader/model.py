@@ -35,7 +35,7 @@ class Model:
         self.source: dict[str, str] = {}
 
     @property
-    def is_small(self) -> bool:
+    def is_run_by_one_thread(self) -> bool:
         """Whether one thread is the fastest: for tables, a second one takes longer to wait."""
         return self.encoder.kind == "table"
 
@@ -85,7 +85,7 @@ def load_exported(path: Path) -> Model:
         content = json.loads(metadata["dlp"])
         spec = ModelSpec.from_dict(content)
         model = Model(spec, build_encoder(spec.encoder), run)
-        if model.is_small:
+        if model.is_run_by_one_thread:
             options.intra_op_num_threads = 1
             session = onnxruntime.InferenceSession(path, options)
         [name] = [node.name for node in session.get_inputs()]
