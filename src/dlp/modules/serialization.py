@@ -29,8 +29,7 @@ def make_spec(module: "SupervisedModule", data: Any, num_epochs: int) -> ModelSp
     network takes them.
     """
     rows = {}
-    encoder = getattr(data, "encoder", None)
-    if isinstance(encoder, Encoder):
+    if isinstance(getattr(data, "encoder", None), Encoder):
         data.fit()
         encoder = data.encoder
         rows = {part: len(examples) for part, examples in data.labelled_parts().items()}
