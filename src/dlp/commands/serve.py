@@ -5,6 +5,7 @@ import socket
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Annotated, Any
@@ -38,6 +39,8 @@ _MAX_CSV_BYTES = 100_000_000
 _MAX_ROWS = 1000  # of files Starlette takes as many
 _MAX_EXPLAINED = 16
 _NOTES = (UserWarning, UnseenCategoryWarning)  # others of libraries derive from UserWarning
+#: Facts about a kind of row that the page shows or uses.
+_INPUT_FACTS = ("kind", "tokens", "resizing", "shape", "column")
 _ACCEPTED = (
     "POST /predict and /explain take JSON {rows: [...]}, or files of images, up to 10 MB; "
     "/predict_csv takes a file, up to 100 MB."
@@ -126,72 +129,97 @@ def app(
     api.add_middleware(RequestBodyLimitMiddleware, max_body_size=_MAX_BYTES)
     api.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
     api.add_middleware(_JSONRefusals)
+    Image.MAX_IMAGE_PIXELS = 40_000_000  # twice as many are an error: a small file may hold more
+    answers = _Answers(predictor)
+    body = Body(embed=True, min_length=1, max_length=_MAX_ROWS)
+    if predictor.encoder.form == "file":
+        body = Depends(_contents)
+    rows_type = Annotated[list[object], body]
 
     @api.get("/")
     def page() -> FileResponse:
         return FileResponse(Path(__file__).with_suffix(".html"))
 
     @api.get("/schema")
-    def schema() -> dict[str, Any]:
-        spec = predictor.spec
-        names = ("kind", "tokens", "fit", "shape", "column")
-        known = input_facts(predictor.encoder)
-        inputs = {name: known.get(name) for name in names}
-        return {
-            **inputs,
-            "form": predictor.encoder.form,
-            "columns": predictor.encoder.fields(),
-            "classes" if spec.answer.task else "targets": spec.answer.output_names,
-            "coverage": spec.answer.coverage,
-            "card": spec.card,
-            **(facts or {}),
-        }
+    def schema() -> dict[str, object]:
+        return answers.schema() | (facts or {})
 
     @api.get("/health")
     def health() -> dict[str, str]:
         return {"status": "ok"}
 
-    Image.MAX_IMAGE_PIXELS = 40_000_000  # twice as many are an error: a small file may hold more
-    lock = Lock()  # requests wait for each other
-    body = Body(embed=True, min_length=1, max_length=_MAX_ROWS)
-    if predictor.encoder.form == "file":
-        body = Depends(_contents)
-    rows_type = Annotated[list[Any], body]
+    @api.post("/predict")
+    def predict(rows: rows_type) -> dict[str, object]:
+        return answers.predict(rows)
+
+    @api.post("/explain")
+    def explain(rows: rows_type) -> dict[str, object]:
+        return answers.explain(rows)
+
+    if predictor.encoder.form in ("columns", "text"):
+        api.post("/predict_csv", max_body_size=_MAX_CSV_BYTES, response_model=None)(
+            answers.predict_csv
+        )
+    return api
+
+
+class _Answers:
+    """Answers of a model to requests, which wait for each other.
+
+    Args:
+        predictor: Model.
+    """
+
+    def __init__(self, predictor: Predictor) -> None:
+        self.predictor = predictor
+        self._lock = Lock()
 
     @contextmanager
-    def noting(notes: list[str]) -> Iterator[None]:
+    def _noting(self, notes: list[str]) -> Iterator[None]:
         """Wait for other requests, and append the notes on the rows to a list, each once."""
-        with lock, warnings.catch_warnings(record=True, action="always") as log:
+        with self._lock, warnings.catch_warnings(record=True, action="always") as log:
             yield
         for entry in log:
             note = str(entry.message)
             if entry.category in _NOTES and note not in notes:
                 notes.append(note)
 
-    @api.post("/predict")
-    def predict(rows: rows_type) -> dict[str, Any]:
+    def schema(self) -> dict[str, object]:
+        """Return what the page says of a row and of the answer."""
+        encoder = self.predictor.encoder
+        known = input_facts(encoder)
+        inputs = {name: known.get(name) for name in _INPUT_FACTS}
+        spec = self.predictor.spec
+        return {
+            **inputs,
+            "form": encoder.form,
+            "columns": encoder.fields(),
+            "classes" if spec.answer.task else "targets": spec.answer.output_names,
+            "coverage": spec.answer.coverage,
+            "card": spec.card,
+        }
+
+    def predict(self, rows: list[object]) -> dict[str, object]:
+        """Predict rows."""
         notes: list[str] = []
-        with noting(notes):
-            predictions = predictor.predict(rows).to_dict("records")
+        with self._noting(notes):
+            predictions = self.predictor.predict(rows).to_dict("records")
         return {"predictions": predictions, "notes": notes}
 
-    @api.post("/explain")
-    def explain(rows: rows_type) -> dict[str, Any]:
+    def explain(self, rows: list[object]) -> dict[str, object]:
+        """Explain the predictions of a few rows."""
         if len(rows) > _MAX_EXPLAINED:  # a text takes a tenth of a second
             raise InputError(f"explain takes at most {_MAX_EXPLAINED} rows, not {len(rows)}.")
-        with noting([]):
-            explanations = [_plain(predictor.explain(row)) for row in rows]
+        with self._noting([]):
+            explanations = [_plain(self.predictor.explain(row)) for row in rows]
         return {"explanations": explanations}
 
-    if predictor.encoder.form not in ("columns", "text"):
-        return api
-
-    @api.post("/predict_csv", max_body_size=_MAX_CSV_BYTES, response_model=None)
-    def predict_csv(file: UploadFile, request: Request) -> Response | dict[str, Any]:
+    def predict_csv(self, file: UploadFile, request: Request) -> Response | dict[str, object]:
         """Predict the rows of a file; answer with a CSV, or with JSON if the request accepts it."""
         notes: list[str] = []
         name = file.filename or "rows.csv"
-        result = csv_files.predict_csv(predictor, file.file, name, lambda: noting(notes))
+        turn = partial(self._noting, notes)
+        result = csv_files.predict_csv(self.predictor, file.file, name, turn)
         if "application/json" not in request.headers.get("accept", ""):
             content_type = f"text/csv; charset={result.encoding}"
             return Response(result.content, headers={"content-type": content_type})
@@ -203,10 +231,8 @@ def app(
             "csv": base64.b64encode(result.content).decode(),
         }
 
-    return api
 
-
-def _plain(reasons: Any) -> list[Any]:
+def _plain(reasons: Any) -> Sequence[object]:
     """Return the lines of a table of reasons, or the rows of a map of pixels."""
     if isinstance(reasons, pd.DataFrame):
         return reasons.to_dict("records")

@@ -13,7 +13,7 @@ import pandas as pd
 import yaml
 
 from dlp.files import write_json
-from dlp.reader.encoder import AnyEncoder
+from dlp.reader.encoder import AnyEncoder, PlainValues
 from dlp.reader.files import csv_options
 from dlp.reader.model import Model
 from dlp.reader.notation import column_option
@@ -116,12 +116,11 @@ def card(model: Model, run: Run, checkpoint: str, difference: str, example: Exam
     )
 
 
-def input_facts(encoder: AnyEncoder) -> dict[str, Any]:
+def input_facts(encoder: AnyEncoder) -> PlainValues:
     """Return the kind of the rows, the shape of arrays, and the arguments of the encoder."""
-    facts: dict[str, Any] = {"kind": encoder.kind, **encoder.arguments()}
+    facts = {"kind": encoder.kind, **encoder.arguments()}
     if encoder.form == "json":
         facts["shape"] = list(encoder.input_shape_)
-    facts["fit"] = facts.get("resizing")
     return facts
 
 
