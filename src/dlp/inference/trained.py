@@ -1,4 +1,4 @@
-"""Trained modules: built from the record in a checkpoint, and run on encoded rows."""
+"""Trained modules: built from the spec in a checkpoint, and run on encoded rows."""
 
 import copy
 from typing import Any
@@ -25,7 +25,7 @@ class TrainedModel(Model):
     """Model of a module of torch.
 
     Args:
-        spec: Record of the model.
+        spec: Spec of the model.
         encoder: Encoder of the rows, which has learned.
         module: Trained module.
     """
@@ -82,7 +82,7 @@ def load_module(checkpoint: Checkpoint, spec: ModelSpec, **objects: Any) -> Supe
 
     Args:
         checkpoint: Checkpoint that was read.
-        spec: Its record.
+        spec: Its spec.
         **objects: Arguments of the module that a file does not hold, by name.
     """
     with torch.device("meta"):  # no random numbers to overwrite

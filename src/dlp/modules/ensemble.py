@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from dlp.errors import InputError, check_range
 from dlp.modules.heads import Link
-from dlp.modules.serialization import describe_module, imported_class
+from dlp.modules.serialization import imported_class, module_component
 from dlp.modules.supervised import (
     Batch,
     Inputs,
@@ -131,7 +131,7 @@ class EnsembleModule(SupervisedModule):
             "init_args": dict(first.hparams),
         }
         self.save_hyperparameters({"make_member": member, "size": size})
-        objects = describe_module(first).missing
+        objects = module_component(first).missing
         if objects:
             described = ", ".join(f"{name}: {path}" for name, path in objects.items())
             self.object_arguments = {"make_member": f"function of objects ({described})"}

@@ -1,4 +1,4 @@
-"""A trained module described by a `ModelSpec`, and built from one."""
+"""Specs of trained modules, and modules built from them."""
 
 import inspect
 import sys
@@ -13,7 +13,7 @@ from dlp.errors import InputError, naming
 from dlp.hyperparameters import class_path
 from dlp.reader.array import ArrayEncoder
 from dlp.reader.encoder import Encoder
-from dlp.reader.spec import Card, Component, ModelSpec, describe_encoder
+from dlp.reader.spec import Card, Component, ModelSpec, encoder_component
 
 if TYPE_CHECKING:
     from dlp.modules.supervised import SupervisedModule
@@ -23,7 +23,7 @@ _FOR_TRAINING = {"loss", "metrics", "optimizer", "scheduler"}
 
 
 def make_spec(module: "SupervisedModule", data: Any, num_epochs: int) -> ModelSpec:
-    """Describe a module that was trained on a DataModule for some epochs.
+    """Return the spec of a module that was trained on a DataModule for some epochs.
 
     A DataModule of the project has the encoder of its rows. Without one they are arrays as the
     network takes them.
@@ -39,9 +39,9 @@ def make_spec(module: "SupervisedModule", data: Any, num_epochs: int) -> ModelSp
             encoder.input_shape_ = tuple(module.example_input_array.shape[1:])
     versions = {name: metadata.version(name) for name in ("torch", "numpy", "pillow")}
     return ModelSpec(
-        module=describe_module(module),
+        module=module_component(module),
         head=class_path(module.head),
-        encoder=describe_encoder(encoder),
+        encoder=encoder_component(encoder),
         answer=module.answer,
         card=Card(type(data).__name__, rows, num_epochs, versions),
         threshold=module.head.threshold,
@@ -58,8 +58,8 @@ def output_names(data: Any, count: int) -> list[str]:
     return list(map(str, range(count)))
 
 
-def describe_module(module: "SupervisedModule") -> Component:
-    """Describe a module by its class and its hyperparameters.
+def module_component(module: "SupervisedModule") -> Component:
+    """Return the component of a module: its class and its hyperparameters.
 
     Objects among its arguments are missing, except for those that only a fit needs. So is an
     argument without a default that a subclass did not save by ``save_hyperparameters``.
@@ -75,10 +75,10 @@ def describe_module(module: "SupervisedModule") -> Component:
 
 
 def build_module(component: Component, **objects: Any) -> "SupervisedModule":
-    """Build the module of a description, without its weights.
+    """Build a module from its component, without its weights.
 
     Args:
-        component: Description.
+        component: Component of the module.
         **objects: Arguments that a file does not hold, by name. One that is no argument of the
             class, such as another network, replaces the attribute of that name.
 
@@ -111,14 +111,14 @@ def build_module(component: Component, **objects: Any) -> "SupervisedModule":
 
 
 def spec_in(checkpoint: Mapping[str, Any]) -> ModelSpec:
-    """Return the description of the model in a checkpoint.
+    """Return the spec of the model in a checkpoint.
 
     Raises:
         InputError: If the checkpoint has none that this version reads.
     """
     if "spec" not in checkpoint:
         raise InputError(
-            "the checkpoint has no record of a model: it is not of a SupervisedModule. Give one "
+            "the checkpoint has no spec of a model: it is not of a SupervisedModule. Give one "
             "that is."
         )
     with naming("the checkpoint"):

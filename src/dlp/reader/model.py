@@ -20,7 +20,7 @@ class Model:
     """Network with the encoder of its rows and the steps of its answer.
 
     Args:
-        spec: Record of the trained model.
+        spec: Spec of the trained model.
         encoder: Encoder of the rows, which has learned.
         run: Function from encoded rows to probabilities (N, C) or values (N, T).
     """

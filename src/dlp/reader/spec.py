@@ -1,4 +1,4 @@
-"""Record of a trained model, the same in a checkpoint and in an export."""
+"""Spec of a trained model, the same in a checkpoint and in an export."""
 
 import sys
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ FORMAT = 3
 
 @dataclass(frozen=True)
 class Component:
-    """Object described by its class, by which it is built again.
+    """Class and arguments of an object, by which it is built again.
 
     Args:
         path: Import path of the class.
@@ -81,7 +81,7 @@ class Card:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Description of a trained model.
+    """Spec of a trained model: what it is built from, but for the weights.
 
     Args:
         module: LightningModule, whose weights are in the same checkpoint.
@@ -90,7 +90,7 @@ class ModelSpec:
         answer: Steps from scores to the answer.
         card: Facts about the training.
         threshold: Threshold of the training; that of the answer may be one of a calibration.
-        format: Version of this description.
+        format: Version of the spec.
     """
 
     module: Component
@@ -102,7 +102,7 @@ class ModelSpec:
     format: int = FORMAT
 
     def to_dict(self) -> PlainValues:
-        """Return the description as plain values.
+        """Return the spec as plain values.
 
         The state of the encoder is not copied: it contains every word of a text model, and the
         state of the data in the same checkpoint shares it.
@@ -114,7 +114,7 @@ class ModelSpec:
 
     @classmethod
     def from_dict(cls, content: PlainValues) -> Self:
-        """Return the description of which `to_dict` gave the plain values.
+        """Return the spec of which `to_dict` gave the plain values.
 
         Raises:
             ReaderError: If another version wrote them.
@@ -136,22 +136,22 @@ class ModelSpec:
         )
 
 
-def describe_encoder(encoder: AnyEncoder) -> FittedComponent:
-    """Describe an encoder with what it learned."""
+def encoder_component(encoder: AnyEncoder) -> FittedComponent:
+    """Return the component of an encoder, with what it learned."""
     kind = type(encoder)
     path = f"{kind.__module__}.{kind.__qualname__}"
     return FittedComponent(path, encoder.arguments(), encoder.objects(), encoder.state())
 
 
 def build_encoder(component: FittedComponent, **objects: object) -> AnyEncoder:
-    """Build an encoder from its description.
+    """Build an encoder from its component.
 
-    Its class is one of this package, or one that the program has imported: a description imports
-    nothing and calls only encoders. The copy of this package in an export also imports a module
+    Its class is one of this package, or one that the program has imported: a file imports nothing
+    and calls only encoders. The copy of this package in an export also imports a module
     that lies next to it.
 
     Args:
-        component: Description.
+        component: Component of the encoder.
         **objects: Arguments that a file cannot hold, by name. Others are not used.
 
     Raises:
