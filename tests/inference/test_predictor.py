@@ -264,6 +264,10 @@ def test_each_word_of_a_column_is_told_once(tmp_path):
 
 def test_an_image_has_a_heat_map_up_to_one(tmp_path):
     network = ConvNet((3, 8, 8), 2, channels=[4], dense=[])
+    with torch.no_grad():  # every pixel is a reason for the first class
+        for weight in network.parameters():
+            weight.abs_()
+        network.classifier.output.weight[1].neg_()
     image = np.random.default_rng(0).integers(0, 255, (8, 8, 3), np.uint8)
     predictor = predictor_of(image_data(tmp_path), SoftmaxHead(2), network)
     heat = predictor.explain(Image.fromarray(image))
