@@ -37,16 +37,34 @@ data = TableDataModule("FILES/wide.csv", "y")
 data.fit()
 data.inputs("train")
 """
-SERVE = """
-from starlette.testclient import TestClient
-from dlp.commands import serve
-from dlp.inference import Predictor
-client = TestClient(serve.app(Predictor.load("HOME/model")))
+ROWS = """
 row = {"x0": 1, "x1": 0, "x2": 0, "x3": 0, "x4": 0, "day": "2021-05-01", "town": "Nice"}
 rows = [row | {"kind": "a", "flag": True}] * 10
+"""
+#: The whole command, but for the socket: requests reach the app of the server it would start.
+SERVE = f"""{ROWS}
+import uvicorn
+
+class Server:
+    def __init__(self, config):
+        self.app = config.app
+
+    def run(self):
+        from starlette.testclient import TestClient
+        client = TestClient(self.app, base_url="http://localhost")
+        for _ in range(300):
+            answer = client.post("/predict", json={{"rows": rows}})
+            assert answer.status_code == 200, answer.text
+
+uvicorn.Server = Server
+from dlp.cli import main
+main(["serve", "HOME/model"])
+"""
+PREDICTOR = f"""{ROWS}
+from dlp.inference import Predictor
+predictor = Predictor.load("HOME/model")
 for _ in range(300):
-    answer = client.post("/predict", json={"rows": rows})
-    assert answer.status_code == 200, answer.text
+    predictor.predict(rows)
 """
 MODEL = ["-m", "dlp", "fit", "--config", "FILES/prices.yaml", "--run_dir", "HOME/model"]
 
@@ -92,6 +110,7 @@ WORKLOADS = {
         prepare=MODEL,
     ),
     "serve": Workload(["-c", SERVE], prepare=MODEL),
+    "predictor": Workload(["-c", PREDICTOR], prepare=MODEL),
 }
 
 
