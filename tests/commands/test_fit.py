@@ -234,7 +234,7 @@ def test_no_command_uses_random_weights(points, fails):
         ((*RESUME, "--config", "smaller"), "no checkpoint of 'points+smaller'"),
         (
             ("test", "--ckpt_path", RUN, *FIT[1:], "--config", "smaller"),
-            "not of 'points+smaller'",
+            "not of points.yaml + the project's variations/smaller",
         ),
     ],
 )
@@ -259,6 +259,12 @@ def test_another_config_of_that_name_does_not_take_the_run(fitted, fails, comman
     message = fails("test", "--config", "other/points.yaml", "--ckpt_path", str(RUN))
     assert "belongs to a run of points.yaml, not of other/points.yaml" in message
     assert contents(RUN) == before
+
+
+def test_a_run_in_a_folder_of_its_own_belongs_to_its_config(fitted, capsys):
+    main([*FIT, "--run_dir", "elsewhere", "--trainer.max_epochs", "1"])
+    main(["test", "--config", "points.yaml", "--ckpt_path", "elsewhere"])
+    assert "using elsewhere" in capsys.readouterr().out
 
 
 def test_each_run_says_what_it_comes_from_and_a_resumed_one_keeps_it(fitted):

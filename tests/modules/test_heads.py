@@ -1,9 +1,12 @@
+from typing import ClassVar
+
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from dlp.errors import InputError
-from dlp.modules.heads import make_head
+from dlp.modules.heads import Head, make_head
 
 N = 40
 random = torch.Generator().manual_seed(0)
@@ -195,3 +198,21 @@ def test_a_batch_that_does_not_fit_the_head_is_refused(
 def test_a_head_that_cannot_be_built_says_why(head, arguments, message):
     with pytest.raises(InputError, match=message):
         make_head(head, **arguments)
+
+
+class Plain(Head):
+    """Head without metrics of its own."""
+
+    losses: ClassVar = {"mse": F.mse_loss}
+
+    def predict(self, logits):
+        return logits
+
+
+class PlainClasses(Plain):
+    task = "multiclass"
+
+
+def test_the_metric_of_a_head_of_ones_own_follows_its_task():
+    assert Plain(1).metrics == ["mae"]
+    assert PlainClasses(3).metrics == ["acc"]

@@ -214,6 +214,21 @@ def test_objects_of_a_module_of_ones_own_are_asked_for_by_name(tmp_path):
     assert Predictor.load(path, trunk=nn.Linear(4, 3)).scores(X).shape == (30, 1)
 
 
+class Wide(DenseModule):
+    """Module that saves its arguments as Lightning's documentation says."""
+
+    def __init__(self, input_shape, num_outputs, width=3):
+        super().__init__(input_shape, num_outputs, hidden=[width])
+        self.save_hyperparameters()
+
+
+def test_a_module_that_the_command_line_built_is_built_again(tmp_path):
+    module = Wide((4,), 2, width=5)
+    module.save_hyperparameters({"_class_path": "of Lightning"})
+    path = saved(module, X[:, 0] > 0, tmp_path / "a.ckpt")
+    assert Predictor.load(path).scores(X).shape == (30, 2)
+
+
 class Unsaved(SupervisedModule):
     """Module that saves none of its arguments."""
 
@@ -223,7 +238,7 @@ class Unsaved(SupervisedModule):
 
 def test_an_argument_that_a_module_does_not_save_is_asked_for(tmp_path):
     path = saved(Unsaved(1), X[:, :1], tmp_path / "a.ckpt")
-    with pytest.raises(InputError, match=r"'width'.*the module does not save it"):
+    with pytest.raises(InputError, match=r"'width'.*self.save_hyperparameters"):
         Predictor.load(path)
     assert Predictor.load(path, width=1).scores(X).shape == (30, 1)
 

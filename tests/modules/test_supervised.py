@@ -12,7 +12,7 @@ from torch import nn
 from torchmetrics.classification import MulticlassAccuracy
 
 from dlp.bag_of_words import BagOfWords
-from dlp.datamodules import TableDataModule
+from dlp.datamodules import ArrayDataModule, TableDataModule
 from dlp.errors import InputError
 from dlp.modules import DenseModule, SupervisedModule
 from dlp.modules.serialization import make_spec
@@ -284,3 +284,14 @@ def test_a_model_that_does_not_scale_targets_as_the_data_ask_is_refused(argument
         target_transform=data.target_transform,
     )
     quiet_trainer().fit(model, data)
+
+
+def per_row(logits, targets):
+    return (logits - targets) ** 2
+
+
+def test_a_loss_per_row_is_refused():
+    module = SupervisedModule(nn.Linear(4, 1), "regression", loss=per_row)
+    data = ArrayDataModule(np.ones((8, 4)), np.arange(8.0))
+    with pytest.raises(InputError, match=r"^loss: .*\(2, 1\)"):
+        quiet_trainer().fit(module, data)

@@ -62,7 +62,8 @@ def module_component(module: "SupervisedModule") -> Component:
     """Return the component of a module: its class and its hyperparameters.
 
     Objects among its arguments are missing, except for those that only a fit needs. So is an
-    argument without a default that a subclass did not save by ``save_hyperparameters``.
+    argument without a default that a subclass did not save by ``save_hyperparameters``. Lightning
+    adds names of its own, with an underscore.
     """
     objects = module.object_arguments
     missing = {name: path for name, path in objects.items() if name not in _FOR_TRAINING}
@@ -70,8 +71,9 @@ def module_component(module: "SupervisedModule") -> Component:
         is_named = parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
         is_known = name in module.hparams or name in objects
         if is_named and parameter.default is parameter.empty and not is_known:
-            missing[name] = "the module does not save it"
-    return Component(class_path(module), dict(module.hparams), missing)
+            missing[name] = "save it by self.save_hyperparameters() in the module's __init__"
+    arguments = {key: value for key, value in module.hparams.items() if not key.startswith("_")}
+    return Component(class_path(module), arguments, missing)
 
 
 def build_module(component: Component, **objects: Any) -> "SupervisedModule":

@@ -91,18 +91,11 @@ def _restored_run(command: str, configs: list[Path], ckpt_path: str | None) -> R
         return run
     if not configs:
         run.check_config()
-    elif run.config.is_file():
-        own_name = run_name([run.config])
-        if own_name != name:
-            raise InputError(
-                f"{checkpoint} belongs to a run of {own_name!r}, not of {name!r}; leave --config "
-                "out."
-            )
-        if run.origin() != origin:
-            raise InputError(
-                f"{checkpoint} belongs to a run of {labels_text(run.origin())}, not of "
-                f"{labels_text(origin)}; leave --config out."
-            )
+    elif run.config.is_file() and run.origin() != origin:
+        raise InputError(
+            f"{checkpoint} belongs to a run of {labels_text(run.origin())}, not of "
+            f"{labels_text(origin)}; leave --config out."
+        )
     return run
 
 

@@ -144,7 +144,7 @@ def test_a_csv_is_read_as_pandas_reads_it_with_the_arguments_of_the_user(
             {"sep": ";", "thousands": "."},
             r"'1\.2345'.*leave thousands out",
         ),
-        ("", {}, "No columns to parse from file"),
+        ("", {}, "t.csv is empty"),
         ("a,d\n", {"parse_dates": ["d"]}, "has no rows"),
         (
             "a,d\n1,2019-02-19\n",
