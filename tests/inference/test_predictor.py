@@ -234,6 +234,12 @@ def test_reasons_are_words_not_their_n_grams_of_characters(tmp_path):
     assert set(predictor.explain("word6 word3")["word"]) == {"word6", "word3"}
 
 
+def test_a_text_without_a_word_has_only_its_start_as_a_reason(reviews):
+    with pytest.warns(UserWarning, match="no word of the training texts"):
+        reasons = reviews.explain("...")
+    assert reasons["word"].tolist() == ["(start)"]
+
+
 def test_an_exported_model_of_texts_refuses_to_explain(reviews):
     model = reviews.models[0]
     exported = Predictor([Model(model.spec, model.encoder, model.run)])

@@ -94,7 +94,7 @@ def _words(
         names: Any = np.array(SPECIAL + encoder.words_, object)
         ids = inputs[0].nonzero().flatten()
         values = word_weights(network, inputs, number)[0, ids]
-        weights.append(pd.Series(values.numpy(), names[ids]))
+        weights.append(pd.Series(values.numpy(), names[ids.numpy()]))
     mean = pd.concat(weights, axis=1).fillna(0).mean(axis=1)
     mean = mean.filter(regex=f"^(?!{CHAR_NGRAM})").sort_values(key=abs, ascending=False)
     return mean.rename_axis("word").reset_index(name="weight")
