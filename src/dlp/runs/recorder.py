@@ -121,9 +121,9 @@ class RunRecorder(Callback):
         """Write config and record, and remove older results, once an epoch is trained."""
         if self.run is not None and trainer.is_global_zero and not self.has_trained:
             (self.run.folder / "results.json").unlink(missing_ok=True)  # of fewer epochs
+            self.run.write_record("fit", self.origin)  # first: a config without it is a run of 1.2
             if self.config is not None:
                 write_text(self.run.config, self.config)
-            self.run.write_record("fit", self.origin)
         self.has_trained = True
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
