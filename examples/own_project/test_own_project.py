@@ -156,5 +156,5 @@ def test_series_are_served_as_json(series_run, rows):
 @pytest.mark.slow
 def test_a_kind_that_is_not_imported_is_named(series_run, monkeypatch):
     monkeypatch.delitem(sys.modules, "series")
-    with pytest.raises(InputError, match=r"series.SeriesEncoder.*import series first"):
+    with pytest.raises(InputError, match=r"series.SeriesEncoder.*Import series first"):
         Predictor.load(series_run)
