@@ -70,8 +70,9 @@ def test_a_mistyped_command_ends_in_a_sentence_and_status_2(words, message, caps
     assert message in error
 
 
-def test_help_lists_commands_and_configs(capsys):
-    main(["--help"])
+@pytest.mark.parametrize("words", [["--help"], ["visualize", "--help"]])
+def test_help_lists_commands_and_configs(capsys, words):
+    main(words)
     text = capsys.readouterr().out
     for name in (*COMMANDS, "imdb", "quickstart", "dropout"):
         assert f"  {name} " in text

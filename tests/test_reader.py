@@ -360,6 +360,14 @@ def test_arrays_of_another_shape_and_scores_of_nan_are_refused():
         Answer(None, ["price"]).prediction_columns(np.array([[np.nan]]))
 
 
+@pytest.mark.parametrize("cell", ["1_0", 10**400, 1e300, [1]])
+def test_an_array_takes_numbers_of_32_bits(cell):
+    encoder = ArrayEncoder()
+    encoder.fit(np.zeros((3, 2)))
+    with pytest.raises(ValueError, match=r"^a row "):
+        encoder.transform([[1, cell]])
+
+
 def test_each_of_several_values_has_its_interval():
     quantiles = [[[0, 2], [0, 1]], [[2, 4], [2, 2]]]
     answer = Answer(None, ["a", "b"], quantiles=quantiles)

@@ -231,6 +231,11 @@ def test_no_command_uses_random_weights(points, fails):
     [
         ((*RESUME, "--model.hidden", "[9]"), "--model.hidden has no place"),
         ((*RESUME, "--ensemble", "3"), "--ensemble has no place"),
+        ((*RESUME, "--init_from", "other"), "--init_from has no place"),
+        (
+            ("predict", *FIT[1:], "--trainer.fast_dev_run", "["),
+            "--trainer.fast_dev_run: ",
+        ),
         ((*RESUME, "--config", "smaller"), "no checkpoint of 'points+smaller'"),
         (
             ("test", "--ckpt_path", RUN, *FIT[1:], "--config", "smaller"),

@@ -1,5 +1,6 @@
 import base64
 import io
+import json
 import re
 import shutil
 import socket
@@ -268,13 +269,31 @@ def test_a_wrong_row_of_a_csv_is_named_by_its_number_in_the_file(german, german_
     assert "column 'Größe' of row 5000 takes finite numbers" in answer.json()["error"]
 
 
+@pytest.mark.parametrize("end", [b"", b'"'])
+def test_a_quote_that_joins_rows_of_a_csv_is_refused(german, german_client, end):
+    lines = (german / "new.csv").read_bytes().splitlines()
+    start, _, last = lines[1].rpartition(b";")
+    content = b"\n".join([lines[0], start + b';"' + last, *lines[1:4] * 2]) + end
+    answer = german_client.post("/predict_csv", files={"file": ("new.csv", content)})
+    assert answer.status_code == 422
+    assert "a quote joins rows" in answer.json()["error"]
+
+
+def test_half_an_emoji_in_a_row_is_explained(german_client):
+    row = {"Größe": 50, "Ort": "\ud800", "gebaut": "06.05.2001"}
+    body = json.dumps({"rows": [row]})
+    headers = {"content-type": "application/json"}
+    answer = german_client.post("/explain", content=body, headers=headers)
+    assert answer.status_code == 200, answer.text
+
+
 def test_a_csv_may_be_larger_than_10_mb(german, german_client):
     lines = (german / "new.csv").read_bytes().splitlines()
     lines[0] += b";note"
     lines[1] += b";" + b"a" * 10_000_001
     content = b"\n".join(lines[:2])
     answer = german_client.post("/predict_csv", files={"file": ("new.csv", content)})
-    assert answer.status_code == 200
+    assert answer.status_code == 200, answer.text
 
 
 def test_the_lines_of_a_txt_file_are_texts(tmp_path):

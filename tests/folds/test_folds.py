@@ -89,6 +89,13 @@ def test_folds_of_another_cross_validation_are_refused(fold, changes):
         read_folds(PATH, plan(**changes))
 
 
+def test_a_fold_with_infinite_logits_keeps_no_other_predictions(fold):
+    outputs = {"logits": np.array([[math.inf]]), "probabilities": np.array([[1.0]])}
+    predictions = fold.finish({}, "serial", outputs).predictions
+    assert "probabilities" not in predictions
+    assert "logits" not in predictions
+
+
 def test_scores_are_the_last_measured_values_of_a_fold_that_did_not_diverge(fold):
     history = {"train_loss": [3.0, 2.0], "val_mae": [4.0, math.inf]}
     finished = fold.finish(history, "serial")

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -180,6 +181,14 @@ def test_a_text_of_unknown_words_in_a_frame_is_predicted(reviews):
     texts = ["zzz", "word7"]
     frame = pd.DataFrame({"text": texts})
     pd.testing.assert_frame_equal(reviews.predict(frame), reviews.predict(texts))
+
+
+def test_models_with_different_answers_are_refused(sales):
+    [model] = sales.models
+    answer = replace(model.spec.answer, temperature=2.0)
+    other = Model(replace(model.spec, answer=answer), model.encoder, model.run)
+    with pytest.raises(InputError, match="Run dlp calibrate again"):
+        Predictor([model, other])
 
 
 def test_no_rows_have_no_predictions(sales):

@@ -234,9 +234,14 @@ class _Answers:
 
 def _plain(reasons: Any) -> Sequence[object]:
     """Return the lines of a table of reasons, or the rows of a map of pixels."""
-    if isinstance(reasons, pd.DataFrame):
-        return reasons.to_dict("records")
+    if isinstance(reasons, pd.DataFrame):  # JSON has no half of an emoji
+        return reasons.map(_encodable).to_dict("records")
     return list(reasons.tolist())
+
+
+def _encodable(cell: object) -> object:
+    """Return a cell that JSON can encode."""
+    return cell.encode(errors="replace").decode() if isinstance(cell, str) else cell
 
 
 def _contents(file: list[UploadFile]) -> list[bytes]:

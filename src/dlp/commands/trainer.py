@@ -107,7 +107,7 @@ def predict(
     model = recipe.model(data)
     if recipe.is_dev_run:
         say("fast_dev_run: a batch is predicted, and nothing is written")
-        _predict(recipe.trainer(run_dir=None), model, data)
+        _predict(recipe.trainer(run_dir=None), model, data, recipe.checkpoint)
         return
     is_ours = isinstance(data, SupervisedDataModule) or isinstance(model, SupervisedModule)
     path = output

@@ -30,9 +30,17 @@ class Predictor:
 
     Args:
         models: Models with the same answer.
+
+    Raises:
+        InputError: If their answers differ.
     """
 
     def __init__(self, models: Sequence[Model]) -> None:
+        if any(model.spec.answer != models[0].spec.answer for model in models):
+            raise InputError(
+                "the models of the folds have different answers, as after a calibration that was "
+                "interrupted. Run dlp calibrate again."
+            )
         self.models = models
         self.spec = models[0].spec
         self.encoder = models[0].encoder

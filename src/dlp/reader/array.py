@@ -41,9 +41,11 @@ class ArrayEncoder(Encoder[ArrayLike]):
         """Encode an array (N, ...) of finite numbers."""
         try:
             array = np.asarray(rows)
+            if array.dtype.kind in "US":
+                raise ValueError("a cell is a text")
             if array.dtype.kind not in "biuf":
                 array = array.astype(np.float64)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:
             raise ValueError(f"a row is an array of numbers: {error}.") from error
         shape = self.input_shape_
         if shape and array.shape[1:] != tuple(shape):
@@ -52,4 +54,8 @@ class ArrayEncoder(Encoder[ArrayLike]):
             raise ValueError("a row holds missing or infinite numbers.")
         if self.scaling == "standard":
             array = (array - np.array(self.mean_)) / np.array(self.std_)
-        return array.astype(np.float32)
+        with np.errstate(over="ignore"):
+            encoded = array.astype(np.float32)
+        if not np.isfinite(encoded).all():
+            raise ValueError("a row holds a number above 3e38.")
+        return encoded

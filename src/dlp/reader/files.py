@@ -23,6 +23,8 @@ _Scalar = str | bool | int | float | None
 #: Arguments of ``pandas.read_csv``, by name; a text stays the text that it is.
 CSVArguments = Mapping[str, _Scalar | list[_Scalar] | dict[Any, _Scalar | list[_Scalar]]]
 
+#: Last line of a text whose quotes are all closed.
+_END = "end of the file \ue000"
 _TABLES = (".csv", ".tsv", ".txt")
 _CSV_OPTIONS = {
     "sep",
@@ -128,7 +130,7 @@ def csv_table(file: BinaryIO, name: str, encoder: AnyEncoder) -> Iterator[list[s
                 for line in text:
                     yield [line.rstrip("\r\n")]
             else:
-                yield from _table(_cells(text, separator, options), name, options)
+                yield from _table(_cells(text, separator, options), name, separator, options)
     except UnicodeError as error:
         raise ReaderError(
             f"{name} is not in {encoding.removesuffix('-sig')}, the encoding of the training "
@@ -138,7 +140,9 @@ def csv_table(file: BinaryIO, name: str, encoder: AnyEncoder) -> Iterator[list[s
         raise ReaderError(f"{name} cannot be read as a CSV: {error}.") from error
 
 
-def _table(lines: Iterator[list[str]], name: str, options: Options) -> Iterator[list[str]]:
+def _table(
+    lines: Iterator[list[str]], name: str, separator: str, options: Options
+) -> Iterator[list[str]]:
     """Yield the names of the columns, then the rows, which must have as many cells."""
     lines = _without_skipped(lines, options)
     header = options.get("header", None if "names" in options else 0)
@@ -158,6 +162,8 @@ def _table(lines: Iterator[list[str]], name: str, options: Options) -> Iterator[
     yield names
     row = None
     for row, cells in enumerate(lines):
+        if len(names) > 1 and "quoting" not in options:
+            _check_quotes(cells, len(names), name, separator)
         if len(cells) != len(names):
             raise ReaderError(
                 f"{name} has rows of different widths: row {row} has {len(cells)} cells, the "
@@ -166,6 +172,16 @@ def _table(lines: Iterator[list[str]], name: str, options: Options) -> Iterator[
         yield cells
     if row is None:
         raise ReaderError(f"{name} has no rows.")
+
+
+def _check_quotes(cells: Sequence[str], width: int, name: str, separator: str) -> None:
+    """Refuse a row with a cell in which quotes join rows, as `dlp predict` does."""
+    for cell in cells:
+        if "\n" in cell and is_joined(cell, separator, width):
+            raise ReaderError(
+                f"{name}: a quote joins rows into one cell, such as {cell[:60]!r}. Write a "
+                "quote in a cell twice."
+            )
 
 
 def _without_skipped(lines: Iterator[list[str]], options: Options) -> Iterator[list[str]]:
@@ -256,7 +272,24 @@ def csv_lines(path: Path, options: Options, strict: bool = False) -> Iterator[li
 def _cells(
     text: Iterable[str], separator: str, options: Options, strict: bool = False
 ) -> Iterator[list[str]]:
-    """Return an iterator over the cells of each line."""
+    """Yield the cells of each line.
+
+    Raises:
+        csv.Error: If a quote is not closed at the end of the text.
+    """
     quotes = {option: options[option] for option in _QUOTES.intersection(options)}
     csv.field_size_limit(2**31 - 1)
-    return csv.reader(text, delimiter=separator, strict=strict, **quotes)
+    lines = chain(text, [_END])
+    for cells in csv.reader(lines, delimiter=separator, strict=strict, **quotes):
+        if cells == [_END]:
+            return
+        yield cells
+    raise csv.Error("a quote is not closed")
+
+
+def is_joined(cell: str, separator: str, width: int) -> bool:
+    """Return True for a cell whose lines are rows; commas stand in many texts of several lines."""
+    counts = [line.count(separator) for line in cell.split("\n")]
+    if separator == ",":
+        return set(counts[1:-1]) == {width - 1}
+    return sum(counts) >= (width - 1) * (len(counts) - 1)

@@ -9,12 +9,14 @@ import yaml
 
 from dlp.configs import find_config, flatten, labels_text, read_config, run_name
 from dlp.console import say
-from dlp.errors import InputError
+from dlp.errors import InputError, naming
 from dlp.recipes.parser import OF_RUNS
 from dlp.recipes.recipe import Recipe
 from dlp.runs.folder import Content, Run, origin_of
 
 _FAST_DEV_RUN = "trainer.fast_dev_run"
+#: Options that only a new training takes.
+_OF_TRAINING = ("--model", "--seed_everything", "--ensemble", "--init_from")
 _HELP = {"-h", "--help", "--print_config"}
 
 
@@ -65,7 +67,8 @@ def _is_restored(command: str, typed: argparse.Namespace) -> bool:
     if typed.ckpt_path is not None or command == "fit":
         return typed.ckpt_path is not None
     if typed.fast_dev_run is not None:
-        return not yaml.safe_load(typed.fast_dev_run)
+        with naming(f"--{_FAST_DEV_RUN}"):
+            return not yaml.safe_load(typed.fast_dev_run)
     is_trial = False
     for config in typed.config:
         keys = dict(flatten(read_config(find_config(config))))
@@ -103,7 +106,7 @@ def _check_words(command: str, words: Sequence[str]) -> None:
     """Refuse words that contradict the config of a restored run."""
     for word in words:
         is_data = command == "fit" and word.startswith("--data")
-        if is_data or word.startswith(("--model", "--seed_everything", "--ensemble")):
+        if is_data or word.startswith(_OF_TRAINING):
             raise InputError(
                 f"{word.partition('=')[0]} has no place beside a checkpoint, whose run has its "
                 "own config. Leave it out, or train anew by dlp fit without --ckpt_path."

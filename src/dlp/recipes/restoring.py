@@ -99,7 +99,8 @@ def out_of_fold_outputs(folder: str | Path) -> tuple[SupervisedDataModule, OutOf
     folder = Path(folder)
     run = Run(folder)
     run.check_config()
-    data = with_all_rows(load(run.config).data())
+    with isolate_rng():  # a recipe sets the seed
+        data = with_all_rows(load(run.config).data())
     folds = list(read_folds(folder / "folds.jsonl", []).values())
     if not folds:
         raise InputError(f"{folder} has no finished fold; run dlp crossval.")
