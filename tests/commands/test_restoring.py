@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from lightning import Trainer
 from onnx import TensorProto, helper
 
 from dlp.cli import main
@@ -130,6 +131,15 @@ def test_a_trial_of_predict_writes_nothing(fitted):
         before = {*Path().rglob("*.csv")}
         main(["predict", *typed, "--trainer.fast_dev_run", "true"])
         assert {*Path().rglob("*.csv")} == before
+
+
+def test_a_trial_of_predict_takes_the_weights_of_its_checkpoint(fitted, monkeypatch):
+    paths = []
+    monkeypatch.setattr(
+        Trainer, "predict", lambda *_, ckpt_path, **__: paths.append(ckpt_path)
+    )
+    main(["predict", "--ckpt_path", str(RUN), "--trainer.fast_dev_run", "true"])
+    assert paths == [RUN / "checkpoints/best.ckpt"]
 
 
 @pytest.mark.parametrize("name", ["results.json", "metrics.csv", "config.yaml"])
