@@ -76,18 +76,18 @@ def heatmap(
     """
     image_model = load_image_model(model)
     if class_name is not None:
-        check_choice("class", class_name, image_model.names)
+        check_choice("class", class_name, image_model.output_names)
     figures = {}
     with visualization.GradCAM(image_model.network, layer) as cam:
         for name, pixels in image_model.images(images, num_images).items():
             scores = image_model.scores(pixels)
-            pairs = zip(image_model.names, scores.tolist(), strict=True)
+            pairs = zip(image_model.output_names, scores.tolist(), strict=True)
             labels = [f"{label} {score:.3f}" for label, score in pairs]
             best = scores.argsort(descending=True)[:3].tolist()
             say(f"{name} -> {', '.join(labels[index] for index in best)}")
             index = best[0]
             if class_name is not None:
-                index = image_model.names.index(class_name)
+                index = image_model.output_names.index(class_name)
             # A single value or label is the only logit, which Grad-CAM calls class 1.
             maps = cam(pixels[None], 1 if len(scores) == 1 else index)
             titles = [name, str(cam.layer), labels[index]]

@@ -29,9 +29,9 @@ class ImageModel:
         name: Name in titles.
         folder: Folder of the figures.
         network: Network, which is put on the GPU if there is one.
-        predict: Function from logits to probabilities (N, C) or values (N, T).
+        predict: Function from logits on the CPU to probabilities (N, C) or values (N, T).
         encoder: Encoder of its images.
-        names: Names of the classes or values.
+        output_names: Names of the classes or values.
         data: Data that it was trained on; None for a published network.
     """
 
@@ -40,7 +40,7 @@ class ImageModel:
     network: nn.Module
     predict: Callable[[Tensor], Tensor]
     encoder: ImageEncoder
-    names: Sequence[str]
+    output_names: Sequence[str]
     data: SupervisedDataModule | None = None
 
     def __post_init__(self) -> None:
@@ -71,8 +71,8 @@ class ImageModel:
     @torch.no_grad()
     def scores(self, image: Tensor) -> Tensor:
         """Return the probabilities or values of an image (C, H, W)."""
-        logits = forward(self.network, image[None])
-        return self.predict(logits)[0].float().cpu()
+        logits = forward(self.network, image[None]).cpu()  # the head stays on the CPU
+        return self.predict(logits)[0].float()
 
 
 def load_image_model(name: str) -> ImageModel:
@@ -91,7 +91,7 @@ def load_image_model(name: str) -> ImageModel:
         network=network,
         predict=scores,
         encoder=image_encoder(data),
-        names=data.output_names or ["value"],
+        output_names=data.output_names or ["value"],
         data=data,
     )
 
@@ -121,7 +121,7 @@ def _published(name: str) -> ImageModel:
         network=network,
         predict=_probabilities,
         encoder=ImageEncoder(side, side),
-        names=weights.meta["categories"],
+        output_names=weights.meta["categories"],
     )
 
 
