@@ -218,6 +218,7 @@ def test_no_command_uses_random_weights(points, fails):
             command, "--config", "points.yaml", no_trial
         )
         assert "needs --config" in fails(command)
+        assert "expected --config NAME too" in fails(command, "--ckpt_path", "best")
     assert "no checkpoint of 'points'" in fails(*RESUME)
     assert "found no checkpoint of 'x.ckpt'" in fails("test", "--ckpt_path", "x.ckpt")
     assert not Path("runs").exists()

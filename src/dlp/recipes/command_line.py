@@ -80,6 +80,12 @@ def _restored_run(command: str, configs: list[Path], ckpt_path: str | None) -> R
     """Return the run, with its checkpoint, that a path, a name or the configs mean."""
     if not configs and ckpt_path is None:
         raise InputError(f"dlp {command} needs --config NAME or --ckpt_path PATH.")
+    if not configs and ckpt_path in ("best", "last"):
+        raise InputError(
+            f"--ckpt_path {ckpt_path}: expected --config NAME too, which names the run, got no "
+            "config. Give the config, or the name, folder or checkpoint of a run instead of "
+            f"{ckpt_path}."
+        )
     name = run_name(configs)
     origin = origin_of(configs)
     if ckpt_path is None:
