@@ -58,7 +58,8 @@ def test_results_that_are_added_at_once_are_all_kept():
 
 
 def test_a_run_dir_must_be_empty():
-    assert Run.new("a", folder="deep/here").folder.is_dir()
+    run = Run.new("a", folder="deep/here")
+    (run.folder / "metrics.csv").touch()
     with pytest.raises(InputError, match="holds files, and a run is never overwritten"):
         Run.new("a", folder="deep/here")
 
@@ -69,18 +70,38 @@ def test_the_advice_about_a_folder_with_files_fits_to_what_it_holds():
     checkpoint(run.folder)
     with pytest.raises(InputError, match="go on with its fit by dlp fit --ckpt_path"):
         Run.new("a", folder="fit")
-    Run.new("a", "folds", "crossval", ["a.yaml"], {"seed": 1})
+    Run.shared("a", "folds", "crossval", ["a.yaml"], {"seed": 1})
     with pytest.raises(InputError, match=r"never overwritten\. Give a new folder\.$"):
-        Run.new("a", "folds", "crossval", ["a.yaml"], {"seed": 2})
+        Run.shared("a", "folds", "crossval", ["a.yaml"], {"seed": 2})
     checkpoint("old", "fold_0_0")
     with pytest.raises(InputError, match=r"old is a run of dlp 1\.2\.0 or earlier"):
-        Run.new("a", "old", "crossval", ["a.yaml"], {"seed": 1})
+        Run.shared("a", "old", "crossval", ["a.yaml"], {"seed": 1})
+
+
+def test_folds_in_a_folder_leave_nothing_next_to_it():
+    Run.shared("a", "folds", "crossval", ["a.yaml"], {"seed": 1})
+    assert list(Path().iterdir()) == [Path("folds")]
+
+
+@pytest.mark.parametrize("name", [".run.json.1f", "checkpoints/.last.ckpt.1f"])
+def test_a_folder_with_what_a_killed_process_left_counts_as_empty(name):
+    Path("folds/checkpoints").mkdir(parents=True)
+    Path("folds", name).touch()
+    run = Run.shared("a", "folds", "crossval", ["a.yaml"], {"seed": 1})
+    assert read_config(run.config) == {"seed": 1}
+
+
+def test_folds_go_on_after_a_kill_between_record_and_config():
+    run = Run.shared("a", "folds", "crossval", ["a.yaml"], {"seed": 1})
+    run.config.unlink()
+    assert Run.shared("a", "folds", "crossval", ["a.yaml"], {"seed": 1}) == run
+    assert read_config(run.config) == {"seed": 1}
 
 
 def test_of_two_fits_one_gets_a_folder():
     run = Run.new("a", folder="deep/here")
     with pytest.raises(InputError, match="taken by another fit"):
-        run.claim()
+        Run.new("a", folder="deep/here")
     run.remove_if_empty()
     assert not run.folder.exists()
 
@@ -90,17 +111,18 @@ def test_an_empty_run_is_removed_and_no_other():
     checkpoint(runs[1].folder)
     for run in runs:
         run.write_record("fit", [])
+        run.lock.touch()
         run.remove_if_empty()
     assert [run.folder.is_dir() for run in runs] == [False, True]
 
 
 def test_folds_go_on_neither_in_a_fit_nor_with_another_config():
     fit = run_from(config("a.yaml")).parents[1]
-    first = Run.new("a", None, "crossval", ["a.yaml"], read_config(Path("a.yaml")))
+    first = Run.shared("a", None, "crossval", ["a.yaml"], read_config(Path("a.yaml")))
     shutil.copy(first.config, fit / "config.yaml")
 
     def validated(origin, config):
-        return Run.new("a", None, "crossval", [origin], config)
+        return Run.shared("a", None, "crossval", [origin], config)
 
     assert validated("a.yaml", read_config(Path("a.yaml"))) == first
     second = validated("a.yaml", {"seed": 1})

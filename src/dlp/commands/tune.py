@@ -66,9 +66,9 @@ def tune(recipe: Recipe, space: str, trials: PositiveInt = 50, storage: str | No
     if recipe.is_dev_run:
         trials = 1
     else:
-        run = Run.new(recipe.name, recipe.config.run_dir, "tune", recipe.origin, content)
+        run = Run.shared(recipe.name, recipe.config.run_dir, "tune", recipe.origin, content)
         folder = run.folder
-        with FileLock(folder / ".lock"):  # databases fail on tables that two processes create
+        with FileLock(run.lock):  # databases fail on tables that two processes create
             place = open_storage(storage or f"sqlite:///{folder}/study.db")
     study = optuna.create_study(
         storage=place,

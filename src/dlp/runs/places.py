@@ -25,7 +25,7 @@ def make(name: str, kind: str = "version", folder: str | Path | None = None) -> 
     if folder is not None:
         path = Path(folder)
         create(path)
-        if any(path.iterdir()):
+        if not is_empty(path):
             advice = "Give a new folder"
             if (path / "checkpoints" / "last.ckpt").is_file():
                 advice += (
@@ -42,6 +42,12 @@ def make(name: str, kind: str = "version", folder: str | Path | None = None) -> 
             path.mkdir(parents=True)
             break
     return path
+
+
+def is_empty(folder: Path) -> bool:
+    """Return True if a folder has no files but locks and temporary files of killed processes."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return all(path.name.startswith(".") for path in files)
 
 
 def create(folder: Path) -> None:
