@@ -155,6 +155,32 @@ def test_a_fit_starts_from_the_weights_of_another_run(fitted, fails):
     assert "has another network than this config" in message
 
 
+def test_a_fit_starts_from_weights_of_the_same_columns(fitted, fails):
+    table = pd.read_csv("points.csv")
+    table.assign(x=10 * table["x"]).to_csv("points.csv", index=False)
+    main([*FIT, "--init_from", "points", "--trainer.max_epochs=1"])
+    table.replace("red", "amber").to_csv("points.csv", index=False)
+    message = fails(*FIT, "--init_from", str(RUN))
+    assert "got 'kind=amber' in place of 'kind=blue' as column 2" in message
+
+
+def test_a_fit_does_not_start_from_weights_for_other_words(points, fails):
+    words = (
+        "--data.class_path=TextDataModule",
+        "--data.path=texts.csv",
+        "--data.test_size=0.2",
+    )
+    model = Path("points.yaml").read_text("utf-8").partition("model:")
+    Path("texts.yaml").write_text("".join(model[1:]), encoding="utf-8")
+    fit = ("fit", "--config", "texts.yaml", *words)
+    table = pd.DataFrame({"text": ["good", "good bad"] * 20, "label": ["a", "b"] * 20})
+    table.to_csv("texts.csv", index=False)
+    main([*fit])
+    table["text"] = ["bad", "good bad"] * 20
+    table.to_csv("texts.csv", index=False)
+    assert "got 'bad' in place of 'good'" in fails(*fit, "--init_from", "texts")
+
+
 def test_a_checkpoint_of_another_network_is_named(fitted, fails):
     shutil.copy(RUN / "checkpoints/best.ckpt", "other.ckpt")
     Path("wide.yaml").write_text("model: {init_args: {hidden: [9]}}", encoding="utf-8")

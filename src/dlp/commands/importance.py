@@ -13,7 +13,6 @@ from dlp.datamodules.base import Part, SupervisedDataModule
 from dlp.datamodules.tables.rows import TableRows
 from dlp.errors import InputError
 from dlp.files import save_figure, write_table
-from dlp.inference.explain import SPECIAL
 from dlp.modules.supervised import SupervisedModule
 from dlp.reader.tokens import CHAR_NGRAM
 from dlp.recipes.restoring import restore
@@ -125,8 +124,7 @@ def _words(
         totals.index_add_(0, numbers, weights)
         num_texts += numbers.bincount(minlength=num_classes)
     names = data.class_names or ["prediction"] * num_classes
-    encoder: Any = data.encoder
-    words = SPECIAL + encoder.words_  # a small set has fewer than the network
+    words = data.encoder.column_names  # a small set has fewer than the network
     classes = num_texts.nonzero().flatten().tolist()
     count = max(_MIN_WORDS, _NUM_WORDS // len(classes))
     frames = []

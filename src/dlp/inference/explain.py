@@ -15,9 +15,6 @@ from dlp.visualization.words import word_weights
 if TYPE_CHECKING:
     from dlp.inference.predictor import Predictor
 
-#: Names of the first columns of a bag, before its words.
-SPECIAL = ["", "(start)", "(unknown words)", ""]
-
 
 def explain(predictor: "Predictor", row: Any) -> Any:
     """Return the reasons of the prediction of a row, as `Predictor.explain` does."""
@@ -90,8 +87,7 @@ def _words(
     """Return the mean weight of each word over the models, without n-grams of characters."""
     weights = []
     for model, network, inputs in predictor.networks_with_inputs(row):
-        encoder: Any = model.encoder
-        names: Any = np.array(SPECIAL + encoder.words_, object)
+        names: Any = np.array(model.encoder.column_names, object)
         ids = inputs[0].nonzero().flatten()
         values = word_weights(network, inputs, number)[0, ids]
         weights.append(pd.Series(values.numpy(), names[ids.numpy()]))

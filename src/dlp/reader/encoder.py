@@ -100,6 +100,11 @@ class Encoder(ABC, Generic[RowsT]):
         """Return the columns of a table; empty for other rows."""
         return []
 
+    @property
+    def column_names(self) -> list[str]:
+        """Names of the columns of encoded rows; empty if they have none, as pixels."""
+        return []
+
     def arguments(self) -> PlainValues:
         """Return the plain arguments of ``__init__`` by name."""
         return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}

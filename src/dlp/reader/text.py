@@ -20,6 +20,7 @@ Encoding = Literal["multi_hot", "count", "tfidf", "sublinear_tfidf"]
 START = 1
 UNKNOWN = 2
 FIRST_WORD = 4
+_NO_WORDS = ["", "(start)", "(unknown words)", ""]
 #: Text, or row of a table with a column of texts.
 TextRow = str | Mapping[str, object]
 #: Texts, or their tokens.
@@ -96,6 +97,11 @@ class TextEncoder(Encoder[TextRows]):
             if re.match(CHAR_NGRAM, word):
                 idf[id] /= 3
         self.idf_ = idf.tolist()
+
+    @property
+    def column_names(self) -> list[str]:
+        """Name of each id: its word, or what else it stands for. A small set has fewer than ids."""
+        return _NO_WORDS + self.words_
 
     def load_state(self, state: PlainValues) -> None:
         """Take what another object has learned, see `state`."""

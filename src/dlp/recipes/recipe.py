@@ -19,13 +19,13 @@ from dlp.configs import find_config, flatten, read_config, run_name
 from dlp.console import quieted, say
 from dlp.datamodules import SupervisedDataModule
 from dlp.datamodules.parts import rows_fingerprint
-from dlp.errors import InputError, check_range, loading_weights, naming
+from dlp.errors import InputError, check_range, naming
 from dlp.hyperparameters import plain_value
-from dlp.modules import SupervisedModule
-from dlp.modules.weights import Checkpoint, read_file
+from dlp.modules.weights import Checkpoint
 from dlp.recipes.parse_errors import arguments
 from dlp.recipes.parser import MODE, SIZES, Parser, add_options, import_classes
 from dlp.recipes.settings import ProcessSettings, num_threads
+from dlp.recipes.transfer import start_from
 from dlp.runs.folder import Run, origin_of
 from dlp.runs.places import numbered
 from dlp.runs.recorder import RunRecorder
@@ -232,23 +232,19 @@ class Recipe(LightningCLI):
 
             model = EnsembleModule(make, int(self.config.ensemble))
         if source:
-            self._start_from(source, model)
+            path = self._run_to_start_from(source).model()
+            say(f"starting from the weights of {path}")
+            start_from(path, model, data)
         if self.config.compile:
             model.example_input_array = None  # the summary's run would keep torch from it
             model.compile()
         return model
 
-    def _start_from(self, source: str, model: LightningModule) -> None:
-        """Load the weights of another run, with the same variations if there is such a run."""
+    def _run_to_start_from(self, source: str) -> Run:
+        """Return the run of ``init_from``, with the same variations if there is such a run."""
         _, plus, overlays = self.name.partition("+")
         varied = source + plus + overlays
-        path = Run.find(varied if numbered(varied) else source).model()
-        say(f"starting from the weights of {path}")
-        weights = read_file(path, "state_dict")["state_dict"]
-        if isinstance(model, SupervisedModule):
-            weights |= model.head.state_dict(prefix="head.")  # scale of these targets
-        with loading_weights(path):
-            model.load_state_dict(weights)
+        return Run.find(varied if numbered(varied) else source)
 
     def trainer(  # type: ignore[override]  # a method here
         self,

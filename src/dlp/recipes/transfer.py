@@ -1,0 +1,54 @@
+"""Weights of another run, from which a fit starts."""
+
+import copy
+from pathlib import Path
+
+from lightning import LightningDataModule, LightningModule
+
+from dlp.datamodules import SupervisedDataModule
+from dlp.errors import InputError, loading_weights
+from dlp.hyperparameters import class_path
+from dlp.modules import SupervisedModule
+from dlp.modules.serialization import spec_in
+from dlp.modules.weights import read_file
+from dlp.reader.encoder import AnyEncoder
+from dlp.reader.spec import FittedComponent
+
+
+def start_from(path: Path, model: LightningModule, data: LightningDataModule) -> None:
+    """Load the weights of a checkpoint into a new model, whose head keeps its own scale.
+
+    Args:
+        path: Checkpoint of another fit.
+        model: Model with the same layers.
+        data: Fitted data of the model. The columns of their encoded rows have the same names in the
+            same order as in the other fit; means and deviations may differ.
+
+    Raises:
+        InputError: If the layers or the columns differ.
+    """
+    content = read_file(path, "state_dict")
+    if "spec" in content and isinstance(data, SupervisedDataModule):
+        _check_columns(path, spec_in(content).encoder, data.encoder)
+    weights = content["state_dict"]
+    if isinstance(model, SupervisedModule):
+        weights |= model.head.state_dict(prefix="head.")
+    with loading_weights(path):
+        model.load_state_dict(weights)
+
+
+def _check_columns(path: Path, trained: FittedComponent, encoder: AnyEncoder) -> None:
+    """Refuse weights for other columns of as many inputs, which are worse than random ones."""
+    if trained.path != class_path(encoder):
+        return
+    source = copy.deepcopy(encoder)
+    source.load_state(trained.state)
+    pairs = zip(source.column_names, encoder.column_names, strict=False)
+    for number, (expected, own) in enumerate(pairs):
+        if expected != own:
+            raise InputError(
+                f"init_from: expected data whose encoded rows have the columns of {path}, got "
+                f"{own!r} in place of {expected!r} as column {number}. Its weights belong to other "
+                "words, categories or columns: train from new weights by --init_from null, or give "
+                "the data of that run, with the same rows for training."
+            )
