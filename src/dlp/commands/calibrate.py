@@ -52,7 +52,7 @@ def calibrate(
     """
     record = Run.find(run)
     paths = record.models()
-    checkpoint = Checkpoint.read(paths[0])
+    checkpoint = Checkpoint(paths[0])
     spec = spec_in(checkpoint.content)
     head = load_trained(record, checkpoint).module.head
     if threshold is not None and head.task != "binary":
@@ -114,7 +114,7 @@ def _write(
 ) -> None:
     """Write an answer into a run and its checkpoints; those of further folds are read in turn."""
     for each in checkpoints:
-        checkpoint = each if isinstance(each, Checkpoint) else Checkpoint.read(each)
+        checkpoint = each if isinstance(each, Checkpoint) else Checkpoint(each)
         checkpoint.content["spec"]["answer"] = asdict(answer)
         with atomic_path(checkpoint.path) as temporary, temporary.open("wb") as file:
             torch.save(checkpoint.content, file)

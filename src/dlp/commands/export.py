@@ -46,7 +46,7 @@ def export(run: str, folder: Path | None = None) -> Path:
     """
     home = Run.find(run)
     checkpoint = home.model()
-    content = Checkpoint.read(checkpoint)
+    content = Checkpoint(checkpoint)
     # A fold trained on other rows than the config's split.
     restored_run = restored(home, content, check_rows=not home.has("folds"))
     data = restored_run.data

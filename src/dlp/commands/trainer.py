@@ -29,15 +29,16 @@ def fit(recipe: Recipe) -> Trainer:
     """
     data = recipe.data()
     model = recipe.model(data)
-    is_ours = isinstance(data, SupervisedDataModule)
-    if recipe.config.test_after_fit and is_ours and not recipe.config.refit:
+    is_tested = recipe.config.test_after_fit and not recipe.config.refit
+    if is_tested and isinstance(data, SupervisedDataModule):
         data.inputs("test")  # its errors come before the training
     trainer = recipe.trainer()
     recorder = recipe.recorder
     if recorder is not None and recipe.config.refit:  # the last epoch is the only one to test
-        recorder.test_after_fit = "last" if is_ours and data.has("test") else None
-    with loading_weights(recipe.checkpoint):
-        trainer.fit(model, datamodule=data, ckpt_path=recipe.checkpoint, weights_only=True)
+        has_test = isinstance(data, SupervisedDataModule) and data.has("test")
+        recorder.test_after_fit = "last" if has_test else None
+    with loading_weights(recipe.ckpt_path):
+        trainer.fit(model, datamodule=data, ckpt_path=recipe.ckpt_path, weights_only=True)
     if recorder is not None and (tested := recorder.checkpoint_to_test):
         trainer.test(model, datamodule=data, ckpt_path=tested, verbose=False, weights_only=True)
     return trainer
@@ -52,9 +53,9 @@ def validate(recipe: Recipe) -> None:
     data = recipe.data()
     model = recipe.model(data)
     trainer = recipe.trainer(run_dir=None)
-    with loading_weights(recipe.checkpoint):
+    with loading_weights(recipe.ckpt_path):
         trainer.validate(
-            model, datamodule=data, ckpt_path=recipe.checkpoint, verbose=False, weights_only=True
+            model, datamodule=data, ckpt_path=recipe.ckpt_path, verbose=False, weights_only=True
         )
     say(f"validate{at_threshold(model)}: {scores_text(stage_scores(trainer, 'val'))}")
 
@@ -67,11 +68,11 @@ def test(recipe: Recipe) -> None:
     """
     data = recipe.data()
     model = recipe.model(data)
-    with loading_weights(recipe.checkpoint):
+    with loading_weights(recipe.ckpt_path):
         recipe.trainer().test(
             model,
             datamodule=data,
-            ckpt_path=recipe.checkpoint,
+            ckpt_path=recipe.ckpt_path,
             verbose=recipe.is_dev_run,
             weights_only=True,
         )
@@ -107,7 +108,7 @@ def predict(
     model = recipe.model(data)
     if recipe.is_dev_run:
         say("fast_dev_run: a batch is predicted, and nothing is written")
-        _predict(recipe.trainer(run_dir=None), model, data, recipe.checkpoint)
+        _predict(recipe.trainer(run_dir=None), model, data, recipe.ckpt_path)
         return
     is_ours = isinstance(data, SupervisedDataModule) or isinstance(model, SupervisedModule)
     path = output
@@ -122,7 +123,7 @@ def predict(
         for number, rows in enumerate(pieces, 1):
             if rows is None:  # the test part is predicted
                 recipe.check_rows(data)
-            _predict(trainer, model, data, recipe.checkpoint if number == 1 else None)
+            _predict(trainer, model, data, recipe.ckpt_path if number == 1 else None)
             limit = trainer.limit_predict_batches
             if isinstance(limit, int) or limit < 1:  # 1 is a batch, 1.0 all of them
                 break

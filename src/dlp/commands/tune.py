@@ -132,7 +132,7 @@ def _train(
     report = TrialReport(trial, monitor, mode)
     with muted(True):
         variant = Recipe("tune", recipe.configs, recipe.words, values, function=tune)
-        data = variant.data()
+        data = supervised_data(variant.data())
         if data.fit().fingerprint != fingerprint:
             keys = " ".join(f"--{key}={value}" for key, value in values.items())
             raise InputError(

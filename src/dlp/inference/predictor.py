@@ -68,7 +68,7 @@ class Predictor:
 
         models = []
         for checkpoint in Run.find(path).models():
-            models.append(TrainedModel.load(Checkpoint.read(checkpoint), **objects))
+            models.append(TrainedModel.load(Checkpoint(checkpoint), **objects))
         return cls(models)
 
     def predict(self, rows: AnyRows) -> pd.DataFrame:

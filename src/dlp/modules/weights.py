@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,29 +10,37 @@ from torch import Tensor, nn
 from dlp.errors import naming, reading
 
 
-class Checkpoint(NamedTuple):
-    """Checkpoint that was read once, and is handed on.
+class Checkpoint:
+    """Checkpoint of a Trainer, read once: when its content is first asked for.
 
     Args:
         path: Path of the file.
-        content: What it holds: ``state_dict``, ``epoch``, the states of data and callbacks.
-        version: Inode and modification time of the file when it was read.
     """
 
-    path: Path
-    content: dict[str, Any]
-    version: tuple[int, int]
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._content: dict[str, Any] | None = None
+        self._version = (0, 0)
 
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Read the checkpoint of a Trainer."""
-        with reading(path, "a checkpoint"):
-            version = _version(path)
-        return cls(path, read_file(path, "state_dict", "epoch"), version)
+    @property
+    def content(self) -> dict[str, Any]:
+        """Content of the file: ``state_dict``, ``epoch``, the states of data and callbacks."""
+        if self._content is None:
+            with reading(self.path, "a checkpoint"):
+                self._version = _version(self.path)
+            self._content = read_file(self.path, "state_dict", "epoch")
+        return self._content
 
-    def is_current(self) -> bool:
-        """Return True if the file has not been written again since it was read."""
-        return self.path.is_file() and _version(self.path) == self.version
+    def take(self) -> dict[str, Any]:
+        """Return the content for the last time: it takes as much memory as the network.
+
+        A file that was written again is read again.
+        """
+        if self._content is not None and _version(self.path) != self._version:
+            self._content = None
+        content = self.content
+        self._content = None
+        return content
 
 
 def _version(path: Path) -> tuple[int, int]:

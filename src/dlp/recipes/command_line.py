@@ -10,6 +10,7 @@ import yaml
 from dlp.configs import find_config, flatten, labels_text, read_config, run_name
 from dlp.console import say
 from dlp.errors import InputError, naming
+from dlp.modules.weights import Checkpoint
 from dlp.recipes.parser import OF_RUNS
 from dlp.recipes.recipe import Recipe
 from dlp.runs.folder import Content, Run, origin_of
@@ -31,13 +32,15 @@ def typed_recipe(command: str, args: Sequence[str], function: Callable[..., obje
     typed, words = _first_look(args)
     configs: list[str | Path] = typed.config
     run = None
+    checkpoint = None
     if not _HELP & set(words) and _is_restored(command, typed):
         run = _restored_run(command, [find_config(config) for config in configs], typed.ckpt_path)
+        checkpoint = Checkpoint(run.model())
         _check_words(command, words)
         if run.config.is_file():
             say(f"using {run.config}")
             configs = [run.config]
-    return Recipe(command, configs, words, function=function, run=run)
+    return Recipe(command, configs, words, function=function, run=run, checkpoint=checkpoint)
 
 
 def _first_look(args: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:

@@ -49,7 +49,8 @@ class Recipe(LightningCLI):
         words: Other words of a command line, laid over the configs.
         values: Values by dotted key, laid over all.
         function: Function of the command; its parameters are further options.
-        run: Run whose checkpoint is restored.
+        run: Run that goes on, or is tested or predicts.
+        checkpoint: Checkpoint that is restored.
     """
 
     def __init__(
@@ -60,20 +61,18 @@ class Recipe(LightningCLI):
         values: Mapping[str, object] | None = None,
         function: Callable[..., object] = lambda recipe: None,
         run: Run | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> None:
         self.command = command
         self.configs = configs
         self.words = words
         self.function = function
-        #: Run that goes on, or is tested or predicts.
         self.run = run
-        #: Checkpoint that is restored.
-        self.checkpoint = None if run is None else run.model()
+        self.checkpoint = checkpoint
         #: Recorder of the last Trainer that was built; None if it records nothing.
         self.recorder: RunRecorder | None = None
         self._values = {key: plain_value(value) for key, value in (values or {}).items()}
         self._fitted_data: LightningDataModule | None = None
-        self._read: Checkpoint | None = None
         paths = [find_config(config) for config in configs]
         self.name = run_name(paths)
         #: Labels of the configs, for the record of the run.
@@ -170,31 +169,29 @@ class Recipe(LightningCLI):
             raise InputError(f"give --trainer.max_epochs, such as 20; it is {epochs}.")
         return epochs
 
+    @property
+    def ckpt_path(self) -> Path | None:
+        """Path of the checkpoint that is restored."""
+        return None if self.checkpoint is None else self.checkpoint.path
+
     # Data, model and Trainer -------------------------------------------------------------------
 
-    def use(self, checkpoint: Checkpoint) -> None:
-        """Restore a checkpoint that was read already."""
-        self.checkpoint = checkpoint.path
-        self._read = checkpoint
-
-    def data(self, check_rows: bool = True) -> SupervisedDataModule:
+    def data(self, check_rows: bool = True) -> LightningDataModule:
         """Build a new DataModule, with the state of the checkpoint if there is one.
 
         Args:
             check_rows: Whether rows are refused that are not those of the checkpoint.
         """
-        data: SupervisedDataModule = self._build(data=self.config.data).data
+        data: LightningDataModule = self._build(data=self.config.data).data
         if self.config.refit and isinstance(data, SupervisedDataModule):
             data = data.with_split(data.split.without_validation())
         if self.checkpoint is not None:
-            if self._read is None:
-                self._read = Checkpoint.read(self.checkpoint)
-            state = self._read.content.get(type(data).__qualname__)
+            state = self.checkpoint.content.get(type(data).__qualname__)
             if state is not None:
                 data.load_state_dict(state)
             elif isinstance(data, SupervisedDataModule):
                 raise InputError(
-                    f"{self.checkpoint} was trained on other data than {type(data).__name__}. Give "
+                    f"{self.ckpt_path} was trained on other data than {type(data).__name__}. Give "
                     "the data class of its run."
                 )
             if check_rows:
@@ -207,8 +204,8 @@ class Recipe(LightningCLI):
             return
         if rows_fingerprint(data.labelled_parts(), data.targets) != data.fit().fingerprint:
             raise InputError(
-                f"{self.checkpoint} was trained on other rows than these: the file or its split "
-                "has changed. Train anew by dlp fit, or predict the rows by --data.predict_path."
+                f"{self.ckpt_path} was trained on other rows than these: the file or its split has "
+                "changed. Train again by dlp fit, or predict the rows by --data.predict_path."
             )
 
     def model(self, data: LightningDataModule) -> LightningModule:
@@ -281,8 +278,7 @@ class Recipe(LightningCLI):
         with naming("trainer"), quieted():
             trainer = Trainer(**settings)
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # no plugin of the user's
-            trainer.strategy.checkpoint_io = AtomicCheckpointIO(self._read)
-        self._read = None
+            trainer.strategy.checkpoint_io = AtomicCheckpointIO(self.checkpoint)
         return trainer
 
     def _new_recorder(self, folder: str | Path | None) -> RunRecorder:

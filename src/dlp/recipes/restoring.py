@@ -17,7 +17,7 @@ from dlp.inference.trained import MissingObjectError, TrainedModel
 from dlp.modules.serialization import spec_in
 from dlp.modules.supervised import SupervisedModule
 from dlp.modules.weights import Checkpoint
-from dlp.recipes.recipe import load
+from dlp.recipes.recipe import Recipe, load
 from dlp.runs.folder import Run
 
 
@@ -43,7 +43,7 @@ def restore(run: str | Path, check_rows: bool = True) -> RestoredRun:
         InputError: If `run` does not name a run.
     """
     home = Run.find(run)
-    return restored(home, Checkpoint.read(home.model()), check_rows)
+    return restored(home, Checkpoint(home.model()), check_rows)
 
 
 def restored(run: Run, checkpoint: Checkpoint, check_rows: bool = True) -> RestoredRun:
@@ -56,8 +56,7 @@ def restored(run: Run, checkpoint: Checkpoint, check_rows: bool = True) -> Resto
         )
     run.check_config()
     with isolate_rng():  # a recipe sets the seed
-        recipe = load(run.config)
-        recipe.use(checkpoint)
+        recipe = Recipe("load", [run.config], checkpoint=checkpoint)
         data = supervised_data(recipe.data(check_rows))
         module = recipe.model(data)
     module.on_load_checkpoint(checkpoint.content)
@@ -68,7 +67,7 @@ def restored(run: Run, checkpoint: Checkpoint, check_rows: bool = True) -> Resto
 
 def load_predictor(run: Run) -> Predictor:
     """Load the model of a run; its config names the code that a checkpoint does not hold."""
-    return Predictor([load_trained(run, Checkpoint.read(path)) for path in run.models()])
+    return Predictor([load_trained(run, Checkpoint(path)) for path in run.models()])
 
 
 def load_trained(run: Run, checkpoint: Checkpoint) -> TrainedModel:
@@ -100,7 +99,7 @@ def out_of_fold_outputs(folder: str | Path) -> tuple[SupervisedDataModule, OutOf
     run = Run(folder)
     run.check_config()
     with isolate_rng():  # a recipe sets the seed
-        data = with_all_rows(load(run.config).data())
+        data = with_all_rows(supervised_data(load(run.config).data()))
     folds = list(read_folds(folder / "folds.jsonl", []).values())
     if not folds:
         raise InputError(f"{folder} has no finished fold; run dlp crossval.")
