@@ -203,6 +203,20 @@ def test_folds_of_another_model_are_refused(tmp_path):
         cross_validate(numbers(), maker(hidden=[5]), 1, 2, path=path)
 
 
+def test_each_fold_is_fitted_once(tmp_path):
+    folds = []
+
+    def make(data):
+        folds.append(data.split.fold)
+        return dense(data)
+
+    run = partial(cross_validate, numbers(), make, 1, 3, path=tmp_path / "folds.jsonl")
+    run(folds=[0, 2])
+    assert folds == [0, 2]
+    run()
+    assert folds == [0, 2, 0, 1]  # the model of a finished fold is compared
+
+
 def losses(result):
     return [fold.history["val_loss"] for fold in result.folds]
 

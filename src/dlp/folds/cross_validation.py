@@ -6,19 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
-from lightning import Trainer
+from lightning import LightningModule, Trainer
 from lightning.pytorch.utilities.seed import isolate_rng
 
 from dlp.console import muted
 from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.splits import Splitter
-from dlp.errors import check_choice, check_range
+from dlp.errors import InputError, check_choice, check_range
 from dlp.files import AnyPath
 from dlp.folds.plan import Fold, append_fold, model_fingerprint, plan_folds, read_folds
 from dlp.folds.results import CrossValidation, out_of_fold, with_all_rows
 from dlp.folds.stacked import TrainerArguments
-from dlp.folds.training import Engine, MakeModel, train_folds
-from dlp.modules.monitor import monitor_mode
+from dlp.folds.training import Engine, MakeModel, data_of_fold, train_folds
+from dlp.modules.monitor import Mode, monitor_mode
 
 
 def cross_validate(
@@ -72,18 +72,24 @@ def cross_validate(
         num_folds=None if splitter else num_folds,
         splitter=splitter,
     )
+    modes: list[Mode] = []
+
+    def make_checked_model(data: SupervisedDataModule) -> LightningModule:
+        model = make_model(data)
+        modes.append(monitor_mode(monitor, model))  # an unknown monitor ends before the training
+        return model
+
     with isolate_rng():
         plan = plan_folds(data.labelled, split, repeats, seed, max_epochs)
-        data = data.with_split(split)
-        model = None  # a loss needs none: it improves downward
-        if path is not None or not monitor.endswith("loss"):
-            model = make_model(data)
-            fingerprint = model_fingerprint(model)
-            plan = [replace(fold, model=fingerprint) for fold in plan]
-        mode = monitor_mode(monitor, model)
         finished = read_folds(path, plan)
+        if finished:
+            fold = next(iter(finished.values()))
+            data = data_of_fold(data, split, fold)
+            _check_model(path, fold, make_checked_model(data))
         pending = _pending(plan, finished, folds, keep)
-        training = train_folds(pending, data, make_model, split, trainer or {}, engine, keep)
+        training = train_folds(
+            pending, data, make_checked_model, split, trainer or {}, engine, keep
+        )
         for fold, model in training:
             check_choice("monitor", monitor, fold.history)
             if keep is not None:
@@ -99,7 +105,17 @@ def cross_validate(
             predictions = out_of_fold(with_all_rows(data), results)
         frame = pd.DataFrame() if predictions is None else predictions.frame
         num_missing = len(plan) - len(results)
+        mode = modes[0] if modes else "min"  # no fold was asked for, and none is finished
         return CrossValidation(results, monitor, mode, smoothing, frame, num_missing)
+
+
+def _check_model(path: Path | None, fold: Fold, model: LightningModule) -> None:
+    """Refuse finished folds of another model than the one that is validated now."""
+    if model_fingerprint(model) != fold.model:
+        raise InputError(
+            f"{path} holds {fold} with another model; give another run_dir, or from Python another "
+            "path."
+        )
 
 
 def _pending(
