@@ -4,7 +4,7 @@
     python benchmarks/reproduce.py imdb mnist --seeds 3
 
 A seed is one command in this process, in a run folder of its own. Finished seeds are not run again,
-and an interrupted one is resumed. No seed is left out: a row holds seeds 0 to N - 1.
+and an interrupted one is resumed. No seed is left out: a row covers the seeds 0 to N - 1.
 """
 
 import argparse
@@ -106,8 +106,8 @@ def rows_of(name: str, root: Path) -> list[str]:
             ours = f"**{median:.4g}**"
             if len(values) > 1:
                 ours += f" ({min(values):.4g} to {max(values):.4g})"
-            holds = (low is None or median >= low) and (high is None or median <= high)
-            verdict = "" if not band else "holds" if holds else "**misses**"
+            is_inside = (low is None or median >= low) and (high is None or median <= high)
+            verdict = "" if not band else "inside" if is_inside else "**outside**"
         published = str(number.get("published", "none"))
         cells = [head, number["label"], published, ours, str(len(values) or ""), band, verdict]
         rows.append(f"| {' | '.join(cells)} |")
