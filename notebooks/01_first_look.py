@@ -35,7 +35,7 @@ print(f"right on {result['test_acc']:.1%} of 1,000 digits that it has not seen")
 images, targets = next(iter(data.test_dataloader()))
 with torch.no_grad():
     answers = model(images[:10]).argmax(1).tolist()
-image_grid(images[:10], [f"reads {digit}" for digit in answers], columns=5)
+image_grid(images[:10], [f"reads {digit}" for digit in answers], num_columns=5)
 
 # %% tags=["hide"]
 assert result["test_acc"] > 0.9

@@ -68,7 +68,7 @@ print("like MaxPool2d:", pooled.equal(nn.MaxPool2d(2)(edge_map.relu()[None])[0])
 # %% alt="A digit; its map, bright at left edges; the map pooled, with larger squares"
 pictures = [image, edge_map.relu() / 3, pooled / 3]
 pictures = [nn.functional.interpolate(p[None, None], 364)[0] for p in pictures]
-image_grid(torch.stack(pictures), ["digit", "map: left edges", "pooled"], columns=3)
+image_grid(torch.stack(pictures), ["digit", "map: left edges", "pooled"], num_columns=3)
 
 # %% tags=["hide"]
 assert torch.allclose(layer(images[:1])[0, 0], edge_map, atol=1e-5)
@@ -228,7 +228,7 @@ sure, read = probabilities.max(dim=1)
 (wrong,) = torch.where(read != digits)
 wrong = wrong[sure[wrong].argsort(descending=True)][:12]
 titles = [f"{digits[i]}, read as {read[i]} ({sure[i]:.2f})" for i in wrong]
-image_grid(images[wrong], titles, columns=6, inches=1.5)
+image_grid(images[wrong], titles, num_columns=6, inches=1.5)
 
 # %% tags=["hide"]
 assert len(wrong) == 12
@@ -257,7 +257,7 @@ torch.manual_seed(0)
 images, classes = next(iter(photos.train_dataloader()))
 chances = torch.rand(7, augmentation.draws)  # what happens to each of seven copies
 copies = augmentation(images[:1].repeat(7, 1, 1, 1), chances)
-image_grid(torch.cat([images[:1], copies]), ["photograph"], columns=4)
+image_grid(torch.cat([images[:1], copies]), ["photograph"], num_columns=4)
 
 # %% [markdown]
 # The same convnet learns twice, from the photographs as they are and with augmentation.

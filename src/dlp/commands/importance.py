@@ -71,11 +71,11 @@ def _columns(
     targets = module.head.prepare(torch.from_numpy(data.targets.encode(examples.labels)))
     generator = torch.Generator().manual_seed(0)
     orders = torch.rand(_REPEATS, len(table), generator=generator).argsort()
-    rows = torch.arange(len(table))
+    index = torch.arange(len(table))
 
     def loss(inputs: Any) -> float:
         with torch.no_grad():
-            return float(module.head.loss(module(inputs[rows]), targets))
+            return float(module.head.loss(module(inputs[index]), targets))
 
     losses: dict[str, list[float]] = defaultdict(list)
     for name in map(str, table):
@@ -84,7 +84,7 @@ def _columns(
             shuffled[name] = table[name].array[order]
             with muted(True):
                 losses[name].append(loss(data.store(TableRows(shuffled))))
-    inputs = data.inputs(part)[rows]
+    inputs = data.inputs(part)[index]
     for name in encoder.text_columns:
         for word in encoder.categories_[name][:_WORDS_OF_A_COLUMN]:
             place = encoder.column_names.index(f"{name}: {word}")

@@ -82,7 +82,7 @@ def predict(
     recipe: Recipe,
     output: Path | None = None,
     text: list[str] | None = None,
-    columns: bool = False,
+    with_inputs: bool = False,
 ) -> None:
     """Write the predictions of a trained model.
 
@@ -90,7 +90,7 @@ def predict(
         recipe: Config.
         output: File of the predictions, .csv or .parquet.
         text: Texts to predict.
-        columns: Whether the inputs of a table are written too.
+        with_inputs: Whether the inputs of a table are written too.
     """
     if output is not None:
         check_choice("ending of --output", output.suffix, (".csv", ".parquet"))
@@ -118,7 +118,7 @@ def predict(
     if isinstance(data, SupervisedDataModule):
         pieces = data.pieces_to_predict()
     with TableWriter(path) as table:
-        writer = PredictionWriter(table.append, columns)
+        writer = PredictionWriter(table.append, with_inputs)
         trainer = recipe.trainer(run_dir=None, callbacks=[writer] if is_ours or output else [])
         for number, rows in enumerate(pieces, 1):
             if rows is None:  # the test part is predicted

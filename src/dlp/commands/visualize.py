@@ -38,16 +38,16 @@ def batch(
     image_encoder(data)  # refuses other rows
     loader: Any = data.loader("train")
     order = loader.batch_sampler
-    rows = torch.cat(list(order))[: max(1, num_images // copies)]
-    images = loader.inputs[rows]
+    index = torch.cat(list(order))[: max(1, num_images // copies)]
+    images = loader.inputs[index]
     views = [images] * copies
     if loader.augment is not None:
         seeds = [derived_seed(order.seed, epoch, 1) for epoch in range(copies)]
-        views = [loader.augment(images, rows, seed) for seed in seeds]
-    titles = np.repeat(target_titles(data, loader.targets[rows]), copies)
-    columns = copies if copies > 1 else None
+        views = [loader.augment(images, index, seed) for seed in seeds]
+    titles = np.repeat(target_titles(data, loader.targets[index]), copies)
+    num_columns = copies if copies > 1 else None
     pixels = torch.stack(views, dim=1).flatten(0, 1)
-    figure = visualization.image_grid(pixels, list(titles), columns)
+    figure = visualization.image_grid(pixels, list(titles), num_columns)
     if recipe.is_dev_run:
         return None
     path = ROOT / recipe.name / "batch.png"

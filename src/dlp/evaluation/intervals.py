@@ -42,8 +42,8 @@ def half_widths(values: Array, truth: Array, coverage: float) -> list[list[float
     num_bins = min(_MAX_BINS, 1 + int(len(values) * (1 - coverage) / _ROWS_BEYOND))
     bins = np.array_split(values.argsort(), num_bins)
     residuals = abs(values - truth)
-    knots = [float(np.median(values[rows])) for rows in bins]
-    return [knots, [conformal_quantile(residuals[rows], coverage) for rows in bins]]
+    knots = [float(np.median(values[index])) for index in bins]
+    return [knots, [conformal_quantile(residuals[index], coverage) for index in bins]]
 
 
 def class_quantiles(probabilities: Array, classes: Array, coverage: float) -> list[float]:

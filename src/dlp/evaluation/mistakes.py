@@ -64,19 +64,19 @@ def class_mistakes(
     report["summary"] = _class_summary(report, guess)
     if len(names) == 2 and len(np.unique(targets)) == 2:
         report["roc"] = _roc(probabilities[:, 1], targets)
-    rows = np.arange(len(targets))
+    index = np.arange(len(targets))
     columns = {
-        "row": rows,
+        "row": index,
         "true": np.array(names)[targets],
         "predicted": np.array(names)[predicted],
-        "probability": probabilities[rows, targets],
+        "probability": probabilities[index, targets],
     }
     return Mistakes(report, _worst(columns, predicted != targets))
 
 
 def _class_summary(report: Report, guess: int) -> str:
     """Return the scores of class 1 of two, and those of the model next to a constant answer."""
-    rows = report["rows"]
+    num_rows = report["rows"]
     classes = report["classes"]
     summary = ""
     if len(classes) == 2:
@@ -87,9 +87,11 @@ def _class_summary(report: Report, guess: int) -> str:
         if found:
             summary += f" and is right in {sought['precision']:.1%} of those that it names"
         summary += "; "
-    summary += f"{1 - report['wrong'] / rows:.1%} of {rows:,} rows are right{_at_half(report)}; "
+    right = 1 - report["wrong"] / num_rows
+    summary += f"{right:.1%} of {num_rows:,} rows are right{_at_half(report)}; "
     common = classes[guess]
-    return f"{summary}always saying “{common['name']}” is right in {common['support'] / rows:.1%}"
+    share = common["support"] / num_rows
+    return f"{summary}always saying “{common['name']}” is right in {share:.1%}"
 
 
 def _at_half(report: Report) -> str:
@@ -121,14 +123,14 @@ def label_mistakes(
         f"{_at_half(report)}"
     )
     errors = np.where(is_wrong, abs(probabilities - has_label), 0)
-    rows = np.arange(len(targets))
+    index = np.arange(len(targets))
     label = errors.argmax(axis=1)
     answers = np.array([(f"not {name}", name) for name in names])
     columns = {
-        "row": rows,
-        "true": answers[label, has_label[rows, label].astype(int)],
-        "predicted": answers[label, predicted[rows, label].astype(int)],
-        "probability": 1 - errors[rows, label],
+        "row": index,
+        "true": answers[label, has_label[index, label].astype(int)],
+        "predicted": answers[label, predicted[index, label].astype(int)],
+        "probability": 1 - errors[index, label],
     }
     return Mistakes(report, _worst(columns, is_wrong.any(axis=1)))
 
@@ -173,9 +175,9 @@ def value_mistakes(
     deviation = targets.std(axis=0)
     deviation[deviation == 0] = 1
     errors /= deviation
-    rows = np.argsort(-errors.max(axis=1), kind="stable")
-    target = errors[rows].argmax(axis=1)
-    worst = {"row": rows, "true": targets[rows, target], "predicted": values[rows, target]}
+    index = np.argsort(-errors.max(axis=1), kind="stable")
+    target = errors[index].argmax(axis=1)
+    worst = {"row": index, "true": targets[index, target], "predicted": values[index, target]}
     if len(names) > 1:
         worst["target"] = np.array(names)[target]
     return Mistakes(report, pd.DataFrame(worst))
@@ -207,8 +209,8 @@ def calibration(probabilities: Array, targets: Array) -> Report:
     else:
         is_true = targets == probabilities.argmax(axis=1)
         probabilities = probabilities.max(axis=1)
-    rows = pd.DataFrame({"probability": probabilities.ravel(), "frequency": is_true.ravel()})
-    bins = rows.groupby(np.ceil(rows["probability"] * _NUM_BINS).clip(1))
+    frame = pd.DataFrame({"probability": probabilities.ravel(), "frequency": is_true.ravel()})
+    bins = frame.groupby(np.ceil(frame["probability"] * _NUM_BINS).clip(1))
     means = bins.mean()
     distances = abs(means["frequency"] - means["probability"])
     return {
@@ -224,8 +226,8 @@ def _roc(probabilities: Array, targets: Array) -> list[list[float]]:
     cuts = np.append(np.inf, np.quantile(probabilities, np.linspace(1, 0, _NUM_CUTS)))
     shares = []
     for number in (0, 1):
-        rows = np.sort(probabilities[targets == number])
-        share = 1 - np.searchsorted(rows, cuts) / len(rows)
+        of_class = np.sort(probabilities[targets == number])
+        share = 1 - np.searchsorted(of_class, cuts) / len(of_class)
         shares.append(share.tolist())
     return shares
 

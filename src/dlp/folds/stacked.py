@@ -142,7 +142,7 @@ class StackedFold(NamedTuple):
         return str((model.network, model.l1, model.l2, head, optimizer, sizes))
 
     def order(self, epoch: int) -> Tensor:
-        """Return the rows of an epoch in the order of the loader's batches, (N,)."""
+        """Return the indices of the rows in the order of an epoch's batches, (N,)."""
         [order] = replace(self.batches, batch_size=len(self.inputs), epoch=epoch)
         return order
 
@@ -193,10 +193,10 @@ def train_stack(
         val = _measure(models, "val", net.logits(val_x), val_y, net.penalty())
         for name, value in (train | val).items():
             curves[name].append(value)
-    rows = {name: torch.stack(curve, 1).tolist() for name, curve in curves.items()}
+    curves_of_folds = {name: torch.stack(curve, 1).tolist() for name, curve in curves.items()}
     results = []
-    for number, weights in enumerate(net.parameter_rows().numpy()):
-        history = {name: values[number] for name, values in rows.items()}
+    for number, weights in enumerate(net.parameters_of_folds().numpy()):
+        history = {name: values[number] for name, values in curves_of_folds.items()}
         results.append((history, weights))
     return results
 
@@ -216,8 +216,7 @@ def _measure(
     """Return the value of each fold, (F,), by logged name."""
     model = models[0]
     head = model.head
-    rows = logits.flatten(0, 1)
-    losses = head.loss_function(rows, targets.flatten(0, 1), reduction="none")
+    losses = head.loss_function(logits.flatten(0, 1), targets.flatten(0, 1), reduction="none")
     loss = losses.view(len(models), -1).mean(1)
     units = [getattr(model.head, "std", torch.ones(1)) for model in models]
     metric = METRICS[type(head)](logits, targets, torch.stack(units)[:, None])

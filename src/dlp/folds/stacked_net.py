@@ -110,8 +110,8 @@ class StackedNet:
     """
 
     def __init__(self, models: Sequence[DenseModule]) -> None:
-        rows = torch.stack([_weight_row(model) for model in models])
-        self.weights = F.pad(rows, (0, -rows.shape[1] % 16))
+        weights = torch.stack([_weight_vector(model) for model in models])
+        self.weights = F.pad(weights, (0, -weights.shape[1] % 16))
         self.weights.grad = torch.zeros_like(self.weights)
         self.layers = []
         start = 0
@@ -193,7 +193,7 @@ class StackedNet:
             masks.append((part >= layer.rate).float().div_(1 - layer.rate))
         return masks
 
-    def parameter_rows(self) -> Tensor:
+    def parameters_of_folds(self) -> Tensor:
         """Return the weights in the order of a network's parameters, (F, P)."""
         parts = []
         for layer in self.layers:
@@ -201,7 +201,7 @@ class StackedNet:
         return torch.cat(parts, 1)
 
 
-def _weight_row(model: DenseModule) -> Tensor:
+def _weight_vector(model: DenseModule) -> Tensor:
     """Return all weights of a model, layer by layer as (in + 1, out)."""
     parts = []
     for layer in model.network.modules():

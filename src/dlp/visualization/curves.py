@@ -72,9 +72,9 @@ def draw_folds(
     """
     panels = panel_names(mean)
     num_epochs = max(map(len, mean.values()))
-    rows = 2 if num_epochs >= 3 * SKIPPED_EPOCHS else 1
-    figure, grid = _panels(len(panels), rows)
-    for column, name in zip(grid.T, panels, strict=True):
+    is_smoothed = num_epochs >= 3 * SKIPPED_EPOCHS
+    figure, grid = _panels(len(panels), num_rows=2 if is_smoothed else 1)
+    for axes_of_metric, name in zip(grid.T, panels, strict=True):
         for number, (stage, label) in enumerate(_STAGES):
             logged = f"{stage}_{name}"
             if logged not in mean:
@@ -83,14 +83,14 @@ def draw_folds(
             spread = np.array(std[logged], float)
             epochs = np.arange(len(curve)) + 1
             colour = _COLOURS[number]
-            column[0].fill_between(
+            axes_of_metric[0].fill_between(
                 epochs, curve - spread, curve + spread, color=colour, alpha=0.15, linewidth=0
             )
-            _plot(column[0], curve, number, label=f"{label}, mean of folds")
-            if rows == 2:
+            _plot(axes_of_metric[0], curve, number, label=f"{label}, mean of folds")
+            if is_smoothed:
                 curve[:SKIPPED_EPOCHS] = np.nan
-                _plot(column[1], curve, number, smoothing, label=f"{label}, smoothed")
-        for axes in column:
+                _plot(axes_of_metric[1], curve, number, smoothing, label=f"{label}, smoothed")
+        for axes in axes_of_metric:
             _finish(axes, name, best_epoch)
     return figure
 
@@ -129,10 +129,10 @@ def panel_names(names: Iterable[str]) -> list[str]:
     return sorted(panels, key=lambda name: (name != "loss", name))
 
 
-def _panels(columns: int, rows: int = 1) -> tuple[Figure, NDArray[np.object_]]:
-    """Return a figure and its axes, (rows, columns)."""
-    figure = Figure(figsize=(5.2 * columns, 3.8 * rows), layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False)
+def _panels(num_columns: int, num_rows: int = 1) -> tuple[Figure, NDArray[np.object_]]:
+    """Return a figure and its axes, (num_rows, num_columns)."""
+    figure = Figure(figsize=(5.2 * num_columns, 3.8 * num_rows), layout="constrained")
+    return figure, figure.subplots(num_rows, num_columns, squeeze=False)
 
 
 def _plot(

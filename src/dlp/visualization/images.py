@@ -13,7 +13,7 @@ from torch import Tensor
 def image_grid(
     images: Tensor,
     titles: Sequence[str] = (),
-    columns: int | None = None,
+    num_columns: int | None = None,
     inches: float = 2.2,
 ) -> Figure:
     """Return a figure of images, each under its title.
@@ -21,15 +21,16 @@ def image_grid(
     Args:
         images: Images (N, C, H, W) in [0, 1] with 1 or 3 channels.
         titles: Title of each image.
-        columns: Number of images per row; None makes the grid about square.
+        num_columns: Number of images per row; None makes the grid about square.
         inches: Width of an image.
     """
-    columns = columns or math.ceil(len(images) ** 0.5)
-    rows = math.ceil(len(images) / columns)
+    num_columns = num_columns or math.ceil(len(images) ** 0.5)
+    num_rows = math.ceil(len(images) / num_columns)
     height, width = images.shape[2:]
     row_inches = inches * height / width + 0.3
-    figure = Figure(figsize=(inches * columns, row_inches * rows), layout="tight", facecolor="none")
-    panels = figure.subplots(rows, columns, squeeze=False).flatten()
+    size = (inches * num_columns, row_inches * num_rows)
+    figure = Figure(figsize=size, layout="tight", facecolor="none")
+    panels = figure.subplots(num_rows, num_columns, squeeze=False).flatten()
     for axes in panels:
         axes.set_axis_off()
     pixels = images.clamp(0, 1).permute(0, 2, 3, 1).numpy(force=True)
@@ -106,7 +107,7 @@ def heatmap_figure(
         overlay(torch.zeros_like(image), heatmap, 1.0, colormap),
         overlay(image, heatmap, colormap=colormap),
     ]
-    return image_grid(torch.stack(panels), titles, columns=3, inches=3.5)
+    return image_grid(torch.stack(panels), titles, num_columns=3, inches=3.5)
 
 
 def _coloured(values: Tensor, colours: str) -> Tensor:
