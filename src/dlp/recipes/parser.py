@@ -22,6 +22,8 @@ from dlp.recipes.parse_errors import ShortErrors, arguments
 OF_RUNS = ("fit", "validate", "test", "predict")
 #: Attributes of a DataModule that are arguments of a module.
 SIZES = ("input_shape", "num_outputs", "target_mean", "target_std", "target_transform")
+#: Content of a config, words of a command line, or values by key.
+Layer = dict[str, object] | list[str]
 #: Packages whose classes have short names.
 _PACKAGES = (datamodules, modules, callbacks)
 #: Name of the parser mode of the project; that of other parsers in the process stays as it is.
@@ -46,16 +48,15 @@ class Parser(ShortErrors, LightningArgumentParser):
     #: Whether what was parsed is all; else more values follow, and required ones may be missing.
     _is_all = True
 
-    def parse(self, words: Sequence[str], values: Mapping[str, object]) -> Namespace:
-        """Parse words, and lay values by dotted key over them; all are checked together."""
-        if not values:
-            return self.parse_args(words)
-        layers = _by_depth(values)
-        self._is_all = False
-        config: Namespace = self.parse_args(words, defaults=False)
+    def parse(self, layers: Sequence[Layer]) -> Namespace:
+        """Parse layers, each laid over those before; all are checked together."""
+        config = Namespace()  # type: ignore[no-untyped-call]  # of jsonargparse
         for number, layer in enumerate(layers, 1):
             self._is_all = number == len(layers)
-            config = self.parse_object(layer, namespace=config, defaults=self._is_all)
+            if isinstance(layer, list):
+                config = self.parse_args(layer, namespace=config, defaults=self._is_all)
+            else:
+                config = self.parse_object(layer, namespace=config, defaults=self._is_all)
         return config
 
     def validate(self, *args: object, **kwargs: object) -> None:
@@ -147,7 +148,7 @@ def import_classes(*sources: object) -> None:
             getattr(package, name)
 
 
-def _by_depth(values: Mapping[str, object]) -> list[dict[str, object]]:
+def by_depth(values: Mapping[str, object]) -> list[dict[str, object]]:
     """Return values by dotted key in layers: a class comes before its arguments."""
     layers: dict[int, dict[str, object]] = defaultdict(dict)
     for key, value in values.items():

@@ -15,7 +15,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from dlp.callbacks import AtomicCheckpointIO, EpochSeed, ProgressBar
-from dlp.configs import find_config, flatten, read_config, run_name
+from dlp.configs import find_config, read_config, run_name
 from dlp.console import quieted, say
 from dlp.datamodules import SupervisedDataModule
 from dlp.datamodules.parts import rows_fingerprint
@@ -23,7 +23,7 @@ from dlp.errors import InputError, check_range, naming
 from dlp.hyperparameters import plain_value
 from dlp.modules.weights import Checkpoint
 from dlp.recipes.parse_errors import arguments
-from dlp.recipes.parser import MODE, SIZES, Parser, add_options, import_classes
+from dlp.recipes.parser import MODE, SIZES, Layer, Parser, add_options, by_depth, import_classes
 from dlp.recipes.settings import ProcessSettings, num_threads
 from dlp.recipes.transfer import start_from
 from dlp.runs.folder import Run, origin_of
@@ -77,9 +77,8 @@ class Recipe(LightningCLI):
         self.name = run_name(paths)
         #: Labels of the configs, for the record of the run.
         self.origin = origin_of(paths)
-        contents = [dict(flatten(read_config(path))) for path in paths]  # each key once
-        import_classes(contents, words, self._values)
-        config_words = [word for path in paths for word in ("--config", str(path))]
+        self._contents = [read_config(path) for path in paths]
+        import_classes(self._contents, words, self._values)
         summary = (inspect.getdoc(function) or "").partition("\n\n")[0]
         with quieted():  # Lightning warns of arguments that are given in Python
             super().__init__(
@@ -95,7 +94,7 @@ class Recipe(LightningCLI):
                 },
                 parser_class=Parser,
                 subclass_mode_data=True,
-                args=[*config_words, *words],
+                args=list(words),
                 run=False,
                 auto_configure_optimizers=False,
             )
@@ -126,8 +125,9 @@ class Recipe(LightningCLI):
         return getattr(data, name)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: object) -> None:
-        """Parse the words and the values; Lightning sets the seed next."""
-        self.config = cast(Parser, parser).parse(cast(list[str], args), self._values)
+        """Parse configs, words and values; Lightning sets the seed next."""
+        layers: list[Layer] = [*self._contents, cast(list[str], args), *by_depth(self._values)]
+        self.config = cast(Parser, parser).parse(layers)
         check_range(0, 2**32 - 1, seed_everything=self.config.seed_everything)
 
     def instantiate_classes(self) -> None:
