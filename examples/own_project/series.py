@@ -51,10 +51,13 @@ class SeriesEncoder(Encoder[Sequence[ArrayLike]]):
         self.num_bands = num_bands
 
     def fit(self, rows: Sequence[ArrayLike], targets: NDArray[Any] | None = None) -> None:
-        """Learn mean and deviation of each band."""
+        """Learn mean and deviation of each band; one that is constant in training becomes 0."""
+        if len(rows) < 2:
+            raise ValueError(f"training needs two series or more, got {len(rows)}.")
         powers = self.log_powers(rows)
+        is_constant = np.ptp(powers, axis=0) == 0
         self.mean_ = powers.mean(axis=0).tolist()
-        self.std_ = powers.std(axis=0, ddof=1).tolist()
+        self.std_ = np.where(is_constant, np.inf, powers.std(axis=0, ddof=1)).tolist()
         self.input_shape_ = (self.num_bands,)
 
     def transform(self, rows: Sequence[ArrayLike]) -> NDArray[np.float32]:
@@ -72,10 +75,12 @@ class SeriesEncoder(Encoder[Sequence[ArrayLike]]):
                 raise ValueError("a row is a series of numbers.") from error
             if series.ndim != 1 or len(series) < 2 * self.num_bands:
                 raise ValueError(f"a row is a series of {2 * self.num_bands} numbers or more.")
+            if not np.isfinite(series).all():
+                raise ValueError("a series holds a missing or infinite number.")
             spectrum = abs(np.fft.rfft(series)[1:]) ** 2 / len(series)
             bands = np.array_split(spectrum, self.num_bands)
             powers.append([band.mean() for band in bands])
-        return np.log(np.array(powers) + 1e-6)
+        return np.log(np.reshape(powers, (len(rows), self.num_bands)) + 1e-6)
 
 
 class SeriesDataModule(SupervisedDataModule):

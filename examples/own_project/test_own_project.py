@@ -12,7 +12,7 @@ import pytest
 import torch
 from lightning import Trainer
 from residual import PlainModule, ResidualNet
-from series import SeriesDataModule
+from series import SeriesDataModule, SeriesEncoder
 from spirals import SpiralDataModule
 from starlette.testclient import TestClient
 
@@ -71,6 +71,31 @@ def test_series_of_all_lengths_become_standardised_bands():
     bands = SeriesDataModule(num_series=90).inputs("train")[torch.arange(54)]
     torch.testing.assert_close(bands.mean(0), torch.zeros(16), atol=1e-5, rtol=0)
     torch.testing.assert_close(bands.std(0), torch.ones(16))
+
+
+def test_a_band_that_is_constant_in_training_becomes_0():
+    encoder = SeriesEncoder(4)
+    encoder.fit([np.zeros(8), np.zeros(9)])
+    assert encoder.transform([np.arange(8)]).tolist() == [[0, 0, 0, 0]]
+
+
+def test_no_series_is_encoded_as_no_row():
+    encoder = SeriesEncoder(4)
+    encoder.fit([np.arange(8), np.ones(9)])
+    assert encoder.transform([]).shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], "two series or more, got 0"),
+        ([np.ones(8)], "two series or more, got 1"),
+        ([np.ones(8), [*range(7), np.nan]], "missing or infinite"),
+    ],
+)
+def test_series_that_cannot_be_learned_from_are_refused(rows, message):
+    with pytest.raises(ValueError, match=message):
+        SeriesEncoder(4).fit(rows)
 
 
 @pytest.fixture(scope="module")
