@@ -134,6 +134,8 @@ def test_a_wrong_csv_is_refused(text, message, tmp_path):
         ("1,x\n2,y\n", {"names": ["a", "b"]}),
         ("1,x\n2,y\n", {"names": [10, 11]}),
         ("a,b\n1,x\nthe end\n", {"skipfooter": 1, "engine": "python"}),
+        ("a,b\n1,x\n2,y\n\n", {"skipfooter": 1, "engine": "python"}),
+        ("a,b\n1,x\n\n2,y\n \n\n", {"skipfooter": 3, "engine": "python"}),
         ("a,b\nin cm,in g\n1,x\n", {"skiprows": [1]}),
         ("\ufeffa,b\n1,x\n", {"encoding": "utf-8"}),
     ],
@@ -146,6 +148,33 @@ def test_a_csv_is_read_as_in_training(text, options, tmp_path):
     assert [{name: row[name] for name in frame} for row in rows] == frame.to_dict(
         "records"
     )
+
+
+@pytest.mark.parametrize("options", [{}, {"sep": None}])
+def test_only_the_ending_of_a_file_decides_on_its_separator(options, tmp_path):
+    folder = tmp_path / "x.tsv.d"
+    folder.mkdir()
+    path = folder / "y.tsv.csv"
+    path.write_text("a,b\n1,x\n", "utf-8")
+    encoder = TableEncoder(read_csv=options)
+    assert typed_rows([str(path)], encoder) == [{"a": "1", "b": "x"}]
+    assert read_table(path).columns.tolist() == ["a", "b"]
+
+
+def test_a_txt_without_a_line_is_refused(tmp_path):
+    path = tmp_path / "empty.txt"
+    path.touch()
+    with pytest.raises(ReaderError, match=r"empty\.txt has no rows\."):
+        typed_rows([str(path)], TextEncoder())
+
+
+@pytest.mark.parametrize("decimal", [",", "."])
+def test_a_cell_with_a_line_break_is_not_two_numbers(decimal):
+    converter = CellConverter({"decimal": decimal})
+    with pytest.raises(
+        ValueError, match=r"'x' of row 1 takes finite numbers, not '2\\n"
+    ):
+        converter.numbers("x", ["1", "2\n3", ""], range(3))
 
 
 def test_all_rows_of_a_csv_in_use_are_read_whatever_the_number_in_training(tmp_path):

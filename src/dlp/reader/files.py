@@ -126,9 +126,7 @@ def csv_table(file: BinaryIO, name: str, encoder: AnyEncoder) -> Iterator[list[s
     try:
         with io.TextIOWrapper(file, encoding, newline="") as text:
             if ending == ".txt" and isinstance(encoder, TextEncoder):
-                yield [encoder.column]
-                for line in text:
-                    yield [line.rstrip("\r\n")]
+                yield from _text_lines(text, name, encoder.column)
             else:
                 yield from _table(_cells(text, separator, options), name, separator, options)
     except UnicodeError as error:
@@ -138,6 +136,16 @@ def csv_table(file: BinaryIO, name: str, encoder: AnyEncoder) -> Iterator[list[s
         ) from error
     except csv.Error as error:
         raise ReaderError(f"{name} cannot be read as a CSV: {error}.") from error
+
+
+def _text_lines(lines: Iterable[str], name: str, column: str) -> Iterator[list[str]]:
+    """Yield the name of the column of texts, then the text of each line."""
+    yield [column]
+    line = None
+    for line in lines:
+        yield [line.rstrip("\r\n")]
+    if line is None:
+        raise ReaderError(f"{name} has no rows.")
 
 
 def _table(
@@ -185,18 +193,27 @@ def _check_quotes(cells: Sequence[str], width: int, name: str, separator: str) -
 
 
 def _without_skipped(lines: Iterator[list[str]], options: Options) -> Iterator[list[str]]:
-    """Yield the lines that are neither empty nor in ``skiprows`` and ``skipfooter``."""
+    """Yield the lines that are neither empty nor in ``skiprows`` and ``skipfooter``.
+
+    As in pandas, an empty line counts as a line of the footer.
+    """
     skipped = options.get("skiprows") or 0
     if isinstance(skipped, int):
         skipped = range(skipped)
     num_last = options.get("skipfooter", 0)
     last: deque[list[str]] = deque()
     for number, line in enumerate(lines):
-        is_blank = len(line) == 1 and line[0].isspace()
-        if line and not is_blank and number not in skipped:
+        if number not in skipped:
             last.append(line)
         if len(last) > num_last:
-            yield last.popleft()
+            first = last.popleft()
+            if not _is_blank(first):
+                yield first
+
+
+def _is_blank(line: Sequence[str]) -> bool:
+    """Return True for a line without cells, or with white space only."""
+    return not line or (len(line) == 1 and line[0].isspace())
 
 
 def csv_options(encoder: AnyEncoder) -> Options:
@@ -205,8 +222,10 @@ def csv_options(encoder: AnyEncoder) -> Options:
 
 
 def csv_separator(name: str, options: Options) -> str:
-    """Return the separator of a CSV; by default a file .tsv has tabs and others have commas."""
-    return str(options.get("sep", "\t" if ".tsv" in name.lower() else ","))
+    """Return the separator of a CSV; by default .tsv and .tsv.gz have tabs, others have commas."""
+    if options.get("sep") is not None:
+        return str(options["sep"])
+    return "\t" if name.lower().endswith((".tsv", ".tsv.gz")) else ","
 
 
 def csv_encoding(options: Options) -> str:

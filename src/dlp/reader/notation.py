@@ -59,7 +59,7 @@ def text_numbers(texts: Sequence[str], options: Options) -> Floats:
     elif decimal != ".":
         if "." in joined:
             raise ValueError
-        texts = joined.replace(decimal, ".").split("\n") if texts else texts
+        texts = [text.replace(decimal, ".") for text in texts]
     numbers = np.fromiter(map(convert, texts), np.float64, len(texts))
     if not np.isfinite(numbers).all():
         raise ValueError
