@@ -144,7 +144,7 @@ def _inputs(path: Path, args: Arguments) -> pd.DataFrame:
     columns = [name for name in map(str, frame) if name not in settled]
     frame = convert_columns(frame, options or {}, str(path), columns)
     texts = frame.columns[frame.dtypes == "str"]
-    check_inputs(frame[columns], texts)
+    check_inputs(frame[columns], texts, options or {})
     return frame
 
 

@@ -160,7 +160,7 @@ def test_what_pandas_reads_otherwise_than_meant_is_refused(text, arguments, mess
 
 
 def check(frame):
-    check_inputs(frame, frame.columns[frame.dtypes == "str"])
+    check_inputs(frame, frame.columns[frame.dtypes == "str"], {})
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -7,6 +8,7 @@ import torch
 
 from dlp.callbacks import PredictionWriter
 from dlp.datamodules import ImageFolderDataModule, TableDataModule, TextDataModule
+from dlp.datamodules.tables.rows import TableRows
 from dlp.errors import InputError
 from dlp.modules import DenseModule
 from dlp.reader.rows import Columns
@@ -85,6 +87,25 @@ def test_the_truth_of_rows_to_predict_is_known_if_it_is_complete():
         frame, predict_path=frame.assign(price=frame.price.where(frame.price > 2e5))
     )
     assert data.examples("predict").targets is None
+
+
+def test_a_cell_that_is_no_number_is_named_in_the_notation_of_the_table():
+    cells = [f"{n},5" for n in range(39)]
+    text = "x;y\n" + "".join(
+        f'"{cell}";{n % 2}\n' for n, cell in enumerate([*cells, "3\n4"])
+    )
+    path = Path("rows.csv")
+    path.write_text(text, "utf-8")
+    data = TableDataModule(path, "y", read_csv={"sep": ";", "decimal": ","})
+    with pytest.raises(
+        InputError, match=r"'x' holds numbers and '3\\n4', first in row 39"
+    ):
+        data.fit()
+
+
+def test_a_part_of_a_table_keeps_its_columns_of_texts():
+    rows = TableRows(pd.DataFrame({"note": ["a b", "c"]}), texts=["note"])
+    assert rows[np.array([1])].texts == ["note"]
 
 
 def test_new_cells_of_a_category_may_all_look_like_numbers():

@@ -203,7 +203,7 @@ class ImageFolderDataModule(SupervisedDataModule):
         id_columns = {"path": frame[self.image_column].to_numpy(object)}
         cells = {"id_columns": id_columns, **roles.cells(frame)}
         if targets:
-            cells["targets"] = target_values(frame[targets], self.task)
+            cells["targets"] = target_values(frame[targets], self.task, self.read_csv or {})
         return ImageSources(files, cells)
 
     def decoded(self, images: ImageSources, key: object = None) -> Examples:

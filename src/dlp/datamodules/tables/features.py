@@ -149,7 +149,7 @@ class FeatureEncoder(TableEncoder):
         features = self.features.transform(frame)
         if not self.only_listed:
             others = features.drop(columns=self.listed, errors="ignore")
-            check_inputs(others, features.columns[features.dtypes == "str"])
+            check_inputs(others, features.columns[features.dtypes == "str"], self.read_csv or {})
         check_columns(features, self.listed)
         self._learn_matrix(as_columns(features))
 

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Collection
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from dlp.errors import Fix, InputError, inline
+from dlp.reader.encoder import Options
 from dlp.reader.fields import Column, is_date
 from dlp.reader.notation import number
 
@@ -41,8 +43,14 @@ def read_arguments(name: str, cells: Column) -> dict[str, Any]:
     return {"decimal": ","}
 
 
-def check_target(column: Column, task: str) -> None:
-    """Check that a target is not lists and, unless it is classes, neither dates nor their text."""
+def check_target(column: Column, task: str, options: Options) -> None:
+    """Check that a target is not lists and, unless it is classes, neither dates nor their text.
+
+    Args:
+        column: Column of the table.
+        task: Kind of target.
+        options: The user's arguments of ``pandas.read_csv``.
+    """
     if column.dropna().head(1).map(pd.api.types.is_list_like).any():
         raise InputError(
             f"the target {column.name!r} holds lists; make columns of 0 and 1, one per label."
@@ -56,22 +64,23 @@ def check_target(column: Column, task: str) -> None:
             {"task": "classification"},
         )
     if column.dtype in ("str", "object"):
-        check_text(column, "give task: classification")
+        check_text(column, options, "give task: classification")
 
 
-def check_text(column: Column, advice: str, *fixes: Fix) -> None:
+def check_text(column: Column, options: Options, advice: str, *fixes: Fix) -> None:
     """Check that text is not numbers or dates.
 
     Args:
         column: Column of the table.
+        options: The user's arguments of ``pandas.read_csv``, for the notation of numbers.
         advice: Words that name the argument by which the text is accepted.
         fixes: The same as arguments; the first one is preferred.
     """
     cells = column.dropna()
     distinct = _distinct(column)
-    is_plain = distinct.map(_is_number).astype(bool)
-    if 0.5 < is_plain.mean() < 1:
-        others = distinct[~is_plain].tolist()[:8]
+    is_numeric = distinct.map(partial(_is_number, options=options)).astype(bool)
+    if 0.5 < is_numeric.mean() < 1:
+        others = distinct[~is_numeric].tolist()[:8]
         holes = {"read_csv": {"na_values": {str(column.name): others}}}
         accepted = f"{inline(holes)} for missing cells"
         if not any(re.search(r"\d", cell) for cell in others):
@@ -100,12 +109,13 @@ def check_text(column: Column, advice: str, *fixes: Fix) -> None:
         )
 
 
-def check_inputs(frame: pd.DataFrame, texts: Collection[str]) -> None:
+def check_inputs(frame: pd.DataFrame, texts: Collection[str], options: Options) -> None:
     """Check that columns hold numbers, dates or categories, and do not name the rows.
 
     Args:
         frame: Columns.
         texts: Names of those that were read as text, whatever their type is now.
+        options: The user's arguments of ``pandas.read_csv``.
     """
     names = []
     for name in map(str, frame):
@@ -118,7 +128,7 @@ def check_inputs(frame: pd.DataFrame, texts: Collection[str]) -> None:
                 fixes.insert(0, {"id_column": name})
             elif is_input and not _distinct(column).str.fullmatch(_NUMBER_OR_DATE).all():
                 fixes = [{"categorical_columns": [name]}]
-            check_text(column, f"{advice}: {name}", *fixes)
+            check_text(column, options, f"{advice}: {name}", *fixes)
         if not is_input:
             names.append(name)
     if not names:
@@ -150,10 +160,10 @@ def _distinct(column: Column) -> "pd.Series[str]":
     return pd.Series(column.dropna().unique()).astype("str")
 
 
-def _is_number(text: str) -> bool:
-    """Return True for the text of a number in plain notation."""
+def _is_number(text: str, options: Options) -> bool:
+    """Return True for the text of a number in the notation of ``read_csv``."""
     try:
-        number(text, {})
+        number(text, options)
     except ValueError:
         return False
     return True

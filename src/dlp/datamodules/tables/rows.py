@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ from dlp.console import say
 from dlp.datamodules.rows import Array, Estimator, Estimators, Indices, Rows
 from dlp.datamodules.tables.kinds import check_target, is_numeric_or_date
 from dlp.errors import check_choice, inline
+from dlp.reader.encoder import Options
 from dlp.reader.fields import Column, is_date
 from dlp.reader.rows import Columns
 from dlp.reader.tokens import tokenise
@@ -36,7 +37,7 @@ class TableRows(Rows):
 
     def __getitem__(self, index: Indices) -> "TableRows":
         own = np.arange(len(self.table))[self.index]
-        return TableRows(self.table, own[index])
+        return replace(self, index=own[index])
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -187,10 +188,10 @@ class Roles(NamedTuple):
         return cells
 
 
-def target_values(frame: pd.DataFrame, task: str) -> Array:
-    """Return the target columns of a frame, (N,) or (N, T)."""
+def target_values(frame: pd.DataFrame, task: str, options: Options) -> Array:
+    """Return the target columns of a frame, (N,) or (N, T); see `check_target`."""
     for name in frame:
-        check_target(frame[name], task)
+        check_target(frame[name], task, options)
     column: Any = frame.squeeze(axis="columns")
     if column.ndim == 1 and not is_numeric_or_date(column):
         codes, values = pd.factorize(column)  # rows share their values: a million texts take 50 MB

@@ -91,7 +91,7 @@ class TextFiles:
         if self.drop_unlabelled:
             frame = drop_unlabelled(frame, self.labels, self.path)
         for name in self.labels:
-            check_target(frame[name].droplevel(0), self.task)
+            check_target(frame[name].droplevel(0), self.task, self.read_csv or {})
             if self.task == "classification":
                 frame[name] = frame[name].map(str, na_action="ignore")
         cells = frame[self.roles["text"]]
