@@ -14,7 +14,14 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 from torchmetrics.classification import BinaryAccuracy
 
-from dlp.datamodules import ArrayDataModule
+from dlp.datamodules import (
+    ArrayDataModule,
+    ArrayEncoder,
+    ArrayRows,
+    Examples,
+    SupervisedDataModule,
+)
+from dlp.datamodules.targets import TargetEncoder
 from dlp.errors import InputError
 from dlp.inference import Predictor
 from dlp.modules import (
@@ -205,6 +212,45 @@ class Trunk(SupervisedModule):
         layers = [trunk, last or nn.Linear(3, 1)]
         super().__init__(nn.Sequential(*layers), "regression")
         self.save_arguments(locals())
+
+
+class TurnedEncoder(ArrayEncoder):
+    """Encoder with a function as an argument."""
+
+    def __init__(self, turn, scaling="none"):
+        super().__init__(scaling)
+        self.turn = turn
+
+    def objects(self):
+        return {"turn": "function of rows"}
+
+    def transform(self, rows):
+        return super().transform(self.turn(np.asarray(rows)))
+
+
+class TurnedDataModule(SupervisedDataModule):
+    """Rows that a function turns before they are encoded."""
+
+    def __init__(self):
+        super().__init__(
+            encoder=TurnedEncoder(np.negative), targets=TargetEncoder("regression")
+        )
+
+    def load(self):
+        return {"train": Examples(ArrayRows(X), X[:, :1])}
+
+
+def test_an_object_of_an_encoder_is_asked_for_and_given(tmp_path):
+    module = DenseModule((4,), 1, "regression")
+    trainer = quiet_trainer()
+    trainer.fit(module, TurnedDataModule())
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    with pytest.raises(InputError, match=r"'turn'.* \(function of rows\)"):
+        Predictor.load(tmp_path / "a.ckpt")
+    scores = Predictor.load(tmp_path / "a.ckpt", turn=np.negative).scores(X)
+    inputs = torch.from_numpy(-X)
+    expected = module.eval().predictions(inputs)["values"].detach()
+    np.testing.assert_allclose(scores, expected, rtol=1e-5)
 
 
 def test_objects_of_a_module_of_ones_own_are_asked_for_by_name(tmp_path):

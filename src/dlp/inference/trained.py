@@ -11,14 +11,9 @@ from dlp.errors import InputError, naming, reading
 from dlp.modules.serialization import build_module, spec_in
 from dlp.modules.supervised import SupervisedModule
 from dlp.modules.weights import Checkpoint
-from dlp.reader.encoder import AnyEncoder, Array, Bags, Encoded
+from dlp.reader.encoder import AnyEncoder, Array, Bags, Encoded, Encoder
 from dlp.reader.model import Model
-from dlp.reader.rows import MissingCodeError
 from dlp.reader.spec import ModelSpec, build_encoder
-
-
-class MissingObjectError(InputError):
-    """Object or class that a checkpoint cannot hold, and that was neither given nor imported."""
 
 
 class TrainedModel(Model):
@@ -43,17 +38,18 @@ class TrainedModel(Model):
             **objects: Arguments of the module or the encoder that a file does not hold, by name.
 
         Raises:
-            MissingObjectError: If such an argument or the code of a class is missing.
+            InputError: If such an argument or the code of a class is missing, see `missing_code`.
         """
         objects = copy.deepcopy(objects)  # each fold has weights of its own
-        features = objects.pop("features", None)
         with reading(checkpoint.path, "a checkpoint"):
             spec = spec_in(checkpoint.content)
-            try:
-                encoder = _encoder(spec, features)
-                module = load_module(checkpoint, spec, **objects)
-            except MissingCodeError as error:
-                raise MissingObjectError(str(error)) from error
+            missing = missing_code(spec, **objects)
+            if missing is not None:
+                raise InputError(missing)
+            encoder = build_encoder(spec.encoder, **objects)
+            for name in spec.encoder.objects.keys() - spec.module.objects.keys():
+                del objects[name]
+            module = load_module(checkpoint, spec, **objects)
         return cls(spec, encoder, module)
 
     @torch.no_grad()
@@ -70,11 +66,17 @@ class TrainedModel(Model):
         return predictions
 
 
-def _encoder(spec: ModelSpec, features: object) -> AnyEncoder:
-    if spec.encoder.path.startswith("dlp.datamodules."):
-        import dlp.datamodules.tables.features  # noqa: F401  # a file imports no class
-    objects = {} if features is None else {"features": features}
-    return build_encoder(spec.encoder, **objects)
+def missing_code(spec: ModelSpec, **objects: object) -> str | None:
+    """Return a sentence about the class or the object that a model lacks; None if it lacks none.
+
+    Args:
+        spec: Spec of the model.
+        **objects: Objects that are given, by the names of arguments.
+    """
+    missing = spec.encoder.missing(Encoder, objects)
+    if missing is None:
+        missing = spec.module.missing(SupervisedModule, objects)
+    return missing
 
 
 def load_module(checkpoint: Checkpoint, spec: ModelSpec, **objects: Any) -> SupervisedModule:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from dlp.errors import InputError, check_range
 from dlp.modules.heads import Link
-from dlp.modules.serialization import imported_class, module_component
+from dlp.modules.serialization import module_component
 from dlp.modules.supervised import (
     Batch,
     Inputs,
@@ -19,6 +19,7 @@ from dlp.modules.supervised import (
     SupervisedModule,
     penalised_kernels,
 )
+from dlp.reader.spec import imported_class
 
 
 class EnsembleNet(nn.ModuleList):
@@ -131,7 +132,7 @@ class EnsembleModule(SupervisedModule):
             "init_args": dict(first.hparams),
         }
         self.save_hyperparameters({"make_member": member, "size": size})
-        objects = module_component(first).missing
+        objects = module_component(first).objects
         if objects:
             described = ", ".join(f"{name}: {path}" for name, path in objects.items())
             self.object_arguments = {"make_member": f"function of objects ({described})"}

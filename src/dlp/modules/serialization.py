@@ -1,10 +1,8 @@
 """Specs of trained modules, and modules built from them."""
 
 import inspect
-import sys
 from collections.abc import Mapping
-from contextlib import suppress
-from importlib import import_module, metadata
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -61,19 +59,19 @@ def output_names(data: Any, count: int) -> list[str]:
 def module_component(module: "SupervisedModule") -> Component:
     """Return the component of a module: its class and its hyperparameters.
 
-    Objects among its arguments are missing, except for those that only a fit needs. So is an
-    argument without a default that a subclass did not save by ``save_hyperparameters``. Lightning
-    adds names of its own, with an underscore.
+    Arguments that only a fit needs are left out of its objects. An argument without a default is
+    among them if a subclass did not save it by ``save_hyperparameters``. Lightning adds names of
+    its own, with an underscore.
     """
-    objects = module.object_arguments
-    missing = {name: path for name, path in objects.items() if name not in _FOR_TRAINING}
+    saved = module.object_arguments
+    objects = {name: path for name, path in saved.items() if name not in _FOR_TRAINING}
     for name, parameter in inspect.signature(type(module)).parameters.items():
         is_named = parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
-        is_known = name in module.hparams or name in objects
+        is_known = name in module.hparams or name in saved
         if is_named and parameter.default is parameter.empty and not is_known:
-            missing[name] = "save it by self.save_hyperparameters() in the module's __init__"
+            objects[name] = "save it by self.save_hyperparameters() in the module's __init__"
     arguments = {key: value for key, value in module.hparams.items() if not key.startswith("_")}
-    return Component(class_path(module), arguments, missing)
+    return Component(class_path(module), arguments, objects)
 
 
 def build_module(component: Component, **objects: Any) -> "SupervisedModule":
@@ -90,23 +88,21 @@ def build_module(component: Component, **objects: Any) -> "SupervisedModule":
     """
     from dlp.modules.supervised import SupervisedModule
 
-    kind = imported_class(component.path, SupervisedModule)
-    if kind is None:
-        raise component.missing_class()
-    names = set(component.given(objects))
+    kind = component.imported(SupervisedModule, objects)
+    names = set(component.objects)
     for name, parameter in inspect.signature(kind).parameters.items():
         if parameter.kind is not parameter.VAR_KEYWORD:
             names.add(name)
-        elif not component.path.startswith("dlp.modules."):  # theirs pass on no networks
+        elif not component.class_path.startswith("dlp.modules."):  # theirs pass on no networks
             names.update(objects)
     arguments = {name: value for name, value in objects.items() if name in names}
     with naming("the checkpoint"):
-        module: SupervisedModule = kind(**{**component.arguments, **arguments})
+        module = kind(**{**component.arguments, **arguments})
     for name in objects.keys() - arguments.keys():
         if not hasattr(module, name):
             raise InputError(
-                f"{name}: expected an argument of {component.path} that is an object, such as "
-                "network or head, got another name. Leave it out."
+                f"{name}: expected an argument of {component.class_path} that is an object, such "
+                "as network or head, got another name. Leave it out."
             )
         setattr(module, name, objects[name])
     return module
@@ -125,18 +121,3 @@ def spec_in(checkpoint: Mapping[str, Any]) -> ModelSpec:
         )
     with naming("the checkpoint"):
         return ModelSpec.from_dict(checkpoint["spec"])
-
-
-def imported_class(path: str, base: type) -> Any:
-    """Return a subclass of `base` of the project, or one that the program imported.
-
-    A file imports nothing else, and its values reach the constructor of no other class.
-    """
-    module, _, name = path.rpartition(".")
-    if path.startswith("dlp.modules."):
-        with suppress(ImportError, ValueError):
-            import_module(module)
-    value = getattr(sys.modules.get(module), name, None)
-    if isinstance(value, type) and issubclass(value, base):
-        return value
-    return None

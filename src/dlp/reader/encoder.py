@@ -107,7 +107,8 @@ class Encoder(ABC, Generic[RowsT]):
 
     def arguments(self) -> PlainValues:
         """Return the plain arguments of ``__init__`` by name."""
-        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        names = inspect.signature(type(self)).parameters.keys() - self.objects().keys()
+        return {name: getattr(self, name) for name in sorted(names)}
 
     def objects(self) -> dict[str, str]:
         """Return the names of the other arguments, with what a message calls each of them.

@@ -2,10 +2,11 @@
 
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from .answer import Answer
 from .encoder import AnyEncoder, Encoder, PlainValues
@@ -13,53 +14,85 @@ from .rows import MissingCodeError, ReaderError
 
 FORMAT = 3
 
+_T = TypeVar("_T")
+
 
 @dataclass(frozen=True)
 class Component:
-    """Class and arguments of an object, by which it is built again.
+    """Object of a trained model, as a file holds it: its class and plain values.
 
     Args:
-        path: Import path of the class.
+        class_path: Import path of the class.
         arguments: Plain arguments by name.
-        missing: What a message calls each argument that a file cannot hold, by its name.
+        objects: What a message calls each of the other arguments, by name. No file holds such an
+            object, so it is given again.
+        state: What the object learned. The weights of a module are in the same checkpoint instead.
     """
 
-    path: str
+    class_path: str
     arguments: PlainValues
-    missing: Mapping[str, str] = field(default_factory=dict)
+    objects: Mapping[str, str] = field(default_factory=dict)
+    state: PlainValues = field(default_factory=dict)
 
-    def given(self, objects: Mapping[str, object]) -> dict[str, object]:
-        """Return the arguments that a file cannot hold, from objects by name.
+    def missing(self, base: type, objects: Mapping[str, object]) -> str | None:
+        """Return a sentence about what is missing to build the object; None if nothing is.
 
-        Raises:
-            MissingCodeError: If one of them is missing.
+        Args:
+            base: Class of which the object's class is a subclass.
+            objects: Objects that are given, by name.
         """
-        for name, described in self.missing.items():
+        if imported_class(self.class_path, base) is None:
+            module, _, _ = self.class_path.rpartition(".")
+            return (
+                f"the model was trained with {self.class_path}, whose code a file cannot bring. "
+                f"Import {module} first."
+            )
+        for name, described in self.objects.items():
             if name not in objects:
-                raise MissingCodeError(
+                return (
                     f"the model was trained with an argument {name!r} that a file does not hold "
                     f"({described}). Give it: Predictor.load(path, {name}=...)."
                 )
-        return {name: objects[name] for name in self.missing}
+        return None
 
-    def missing_class(self) -> MissingCodeError:
-        """Return the error of a class that was not imported."""
-        module, _, _ = self.path.rpartition(".")
-        return MissingCodeError(
-            f"the model was trained with {self.path}, whose code a file cannot bring. Import "
-            f"{module} first."
-        )
+    def imported(self, base: type[_T], objects: Mapping[str, object]) -> type[_T]:
+        """Return the class of the object.
+
+        Raises:
+            MissingCodeError: If something is `missing`.
+        """
+        sentence = self.missing(base, objects)
+        kind = imported_class(self.class_path, base)
+        if sentence is not None or kind is None:
+            raise MissingCodeError(str(sentence))
+        return kind
 
 
-@dataclass(frozen=True)
-class FittedComponent(Component):
-    """Encoder with what it learned.
+def imported_class(path: str, base: type[_T]) -> type[_T] | None:
+    """Return a subclass of `base`, if it is one of the project or the program has imported it.
 
-    Args:
-        state: What it learned, `Encoder.state`.
+    A file imports nothing else, and its values reach the constructor of no other class. The copy of
+    this package in an export also imports a module that lies next to it.
     """
+    module, _, name = path.rpartition(".")
+    file = Path(__file__).parents[1] / f"{module.rpartition('.')[2]}.py"
+    if module.startswith("dlp.reader."):
+        module = f"{__package__}.{module.rpartition('.')[2]}"
+    elif __package__ == "reader" and file.is_file():
+        module = file.stem
+    elif not module.startswith(("dlp.modules.", "dlp.datamodules.")):
+        return _subclass(module, name, base)
+    with suppress(ImportError, ValueError):
+        import_module(module)
+    return _subclass(module, name, base)
 
-    state: PlainValues = field(default_factory=dict)
+
+def _subclass(module: str, name: str, base: type[_T]) -> type[_T] | None:
+    """Return a class of an imported module if it is a subclass of `base`."""
+    kind = getattr(sys.modules.get(module), name, None)
+    if isinstance(kind, type) and issubclass(kind, base):
+        return kind
+    return None
 
 
 @dataclass(frozen=True)
@@ -95,7 +128,7 @@ class ModelSpec:
 
     module: Component
     head: str
-    encoder: FittedComponent
+    encoder: Component
     answer: Answer
     card: Card
     threshold: float = 0.5
@@ -129,45 +162,36 @@ class ModelSpec:
         return cls(
             module=Component(**content["module"]),
             head=str(content["head"]),
-            encoder=FittedComponent(**content["encoder"]),
+            encoder=Component(**content["encoder"]),
             answer=Answer(**content["answer"]),
             card=Card(**content["card"]),
             threshold=content["threshold"],
         )
 
 
-def encoder_component(encoder: AnyEncoder) -> FittedComponent:
+def encoder_component(encoder: AnyEncoder) -> Component:
     """Return the component of an encoder, with what it learned."""
     kind = type(encoder)
-    path = f"{kind.__module__}.{kind.__qualname__}"
-    return FittedComponent(path, encoder.arguments(), encoder.objects(), encoder.state())
+    return Component(
+        class_path=f"{kind.__module__}.{kind.__qualname__}",
+        arguments=encoder.arguments(),
+        objects=encoder.objects(),
+        state=encoder.state(),
+    )
 
 
-def build_encoder(component: FittedComponent, **objects: object) -> AnyEncoder:
+def build_encoder(component: Component, **objects: object) -> AnyEncoder:
     """Build an encoder from its component.
-
-    Its class is one of this package, or one that the program has imported: a file imports nothing
-    and calls only encoders. The copy of this package in an export also imports a module
-    that lies next to it.
 
     Args:
         component: Component of the encoder.
         **objects: Arguments that a file cannot hold, by name. Others are not used.
 
     Raises:
-        MissingCodeError: If the class is not imported, or one of its arguments is missing.
+        MissingCodeError: If its class is not imported, or one of its arguments is missing.
     """
-    module, _, name = component.path.rpartition(".")
-    if module.startswith("dlp.reader."):
-        module = f"{__package__}.{module.rpartition('.')[2]}"
-        import_module(module)
-    elif __package__ == "reader":
-        module = module.rpartition(".")[2]
-        if Path(__file__).parents[1].joinpath(f"{module}.py").is_file():
-            import_module(module)
-    kind = getattr(sys.modules.get(module), name, None)
-    if not isinstance(kind, type) or not issubclass(kind, Encoder):
-        raise component.missing_class()
-    encoder = kind(**component.arguments, **component.given(objects))
+    kind = component.imported(Encoder, objects)  # type: ignore[type-abstract]
+    given = {name: objects[name] for name in component.objects}
+    encoder = kind(**component.arguments, **given)
     encoder.load_state(component.state)
     return encoder

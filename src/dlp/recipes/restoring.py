@@ -13,7 +13,7 @@ from dlp.errors import InputError, loading_weights
 from dlp.folds.plan import read_folds
 from dlp.folds.results import OutOfFold, out_of_fold, with_all_rows
 from dlp.inference.predictor import Predictor
-from dlp.inference.trained import MissingObjectError, TrainedModel
+from dlp.inference.trained import TrainedModel, missing_code
 from dlp.modules.serialization import spec_in
 from dlp.modules.supervised import SupervisedModule
 from dlp.modules.weights import Checkpoint
@@ -72,12 +72,10 @@ def load_predictor(run: Run) -> Predictor:
 
 def load_trained(run: Run, checkpoint: Checkpoint) -> TrainedModel:
     """Build the model of a checkpoint; the config of its run names the code that it lacks."""
-    try:
-        return TrainedModel.load(checkpoint)
-    except MissingObjectError:
-        if not (run.is_recorded and run.config.is_file()):
-            raise
-    return trained_model(checkpoint, restored(run, checkpoint, check_rows=False))
+    has_config = run.is_recorded and run.config.is_file()
+    if has_config and missing_code(spec_in(checkpoint.content)) is not None:
+        return trained_model(checkpoint, restored(run, checkpoint, check_rows=False))
+    return TrainedModel.load(checkpoint)
 
 
 def trained_model(checkpoint: Checkpoint, run: RestoredRun) -> TrainedModel:

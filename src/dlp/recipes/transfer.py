@@ -12,7 +12,7 @@ from dlp.modules import SupervisedModule
 from dlp.modules.serialization import spec_in
 from dlp.modules.weights import read_file
 from dlp.reader.encoder import AnyEncoder
-from dlp.reader.spec import FittedComponent
+from dlp.reader.spec import Component
 
 
 def start_from(path: Path, model: LightningModule, data: LightningDataModule) -> None:
@@ -37,9 +37,9 @@ def start_from(path: Path, model: LightningModule, data: LightningDataModule) ->
         model.load_state_dict(weights)
 
 
-def _check_columns(path: Path, trained: FittedComponent, encoder: AnyEncoder) -> None:
+def _check_columns(path: Path, trained: Component, encoder: AnyEncoder) -> None:
     """Refuse weights for other columns of as many inputs, which are worse than random ones."""
-    if trained.path != class_path(encoder):
+    if trained.class_path != class_path(encoder):
         return
     source = copy.deepcopy(encoder)
     source.load_state(trained.state)
