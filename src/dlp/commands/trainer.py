@@ -1,6 +1,7 @@
 """Commands ``fit``, ``validate``, ``test`` and ``predict``: the methods of the Trainer."""
 
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
 from lightning import LightningDataModule, LightningModule, Trainer
@@ -13,7 +14,6 @@ from dlp.errors import InputError, check_choice, loading_weights
 from dlp.files import TableWriter
 from dlp.modules import SupervisedModule
 from dlp.recipes.recipe import Recipe
-from dlp.runs.folder import Run
 from dlp.runs.recorder import at_threshold, stage_scores
 
 _PIECES_PER_LINE = 16
@@ -92,60 +92,50 @@ def predict(
         text: Texts to predict.
         with_inputs: Whether the inputs of a table are written too.
     """
-    if output is not None:
-        check_choice("ending of --output", output.suffix, (".csv", ".parquet"))
-        if output.exists():
-            raise InputError(f"{output} exists and is not overwritten; give another --output.")
-    strategy = str(recipe.config.trainer.strategy)
-    if any(part in strategy for part in _OTHER_PROCESSES):
-        raise InputError(
-            f"trainer.strategy: {strategy} predicts in other processes, which return nothing to "
-            "write. Leave it out, or give --trainer.strategy ddp."
-        )
+    _check_output(output)
+    _check_strategy(recipe)
     if text:
         _set_texts(recipe, text)
     data = recipe.data(check_rows=False)
     model = recipe.model(data)
+    is_ours = isinstance(data, SupervisedDataModule) or isinstance(model, SupervisedModule)
     if recipe.is_dev_run:
         say("fast_dev_run: a batch is predicted, and nothing is written")
+    if recipe.is_dev_run or not (is_ours or output):  # steps of others may return anything
         _predict(recipe.trainer(run_dir=None), model, data, recipe.ckpt_path)
         return
-    is_ours = isinstance(data, SupervisedDataModule) or isinstance(model, SupervisedModule)
-    path = output
-    if recipe.run is not None and is_ours:
-        path = output or _output(recipe, recipe.run)
-    pieces: Iterable[Examples | None] = [None]
-    if isinstance(data, SupervisedDataModule):
-        pieces = data.pieces_to_predict()
+    path = output or _usual_output(recipe)
     with TableWriter(path) as table:
         writer = PredictionWriter(table.append, with_inputs)
-        trainer = recipe.trainer(run_dir=None, callbacks=[writer] if is_ours or output else [])
-        for number, rows in enumerate(pieces, 1):
+        trainer = recipe.trainer(run_dir=None, callbacks=[writer])
+        ckpt_path = recipe.ckpt_path
+        for number, rows in enumerate(_pieces(data, trainer.limit_predict_batches), 1):
             if rows is None:  # the test part is predicted
                 recipe.check_rows(data)
-            _predict(trainer, model, data, recipe.ckpt_path if number == 1 else None)
-            limit = trainer.limit_predict_batches
-            if isinstance(limit, int) or limit < 1:  # 1 is a batch, 1.0 all of them
-                break
+            _predict(trainer, model, data, ckpt_path)
+            ckpt_path = None  # the model has its weights
             if number % _PIECES_PER_LINE == 0:
                 say(f"{writer.num_rows:,} rows")
     if path is not None:
         say(f"wrote {writer.num_rows:,} predictions to {path}")
 
 
-def _predict(
-    trainer: Trainer,
-    model: LightningModule,
-    data: LightningDataModule,
-    checkpoint: Path | None = None,
-) -> None:
-    with loading_weights(checkpoint):
-        trainer.predict(
-            model,
-            datamodule=data,
-            return_predictions=False,
-            ckpt_path=checkpoint,
-            weights_only=True,
+def _check_output(output: Path | None) -> None:
+    """Refuse a file of another kind, or one that exists."""
+    if output is None:
+        return
+    check_choice("ending of --output", output.suffix, (".csv", ".parquet"))
+    if output.exists():
+        raise InputError(f"{output} exists and is not overwritten; give another --output.")
+
+
+def _check_strategy(recipe: Recipe) -> None:
+    """Refuse strategies whose processes return no predictions."""
+    strategy = str(recipe.config.trainer.strategy)
+    if any(part in strategy for part in _OTHER_PROCESSES):
+        raise InputError(
+            f"trainer.strategy: {strategy} predicts in other processes, which return nothing to "
+            "write. Leave it out, or give --trainer.strategy ddp."
         )
 
 
@@ -157,12 +147,42 @@ def _set_texts(recipe: Recipe, texts: list[str]) -> None:
     arguments["predict_texts"] = texts
 
 
-def _output(recipe: Recipe, run: Run) -> Path | None:
-    """Return the file of the predictions; None prints those of typed texts."""
+def _usual_output(recipe: Recipe) -> Path | None:
+    """Return the file of the predictions in the run's folder; None prints those of typed texts."""
     arguments = recipe.config.data.get("init_args", {})
-    if arguments.get("predict_texts"):
+    if recipe.run is None or arguments.get("predict_texts"):
         return None
     name = "predictions"
     if arguments.get("predict_path"):
         name += f"_{Path(arguments.predict_path).stem}"
-    return run.folder / f"{name}.csv"
+    return recipe.run.folder / f"{name}.csv"
+
+
+def _pieces(data: LightningDataModule, limit: int | float) -> Iterable[Examples | None]:
+    """Return the rows to predict in pieces; None is the test part.
+
+    A limit of batches holds for the first piece, and is the end. 1 is a batch, 1.0 all of them.
+    """
+    pieces: Iterable[Examples | None] = [None]
+    if isinstance(data, SupervisedDataModule):
+        pieces = data.pieces_to_predict()
+    if isinstance(limit, int) or limit < 1:
+        pieces = islice(pieces, 1)
+    return pieces
+
+
+def _predict(
+    trainer: Trainer,
+    model: LightningModule,
+    data: LightningDataModule,
+    ckpt_path: Path | None,
+) -> None:
+    """Predict with the weights of a checkpoint; None leaves the model as it is."""
+    with loading_weights(ckpt_path):
+        trainer.predict(
+            model,
+            datamodule=data,
+            return_predictions=False,
+            ckpt_path=ckpt_path,
+            weights_only=True,
+        )
