@@ -213,35 +213,47 @@ class Recipe(LightningCLI):
         if isinstance(data, SupervisedDataModule):
             data.fit()
         self._fitted_data = data
-        config = self.config.model.clone()
-        has_weights = self.checkpoint is not None or self.is_dev_run
-        source = None if has_weights else self.config.init_from
-        is_pretrained = config.get("init_args.backbone") and config.get("init_args.weights")
-        if is_pretrained and (has_weights or source):
-            config.init_args.weights = None  # they are replaced: no download
-
-        def make() -> Any:
-            return self._build(data=data, model=config).model
-
+        source = self._weights_to_start_from()
+        make = partial(self._new_module, data, is_replaced=source is not None)
         model: LightningModule = make()
         if self.config.ensemble > 1:
             from dlp.modules import EnsembleModule
 
             model = EnsembleModule(make, int(self.config.ensemble))
-        if source:
-            path = self._run_to_start_from(source).model()
-            say(f"starting from the weights of {path}")
-            start_from(path, model, data)
+        if source is not None:
+            say(f"starting from the weights of {source}")
+            start_from(source, model, data)
         if self.config.compile:
             model.example_input_array = None  # the summary's run would keep torch from it
             model.compile()
         return model
 
-    def _run_to_start_from(self, source: str) -> Run:
-        """Return the run of ``init_from``, with the same variations if there is such a run."""
+    def _weights_to_start_from(self) -> Path | None:
+        """Return the checkpoint of ``init_from``; None for a restored model or a trial of a batch.
+
+        It is of a run with the same variations if there is one.
+        """
+        source: str | None = self.config.init_from
+        if not source or self.checkpoint is not None or self.is_dev_run:
+            return None
         _, plus, overlays = self.name.partition("+")
         varied = source + plus + overlays
-        return Run.find(varied if numbered(varied) else source)
+        return Run.find(varied if numbered(varied) else source).model()
+
+    def _new_module(self, data: LightningDataModule, is_replaced: bool) -> Any:
+        """Build a module with the sizes of the data.
+
+        Args:
+            data: Fitted data.
+            is_replaced: Whether other weights replace those of the module. The weights of a
+                backbone are then not loaded, as for a restored model or a trial of a batch: they
+                may be a download.
+        """
+        config = self.config.model.clone()
+        is_replaced = is_replaced or self.checkpoint is not None or self.is_dev_run
+        if is_replaced and config.get("init_args.backbone") and config.get("init_args.weights"):
+            config.init_args.weights = None
+        return self._build(data=data, model=config).model
 
     def trainer(  # type: ignore[override]  # a method here
         self,
@@ -265,15 +277,16 @@ class Recipe(LightningCLI):
         has_bar = any(isinstance(callback, AnyProgressBar) for callback in every)
         if settings.get("enable_progress_bar") is not False and not has_bar:
             every.insert(0, ProgressBar())  # closed before others print
-        self.recorder = None
-        if self.is_dev_run or run_dir is None:
+        is_recorded = run_dir is not None and not self.is_dev_run
+        if is_recorded:
+            self.recorder = self._new_recorder(None if run_dir == "auto" else run_dir)
+            every += self.recorder.callbacks
+        else:
+            self.recorder = None
             every.append(EpochSeed())
             has_checkpoint = any(isinstance(callback, AnyCheckpoint) for callback in every)
             if settings.get("enable_checkpointing") is None and not has_checkpoint:
                 settings["enable_checkpointing"] = False  # None is a checkpoint of Lightning
-        else:
-            self.recorder = self._new_recorder(None if run_dir == "auto" else run_dir)
-            every += self.recorder.callbacks
         settings["callbacks"] = every
         with naming("trainer"), quieted():
             trainer = Trainer(**settings)
