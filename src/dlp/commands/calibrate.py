@@ -20,7 +20,6 @@ from dlp.evaluation.mistakes import best_threshold, calibration
 from dlp.evaluation.temperature import best_temperature, log_loss
 from dlp.files import atomic_path
 from dlp.modules.heads import Head
-from dlp.modules.serialization import spec_in
 from dlp.modules.weights import Checkpoint
 from dlp.reader.answer import Answer
 from dlp.reader.transforms import transformed, untransformed
@@ -53,7 +52,7 @@ def calibrate(
     record = Run.find(run)
     paths = record.models()
     checkpoint = Checkpoint(paths[0])
-    spec = spec_in(checkpoint.content)
+    spec = checkpoint.spec
     head = load_trained(record, checkpoint).module.head
     if threshold is not None and head.task != "binary":
         raise InputError(f"--threshold is for head: sigmoid, of two classes, not for {run}.")

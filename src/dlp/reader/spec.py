@@ -134,6 +134,15 @@ class ModelSpec:
     threshold: float = 0.5
     format: int = FORMAT
 
+    def missing(self, base: type, objects: Mapping[str, object]) -> str | None:
+        """Return a sentence about the class or object that the model lacks; None if it lacks none.
+
+        Args:
+            base: Class of which the module's class is a subclass.
+            objects: Objects that are given, by the names of arguments.
+        """
+        return self.encoder.missing(Encoder, objects) or self.module.missing(base, objects)
+
     def to_dict(self) -> PlainValues:
         """Return the spec as plain values.
 

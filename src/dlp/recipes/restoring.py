@@ -13,8 +13,7 @@ from dlp.errors import InputError, loading_weights
 from dlp.folds.plan import read_folds
 from dlp.folds.results import OutOfFold, out_of_fold, with_all_rows
 from dlp.inference.predictor import Predictor
-from dlp.inference.trained import TrainedModel, missing_code
-from dlp.modules.serialization import spec_in
+from dlp.inference.trained import TrainedModel
 from dlp.modules.supervised import SupervisedModule
 from dlp.modules.weights import Checkpoint
 from dlp.recipes.recipe import Recipe, load
@@ -72,8 +71,8 @@ def load_predictor(run: Run) -> Predictor:
 
 def load_trained(run: Run, checkpoint: Checkpoint) -> TrainedModel:
     """Build the model of a checkpoint; the config of its run names the code that it lacks."""
-    has_config = run.is_recorded and run.config.is_file()
-    if has_config and missing_code(spec_in(checkpoint.content)) is not None:
+    lacks_code = checkpoint.spec.missing(SupervisedModule, {}) is not None
+    if lacks_code and run.is_recorded and run.config.is_file():
         return trained_model(checkpoint, restored(run, checkpoint, check_rows=False))
     return TrainedModel.load(checkpoint)
 
@@ -86,9 +85,7 @@ def trained_model(checkpoint: Checkpoint, run: RestoredRun) -> TrainedModel:
             f"this command takes a SupervisedModule; {run.run.folder} trained a "
             f"{type(module).__name__}."
         )
-    spec = spec_in(checkpoint.content)
-    module.on_load_checkpoint(checkpoint.content)
-    return TrainedModel(spec, run.data.encoder, module.float())
+    return TrainedModel(checkpoint.spec, run.data.encoder, module.float())
 
 
 def out_of_fold_outputs(folder: str | Path) -> tuple[SupervisedDataModule, OutOfFold]:
