@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
@@ -39,7 +40,7 @@ def find_data_dir(path: AnyPath | None = None) -> Path:
 
 @contextmanager
 def atomic_path(path: Path, sync: bool = True) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; move it there if the block succeeds.
+    """Yield a temporary path next to `path`; move it there if the block succeeds.
 
     Without `sync` the file may be lost or empty after a power failure within seconds.
     """
@@ -57,6 +58,13 @@ def atomic_path(path: Path, sync: bool = True) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove the temporary files of `atomic_path` that killed processes left in a folder."""
+    for path in folder.glob(".*"):
+        if re.fullmatch(r"\..+\.[0-9a-f]{32}", path.name):
+            path.unlink(missing_ok=True)
 
 
 def move(source: Path, path: Path) -> None:

@@ -20,7 +20,7 @@ from dlp.datamodules.base import Part
 from dlp.datamodules.ownership import data_of, data_serving
 from dlp.errors import InputError
 from dlp.evaluation.verdict import Verdict, divergence, longer, verdict
-from dlp.files import save_figure, write_text
+from dlp.files import remove_temporaries, save_figure, write_text
 from dlp.modules.monitor import Mode, monitor_mode
 from dlp.modules.supervised import SupervisedModule
 from dlp.reader.answer import Answer
@@ -96,11 +96,14 @@ class RunRecorder(Callback):
     # A fit -------------------------------------------------------------------------------------
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Open the folder, and tell it the callbacks that write into it."""
+        """Create the run folder and pass its path to the callbacks that write to it."""
         if stage != "fit":
             return
         if self.history not in trainer.callbacks:  # type: ignore[attr-defined]  # Lightning sets it
-            raise InputError("a run is recorded by a list: Trainer(callbacks=recorder.callbacks).")
+            raise InputError(
+                "RunRecorder must be passed with all of its callbacks: "
+                "Trainer(callbacks=recorder.callbacks)."
+            )
         if self.has_trained and trainer.current_epoch == 0:
             raise InputError("a RunRecorder records one fit; make another one for another fit.")
         self._start = time.perf_counter()
@@ -111,6 +114,8 @@ class RunRecorder(Callback):
             if trainer.is_global_zero:
                 run = Run.new(self.name, folder=self.folder)
             self.run = trainer.strategy.broadcast(run)
+        elif trainer.is_global_zero:
+            remove_temporaries(self.run.checkpoints)  # of a fit that was killed
         self.history.folder = self.run.folder
         self.mistakes.folder = self.run.folder
         self.best.mode = self._mode
@@ -213,7 +218,7 @@ class RunRecorder(Callback):
     # A test ------------------------------------------------------------------------------------
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Print the scores of a test beside those of baselines; add them to ``results.json``."""
+        """Print the scores of a test and of baselines; add them to ``results.json``."""
         if stage != "test" or not trainer.is_global_zero:
             return
         from dlp.evaluation.baselines import AT_HALF, scores_at_half
