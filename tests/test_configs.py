@@ -38,8 +38,8 @@ def test_a_config_is_a_path_or_a_name():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"trainer: {max_epochs: 3}\ntrainer: {}", "'trainer' stands twice"),
-        (b"a: [{b: 1, b: 2}]", "'b' stands twice"),
+        (b"trainer: {max_epochs: 3}\ntrainer: {}", "'trainer' is given twice"),
+        (b"a: [{b: 1, b: 2}]", "'b' is given twice"),
         (b"trainer: {max_epochs: 3", "cannot be read as a config: while parsing"),
         ("# café".encode("latin-1"), r"x\.yaml is not in UTF-8: .* Save it in UTF-8"),
         (b"trainer:\n\tmax_epochs: 3", "line 2 has a tab; indent by blanks"),

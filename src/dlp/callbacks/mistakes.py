@@ -1,4 +1,4 @@
-"""Mistakes of a test, written beside its numbers."""
+"""Mistakes of a test, written next to its numbers."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -16,7 +16,7 @@ from dlp.modules.pretrained import Backbone
 class Unfreeze(Callback):
     """Training of the deepest stages of the model's `Backbone` from an epoch on.
 
-    Several of them unfreeze step by step. The trained stages depend on the epoch alone, so that a
+    Several of them unfreeze step by step. The trained stages depend only on the epoch, so that a
     resumed fit continues as an unbroken one. Several processes need
     ``trainer.strategy: ddp_find_unused_parameters_true``.
 

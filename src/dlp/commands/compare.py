@@ -36,8 +36,8 @@ def compare(
 ) -> pd.DataFrame:
     """Draw runs together and print the scores of their best epochs and tests.
 
-    A label is the name of the config, with settings in which its runs differ. Runs that differ in
-    the seed alone share it; of several the mean and standard deviation are printed.
+    A label is the name of the config, with settings in which its runs differ. Runs that differ
+    only in the seed share it; the mean and standard deviation of several runs are printed.
 
     Args:
         runs: Folders of runs, folders of several runs, or names of configs (their newest fit).

@@ -1,4 +1,4 @@
-"""Command ``report``: one page of the files in a run's folder; nothing is computed anew."""
+"""Command ``report``: one page of the files in a run's folder; nothing is computed again."""
 
 import base64
 import json

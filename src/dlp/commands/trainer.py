@@ -61,7 +61,7 @@ def validate(recipe: Recipe) -> None:
 
 
 def test(recipe: Recipe) -> None:
-    """Evaluate a trained model on the test part, beside baselines.
+    """Evaluate a trained model on the test part, and compare it with baselines.
 
     Args:
         recipe: Config.

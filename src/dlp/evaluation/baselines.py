@@ -205,7 +205,7 @@ def _class_weight(model: SupervisedModule, names: list[str] | None) -> object:
     weights = model.class_weight
     if not isinstance(weights, dict) or not names:
         return weights
-    if model.head.task == "multilabel":  # of a label scikit-learn weighs 0 and 1 alone
+    if model.head.task == "multilabel":  # scikit-learn weighs 0 and 1 of each label
         return None
     by_class = class_weights(weights, names, (), "multiclass")
     return dict(enumerate(by_class.tolist()))

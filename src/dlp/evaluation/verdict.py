@@ -1,7 +1,7 @@
 """Reading of a validation curve: improving, flat within its noise, or overfitting.
 
-The noise is measured on the curve itself and every change is compared with it: the best of many
-epochs alone shows no overfitting, nor does a slightly worse value some epochs later.
+The noise is measured on the curve itself and every change is compared with it: neither the best of
+many epochs nor a slightly worse value some epochs later shows overfitting.
 """
 
 import math

@@ -49,7 +49,7 @@ def cross_validate(
         make_model: Function from the data, split for a fold, to a new model.
         max_epochs: Number of epochs per fold.
         num_folds: Number of folds, K; shuffled, stratified, by group or by time as the data says.
-        repeats: Number of repetitions, each shuffled anew.
+        repeats: Number of repetitions, each with another shuffle.
         splitter: Object with ``split(X, y, groups)`` that gives the folds instead.
         trainer: Arguments of each fold's Trainer.
         engine: ``stacked`` trains all folds at once (small dense models), ``serial`` one after the
@@ -60,8 +60,8 @@ def cross_validate(
         path: Path of the finished folds, a JSON line per fold; they are not trained again.
         keep: Folder for a checkpoint of each fold; finished folds without one are trained again.
         on_fold: Function called with each finished fold.
-        folds: Numbers of the folds to train; the others are left to calls with the same `path`.
-            The result has all finished folds.
+        folds: Folds to train in this call; other calls with the same `path` train the rest. The
+            result has all finished folds.
     """
     for name in trainer or ():
         check_choice("argument of trainer", name, inspect.signature(Trainer).parameters)

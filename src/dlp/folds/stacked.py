@@ -39,7 +39,7 @@ METRICS: dict[type[nn.Module], TensorFunction] = {
 }
 
 _LAYERS = {DenseNet, nn.Sequential, BagLinear, nn.Dropout} | STACKED_ACTIVATIONS.keys()
-#: Optimizers that move each weight by its own gradient alone.
+#: Optimizers that move each weight by its own gradient only.
 OPTIMIZERS = (KerasRMSprop, optim.RMSprop, optim.SGD, optim.Adam, optim.AdamW)
 #: Arguments of a Trainer that change nothing in a stack.
 _IRRELEVANT = {

@@ -1,4 +1,4 @@
-"""Recipe of a command line: a checkpoint comes with the config of its run."""
+"""Recipe of a command line; a checkpoint comes with the config of its run."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -44,10 +44,9 @@ def typed_recipe(command: str, args: Sequence[str], function: Callable[..., obje
 
 
 def _first_look(args: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """Return the configs, and what else says which run is restored; and all words but configs.
+    """Return the options that identify the run to restore, and all words except for the configs.
 
-    The parser reads the configs before other words, wherever they stand, and its keys are those of
-    the classes in the configs.
+    The parser takes the configs before the other words, in any order of the command line.
     """
     look = argparse.ArgumentParser(
         "dlp", usage=argparse.SUPPRESS, add_help=False, allow_abbrev=False
@@ -117,6 +116,6 @@ def _check_words(command: str, words: Sequence[str]) -> None:
         is_data = command == "fit" and word.startswith("--data")
         if is_data or word.startswith(_OF_TRAINING):
             raise InputError(
-                f"{word.partition('=')[0]} has no place beside a checkpoint, whose run has its "
-                "own config. Leave it out, or train anew by dlp fit without --ckpt_path."
+                f"{word.partition('=')[0]} has no place with a checkpoint, whose run has its "
+                "own config. Leave it out, or train a new model by dlp fit without --ckpt_path."
             )

@@ -122,7 +122,7 @@ def _step_for_name(
     if "required" in reason:
         return required.get(name, "")
     if name == "class_path":
-        return "Arguments beside class_path belong below init_args."
+        return "Arguments of a class belong below init_args, not next to class_path."
     if message.startswith("unrecognized") and not name.startswith("-"):
         return "A key has two dashes, as in --config NAME."
     if last and quoted:

@@ -1,4 +1,4 @@
-"""Parser of the commands on a config: its keys, the options of a run, the classes it knows."""
+"""Parser of the commands on a config: its keys, the options of a run, the classes it finds."""
 
 import inspect
 import re
@@ -26,7 +26,7 @@ SIZES = ("input_shape", "num_outputs", "target_mean", "target_std", "target_tran
 Layer = dict[str, object] | list[str]
 #: Packages whose classes have short names.
 _PACKAGES = (datamodules, modules, callbacks)
-#: Name of the parser mode of the project; that of other parsers in the process stays as it is.
+#: Name of the parser mode of the project; other parsers in the process keep theirs.
 MODE = "dlp"
 
 
@@ -45,7 +45,7 @@ class Parser(ShortErrors, LightningArgumentParser):
     """LightningCLI's parser with errors of one sentence."""
 
     required = dict.fromkeys(("data", "model"), "A config has it: --config NAME.")
-    #: Whether what was parsed is all; else more values follow, and required ones may be missing.
+    #: Whether the last layer is parsed; before it, required values may be missing.
     _is_all = True
 
     def parse(self, layers: Sequence[Layer]) -> Namespace:
@@ -75,12 +75,12 @@ class Parser(ShortErrors, LightningArgumentParser):
         for base in (Callback, LightningDataModule, LightningModule, Optimizer):
             keys += [class_.__name__ for class_ in subclasses(base)]
         for package in _PACKAGES:
-            keys += package.__all__  # also those that are not imported
+            keys += package.__all__  # also classes that are not imported
         return keys
 
 
 def subclasses(base: type) -> list[type]:
-    """Return a class and those derived from it, as far as they are imported."""
+    """Return a class and its imported subclasses."""
     classes = [base]
     derived: list[type] = base.__subclasses__()
     for class_ in derived:
@@ -91,7 +91,7 @@ def subclasses(base: type) -> list[type]:
 def add_options(
     parser: LightningArgumentParser, command: str, function: Callable[..., object]
 ) -> None:
-    """Add the options of a run and those of a command, which are the parameters of its function."""
+    """Add the options of a run and the options of a command, the parameters of its function."""
     parser.add_function_arguments(run_options, as_group=False)
     if command in OF_RUNS:
         parser.add_function_arguments(checkpoint_option, as_group=False)
@@ -141,7 +141,7 @@ def checkpoint_option(ckpt_path: str | None = None) -> None:
 
 
 def import_classes(*sources: object) -> None:
-    """Import the project's classes that are named; jsonargparse knows imported classes alone."""
+    """Import the project's classes that are named; jsonargparse finds imported classes only."""
     names = set(re.findall(r"\w+", str(sources)))
     for package in _PACKAGES:
         for name in names.intersection(package.__all__):

@@ -41,7 +41,7 @@ def watched(
             stack.enter_context(layers[name].register_forward_hook(partial(hook, name)))
         for module in layers.values():
             stack.callback(setattr, module, "training", module.training)
-            module.training = False  # the flag alone: a model's own `train` may do more
+            module.training = False  # only the flag: a model's own `train` may do more
         yield
 
 
