@@ -32,11 +32,29 @@ def test_cells_that_stand_for_holes_are_missing_and_dates_can_be_categories():
     encoder.fit(pd.DataFrame({"size": [1.0, 2.0, 4.0], "sold": days}))
     assert encoder.categories_ == {"sold": ["2021-03-01 00:00:00", ""]}
     rows = [{"size": size, "sold": "2021-03-01"} for size in ("-999.0", "?", "", "3")]
-    cells = encoder.read([*rows, {"size": pd.NA, "sold": pd.NA}])
+    cells = encoder.convert([*rows, {"size": pd.NA, "sold": pd.NA}])
     np.testing.assert_array_equal(
         cells.numbers[:, 0], [np.nan, np.nan, np.nan, 3, np.nan]
     )
     assert cells.codes.codes.tolist() == [0, 0, 0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("cells", "typical", "categories"),
+    [
+        (["b", "b"], "b", ["b"]),
+        ([2.0, 1.0, 1.0, None], "1", ["1", "2", ""]),
+        ([None, None, "a"], "a", ["a", ""]),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:constant in training")
+def test_the_field_of_a_category_has_its_categories(cells, typical, categories):
+    encoder = TableEncoder(categorical_columns=["kind"])
+    encoder.fit(pd.DataFrame({"kind": cells}))
+    [field] = encoder.fields()
+    assert field["kind"] == "category"
+    assert field["typical"] == typical
+    assert field["categories"] == categories
 
 
 @pytest.mark.parametrize("cells", [[-999, -999.0, 3], ["-999", "-999.0", "3"]])
@@ -438,3 +456,14 @@ def test_an_absent_column_is_named_with_those_that_are_there():
 def test_blank_lines_and_empty_options_of_a_csv_count_for_nothing(tmp_path):
     rows = csv_file(tmp_path / "rows.csv", b"a,b\n1,2\n   \n3,4\n", {"comment": None})
     assert rows == [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}]
+
+
+def test_dates_with_an_offset_are_converted_without_their_text(monkeypatch):
+    times = pd.Series(pd.date_range("2024-03-30 23:30", periods=3, tz="Europe/Berlin"))
+    times[1] = pd.NaT
+    converter = CellConverter(dates=["t"], zoned=["t"])
+    expected = converter.numbers("t", times.astype("str").to_list(), range(3))
+    monkeypatch.setattr("dlp.reader.cells.iso_date", None)
+    numbers = converter.numbers("t", times.to_numpy(), range(3))
+    np.testing.assert_array_equal(numbers, expected)
+    assert np.isnan(numbers).tolist() == [False, True, False]

@@ -135,8 +135,13 @@ class CellConverter:
         return values
 
     def _days(self, name: str, cells: Cells) -> Floats | None:
-        """Return the days since 1970 of an array of dates; None for other cells."""
-        if isinstance(cells, np.ndarray) and cells.dtype.kind == "M" and name not in self.zoned:
+        """Return the days since 1970 of dates as objects or as an array; None for other cells."""
+        if name in self.zoned:
+            if not all(map(_is_zoned, cells)):
+                return None
+            dates = [None if cell != cell else _in_utc(cell) for cell in cells]
+            cells = np.array(dates, "datetime64[us]")
+        if isinstance(cells, np.ndarray) and cells.dtype.kind == "M":
             days: Floats = (cells.astype("datetime64[us]") - _EPOCH) / _DAY
             return days
         return None
@@ -213,9 +218,7 @@ class CellConverter:
         """Return the number of a cell, of a date the days since 1970."""
         if name not in self.dates:
             return number(_python_float(cell), self.options)
-        date = self._date(name, cell)
-        if date.tzinfo is not None:
-            date = date.astimezone(UTC).replace(tzinfo=None)
+        date = _in_utc(self._date(name, cell))
         return float((np.datetime64(date, "us") - _EPOCH) / _DAY)
 
     def _date(self, name: str, cell: Cell) -> datetime:
@@ -266,6 +269,18 @@ def _is_missing(cell: Cell, missing: Collection[Cell]) -> bool:
         return cell is None or (np.ndim(cell) == 0 and (bool(cell != cell) or str(cell) in missing))
     except TypeError:  # pandas.NA is neither true nor false
         return True
+
+
+def _is_zoned(cell: Cell) -> bool:
+    """Return True for a date with an offset from UTC, as pandas gives it, and for its NaT."""
+    return isinstance(cell, datetime) and (cell.tzinfo is not None or cell != cell)
+
+
+def _in_utc(date: datetime) -> datetime:
+    """Return a date in UTC, as one without an offset."""
+    if date.tzinfo is None:
+        return date
+    return date.astimezone(UTC).replace(tzinfo=None)
 
 
 def _python_float(cell: Cell) -> Cell:
