@@ -20,6 +20,8 @@ PlainValues = dict[str, Any]
 Options = Mapping[str, Any]
 #: Rows of one kind, as people have them.
 RowsT = TypeVar("RowsT", contravariant=True)
+#: Rows after the first step of a `TwoStepEncoder`.
+ConvertedT = TypeVar("ConvertedT")
 
 
 class Bags(NamedTuple):
@@ -57,9 +59,10 @@ class Encoder(ABC, Generic[RowsT]):
     underscore, `input_shape_` among them; a second `fit` starts from scratch. Arguments and learned
     attributes are plain values, so that a checkpoint holds them and another object takes them.
 
-    `transform` is the only way from a row to an input of the network: training, `Predictor`, the
-    server and an exported model call it. It needs NumPy only, because an export brings the code of
-    its class along.
+    `transform` is the only way from a row to an input of the network in training, `Predictor`, the
+    server and an exported model. It needs NumPy only, because an export brings the code of its
+    class along. If its result takes too much memory for all training rows, write a
+    `TwoStepEncoder`, whose DataModule stores the rows after the first step.
 
     A subclass may set three class attributes:
 
@@ -124,6 +127,26 @@ class Encoder(ABC, Generic[RowsT]):
     def load_state(self, state: PlainValues) -> None:
         """Take what another object has learned, see `state`."""
         vars(self).update(state)
+
+
+class TwoStepEncoder(Encoder[RowsT], Generic[RowsT, ConvertedT]):
+    """Encoder whose DataModule stores what `convert` returns, and calls `expand` batch by batch."""
+
+    @abstractmethod
+    def convert(self, rows: RowsT) -> ConvertedT:
+        """Convert rows into numbers that take little memory, as those of a table or the pixels.
+
+        Raises:
+            ValueError: If a row cannot be encoded. The message is a sentence for its owner.
+        """
+
+    @abstractmethod
+    def expand(self, converted: ConvertedT) -> NDArray[np.float32]:
+        """Expand converted rows into what the network takes, float32 (N, ...)."""
+
+    def transform(self, rows: RowsT) -> NDArray[np.float32]:
+        """Encode rows: convert them, then expand them."""
+        return self.expand(self.convert(rows))
 
 
 #: Encoder of some kind of row.

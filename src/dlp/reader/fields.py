@@ -1,8 +1,11 @@
 """Columns of a table as a page asks for their cells: kind, typical cell, categories, range."""
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from datetime import datetime, time
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,40 +42,57 @@ def is_date(column: Column) -> bool:
     return column.dtype.kind == "M"
 
 
-def describe_column(
-    column: Column,
-    texts: Collection[str],
-    categorical: Collection[str],
-    date_format: str | None,
-) -> Field:
-    """Describe a column of the training rows; the categories of a text are not known yet.
+def text_field(name: str) -> Field:
+    """Return the field of a column of texts, which has no typical cell."""
+    return Field(name=name, kind="text", typical="", categories=None, date_format=None, range=None)
+
+
+def number_field(name: str, numbers: NDArray[np.float64]) -> Field:
+    """Return the field of a column of numbers (N,), NaN for a missing one."""
+    field = text_field(name)
+    present = numbers[~np.isnan(numbers)]
+    if len(present):
+        field["kind"] = "number"
+        field["typical"] = float(np.median(present))
+        field["range"] = [float(present.min()), float(present.max())]
+    return field
+
+
+def category_field(name: str, texts: Sequence[str], places: NDArray[np.int64]) -> Field:
+    """Return the field of a column of categories.
 
     Args:
-        column: Cells with the name of the column.
-        texts: Columns of texts, which have no typical cell.
-        categorical: Columns of categories, whatever they look like.
+        name: Name of the column.
+        texts: Distinct texts of its cells; a missing cell is an empty text.
+        places: Place of the text of each cell in `texts`, (N,).
+    """
+    field = text_field(name)
+    counts = np.bincount(places, minlength=len(texts))
+    counts_by_text: dict[str, int] = {}
+    for text, count in zip(texts, counts.tolist(), strict=True):
+        counts_by_text[text] = counts_by_text.get(text, 0) + count
+    categories = sorted(counts_by_text, key=lambda text: (not text, text))  # the empty one last
+    present = [category for category in categories if category]
+    field["kind"] = "category"
+    field["typical"] = max(present, key=counts_by_text.__getitem__, default="")
+    field["categories"] = categories
+    return field
+
+
+def date_field(dates: Column, date_format: str | None) -> Field:
+    """Return the field of a column of dates.
+
+    Args:
+        dates: Cells with the name of the column.
         date_format: Format of dates in the training table; None is ISO 8601.
     """
-    import pandas as pd  # an exported model learns nothing
-
-    name = str(column.name)
-    field = Field(name=name, kind="text", typical="", categories=None, date_format=None, range=None)
-    cells = column.dropna()
-    if is_date(column):
-        field["kind"] = "date"
-        typical = _typical_date(cells)
-        form = shown_date_format(typical, date_format)
-        field["date_format"] = form
-        if typical is not None:
-            field["typical"] = typical.strftime(form)
-    elif name in texts or not len(cells):
-        return field
-    elif pd.api.types.is_numeric_dtype(column) and name not in categorical:
-        field["kind"] = "number"
-        field["typical"] = float(cells.median())
-        field["range"] = [float(cells.min()), float(cells.max())]
-    else:
-        field["typical"] = str(cells.mode().iloc[0])
+    field = text_field(str(dates.name))
+    typical = _typical_date(dates.dropna())
+    form = shown_date_format(typical, date_format)
+    field["kind"] = "date"
+    field["date_format"] = form
+    if typical is not None:
+        field["typical"] = typical.strftime(form)
     return field
 
 

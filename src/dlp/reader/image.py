@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .encoder import Array, Encoder
+from .encoder import Array, TwoStepEncoder
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -19,13 +19,16 @@ if TYPE_CHECKING:
     #: Images, or decoded ones, uint8 (N, H, W, C).
     ImageRows = Sequence[ImageSource] | NDArray[np.uint8]
 
+#: Decoded images, uint8 (N, H, W, C).
+Pixels = NDArray[np.uint8]
+
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 
 #: Way to a common size: ``squeeze`` resizes whatever the shape, ``crop`` cuts out the middle.
 Resizing = Literal["squeeze", "crop"]
 
 
-class ImageEncoder(Encoder["ImageRows"]):
+class ImageEncoder(TwoStepEncoder["ImageRows", Pixels]):
     """Encoder of images into float32 (N, C, H, W) in [0, 1]; nothing is learned from pixels.
 
     Args:
@@ -52,8 +55,8 @@ class ImageEncoder(Encoder["ImageRows"]):
     def fit(self, rows: "ImageRows", targets: Array | None = None) -> None:
         """Learn nothing."""
 
-    def transform(self, rows: "ImageRows") -> NDArray[np.float32]:
-        """Encode files, their content, Pillow images, or decoded images, uint8 (N, H, W, C)."""
+    def convert(self, rows: "ImageRows") -> Pixels:
+        """Read files, their content, Pillow images, or decoded images, into uint8 (N, H, W, C)."""
         pixels = rows if isinstance(rows, np.ndarray) else self._read_images(rows)
         shape = (self.height, self.width, self.channels)
         if pixels.dtype != np.uint8 or pixels.shape[1:] != shape:
@@ -61,11 +64,15 @@ class ImageEncoder(Encoder["ImageRows"]):
                 f"an array of images is uint8 of the shape (N, {', '.join(map(str, shape))}), not "
                 f"{pixels.dtype} of {pixels.shape}."
             )
-        scaled = pixels.astype(np.float32)
+        return pixels
+
+    def expand(self, converted: Pixels) -> NDArray[np.float32]:
+        """Divide bytes (N, H, W, C) by 255; return float32 (N, C, H, W)."""
+        scaled = converted.astype(np.float32)
         scaled /= 255
         return scaled.transpose(0, 3, 1, 2)
 
-    def _read_images(self, images: "Sequence[ImageSource]") -> NDArray[np.uint8]:
+    def _read_images(self, images: "Sequence[ImageSource]") -> Pixels:
         """Read images, uint8 (N, H, W, C)."""
         pixels = np.zeros((len(images), self.height, self.width, self.channels), np.uint8)
         for number, source in enumerate(images):

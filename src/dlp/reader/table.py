@@ -4,15 +4,23 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .cells import CellConverter
 from .codes import Codes, joined, known_codes
-from .encoder import Array, Encoder, Floats, Options, PlainValues
-from .fields import Column, Field, describe_column, is_date
+from .encoder import Array, Floats, Options, PlainValues, TwoStepEncoder
+from .fields import (
+    Column,
+    Field,
+    category_field,
+    date_field,
+    is_date,
+    number_field,
+    text_field,
+)
 from .rows import Columns, Table, as_columns
 from .scale import CALENDAR, Missing, Scale, Scales, Scaling, calendar
 from .tokens import tokenise
@@ -33,8 +41,8 @@ class UnseenCategoryWarning(UserWarning):
         self.column = column
 
 
-class TableCells(NamedTuple):
-    """Cells of N rows as numbers and codes, from which the matrix of the network is made.
+class ConvertedTable(NamedTuple):
+    """Cells of N rows as numbers and codes, of which `TableEncoder.expand` makes a matrix.
 
     Args:
         numbers: Cells of the columns of numbers and dates, float64 (N, K); NaN if missing.
@@ -45,7 +53,7 @@ class TableCells(NamedTuple):
     codes: Codes
 
 
-class TableEncoder(Encoder[Table]):
+class TableEncoder(TwoStepEncoder[Table, ConvertedTable]):
     """Encoder of a table into a matrix, float32 (N, D).
 
     Numbers are filled and scaled, a date is the number of its day, its weekday and its place in the
@@ -133,64 +141,66 @@ class TableEncoder(Encoder[Table]):
 
     def fit(self, rows: Table, targets: Array | None = None) -> None:
         """Learn fill values, scales, categories, words and a typical cell of each column."""
-        columns = as_columns(rows)
         self._forget()
-        self._learn_fields(columns, self.categorical_columns)
-        self._learn_matrix(columns)
+        self._learn(as_columns(rows))
 
-    def _learn_fields(self, columns: Columns, categorical: Sequence[str]) -> None:
-        """Learn what a page says of each column."""
+    def _learn(self, columns: Columns) -> None:
+        """Learn from columns; each of them is taken and converted once."""
         import pandas as pd  # an exported model learns nothing
-
-        converter = self._converter(accepts_missing=True)
-        for name in columns.cells:
-            column = pd.Series(columns.cells[name], name=name)
-            form = converter.date_format(name)
-            self.fields_.append(describe_column(column, self.text_columns, categorical, form))
-
-    def _learn_matrix(self, columns: Columns) -> None:
-        """Learn the columns of the matrix."""
-        import pandas as pd
 
         constant = []
         for name in columns.cells:
             if self.only_listed and name not in self.listed:
                 continue
-            column = pd.Series(columns.cells[name])
+            column = pd.Series(columns.cells[name], name=name).set_axis(columns.index)
+            kind = self._kind(column)
             if is_date(column):
                 self.dates_.append(name)
                 if column.dt.tz is not None:
                     self.zoned_.append(name)
-            is_number = name in self.dates_ or pd.api.types.is_numeric_dtype(column)
-            if name in self.text_columns:
-                is_used = self._learn_words(name, column)
-            elif name in self.categorical_columns or not (
-                is_number or name in self.numeric_columns
-            ):
-                is_used = self._learn_categories(name, columns)
+            if kind == "text":
+                is_used = self._learn_words(column)
+            elif kind == "category":
+                is_used = self._learn_categories(column)
             else:
-                is_used = self._learn_numbers(name, columns)
+                is_used = self._learn_numbers(column)
             if not is_used:
                 constant.append(name)
         if constant:
             warnings.warn(f"constant in training, left out: {', '.join(constant)}", stacklevel=3)
         self.input_shape_ = (len(self.column_names),)
 
-    def _learn_words(self, name: str, column: Column) -> bool:
+    def _kind(self, column: Column) -> Literal["text", "category", "number"]:
+        """Return what a column becomes; a date is a number."""
+        import pandas as pd
+
+        if column.name in self.text_columns:
+            return "text"
+        if column.name in self.categorical_columns:
+            return "category"
+        is_number = is_date(column) or pd.api.types.is_numeric_dtype(column)
+        if is_number or column.name in self.numeric_columns:
+            return "number"
+        return "category"
+
+    def _learn_words(self, column: Column) -> bool:
         """Learn the words of a column of texts; return False if it has none."""
+        name = str(column.name)
         counts = Counter[str]()
         for text, count in column.dropna().astype(str).value_counts().items():
             counts.update(dict.fromkeys(tokenise(str(text)), count))
         words = [word for word, count in counts.most_common() if count >= self.min_df]
         self.categories_[name] = words[: self.num_words]
+        self.fields_.append(text_field(name))
         return bool(words)
 
-    def _learn_numbers(self, name: str, columns: Columns) -> bool:
+    def _learn_numbers(self, column: Column) -> bool:
         """Learn scale and indicator of a column; return False if it is constant without holes."""
+        name = str(column.name)
         # A missing cell that is refused is named by `transform`, with its row.
-        numbers = self._converter(accepts_missing=True).numbers(
-            name, columns.array(name), columns.index
-        )
+        converter = self._converter(accepts_missing=True)
+        numbers = converter.numbers(name, column.to_numpy(), column.index)
+        self.fields_.append(self._described(column, number_field(name, numbers)))
         is_missing = np.isnan(numbers)
         if self.missing_indicator and is_missing.any() and not is_missing.all():
             self.indicators_.append(name)
@@ -202,15 +212,25 @@ class TableEncoder(Encoder[Table]):
             self.calendar_.append(name)
         return True
 
-    def _learn_categories(self, name: str, columns: Columns) -> bool:
+    def _learn_categories(self, column: Column) -> bool:
         """Learn the categories of a column; return False if it is constant."""
+        name = str(column.name)
         converter = self._converter(accepts_missing=True)
-        texts, _ = converter.distinct_texts(name, columns.array(name), columns.index)
-        categories = sorted(set(texts), key=lambda text: (not text, text))  # the empty one last
+        texts, places = converter.distinct_texts(name, column.to_numpy(), column.index)
+        field = category_field(name, texts, places)
+        self.fields_.append(self._described(column, field))
+        categories = field["categories"] or []
         if len(categories) < 2:
             return False
         self.categories_[name] = categories
         return True
+
+    def _described(self, column: Column, field: Field) -> Field:
+        """Return the field of a date, or the given one for another column."""
+        name = str(column.name)
+        if not is_date(column):
+            return field
+        return date_field(column, self._converter(accepts_missing=True).date_format(name))
 
     def _converter(self, accepts_missing: bool) -> CellConverter:
         return CellConverter(
@@ -238,10 +258,6 @@ class TableEncoder(Encoder[Table]):
             names += [f"{name} calendar {place}" for place in range(CALENDAR)]
         return names
 
-    def transform(self, rows: Table) -> NDArray[np.float32]:
-        """Encode rows: dictionaries by column, or columns."""
-        return self.matrix(self.read(rows))
-
     @property
     def _numeric(self) -> list[str]:
         """Names of the K columns that are read as numbers."""
@@ -252,14 +268,14 @@ class TableEncoder(Encoder[Table]):
         """Names of the columns that are read."""
         return [*self._numeric, *self.categories_]
 
-    def read(self, rows: Table) -> TableCells:
-        """Convert the cells of rows, which take less memory than a wide matrix."""
+    def convert(self, rows: Table) -> ConvertedTable:
+        """Convert the cells of rows, dictionaries by column or columns, into numbers and codes."""
         columns = as_columns(rows, self._read_columns)
         converter = self._converter(self.missing != "error")
         numbers = np.empty((len(columns), len(self._numeric)))
         for place, name in enumerate(self._numeric):
             numbers[:, place] = converter.numbers(name, columns.array(name), columns.index)
-        return TableCells(numbers, self._codes(columns, converter))
+        return ConvertedTable(numbers, self._codes(columns, converter))
 
     def _codes(self, columns: Columns, converter: CellConverter) -> Codes:
         """Return the codes of the categories and words of each row."""
@@ -278,16 +294,17 @@ class TableEncoder(Encoder[Table]):
             codes_by_column.append(known_codes(terms_by_text, codes_by_term).take(places))
         return joined(codes_by_column, len(columns))
 
-    def matrix(self, cells: TableCells) -> NDArray[np.float32]:
-        """Return the matrix of converted cells, float32 (N, D)."""
-        starts = cells.codes.starts
+    def expand(self, converted: ConvertedTable) -> NDArray[np.float32]:
+        """Scale the numbers and spread the codes of converted rows, float32 (N, D)."""
+        numbers, codes = converted
+        starts = codes.starts
         [width] = self.input_shape_
-        matrix = np.empty((len(cells.numbers), width), np.float32)
+        matrix = np.empty((len(numbers), width), np.float32)
         size = max(1, _NUMBERS_PER_BLOCK // max(1, width))
         for start in range(0, len(matrix), size):
             rows = slice(start, start + size)
             index = np.arange(len(matrix))[rows]
-            blocks = self._blocks(cells.numbers[rows], cells.codes.take(index, starts))
+            blocks = self._blocks(numbers[rows], codes.take(index, starts))
             np.concatenate(blocks, axis=1, out=matrix[rows], casting="same_kind")
         return matrix
 
@@ -316,16 +333,7 @@ class TableEncoder(Encoder[Table]):
 
     def fields(self) -> list[Field]:
         """Return the columns of a row; dates have the format of the training table."""
-        fields: list[Field] = []
-        for learned in self.fields_:
-            field = learned.copy()
-            name = field["name"]
-            is_text = field["kind"] == "text" and name not in self.text_columns
-            if is_text and name in self.categories_:
-                field["kind"] = "category"
-                field["categories"] = self.categories_[name]
-            fields.append(field)
-        return fields
+        return self.fields_
 
     def state(self) -> PlainValues:
         """Return what `fit` learned as plain values."""

@@ -17,8 +17,8 @@ from sklearn.preprocessing import (
 )
 
 from dlp.datamodules import TableDataModule, TableEncoder
-from dlp.datamodules.tables.encoded import EncodedTable
 from dlp.datamodules.tables.rows import TableRows
+from dlp.datamodules.tables.stored import StoredTable
 from dlp.reader.scale import Scale
 from dlp.reader.tokens import tokenise
 
@@ -290,7 +290,7 @@ def test_a_large_matrix_is_made_batch_by_batch(monkeypatch):
     largest = matrix.numel() - 1
     monkeypatch.setattr("dlp.datamodules.tables.table._LARGEST_MATRIX", largest)
     stored = data.store(data.examples("train").inputs)
-    assert isinstance(stored, EncodedTable)
+    assert isinstance(stored, StoredTable)
     rows = torch.randperm(200).repeat(6)
     assert torch.equal(stored[rows], matrix[rows])
 

@@ -24,7 +24,7 @@ def fitted(source, target="y", features=pd.DataFrame.copy, **arguments):
 
 def first_number(data, rows):
     """Return the number of the first column of some rows."""
-    return data.encoder.read(rows).numbers[:, 0].tolist()
+    return data.encoder.convert(rows).numbers[:, 0].tolist()
 
 
 @pytest.mark.parametrize("cell", ["0", "1", "0.5", "-2", "300", "1e20"])
@@ -111,6 +111,22 @@ def test_a_number_that_features_replace_by_a_category_is_asked_for_as_a_number()
     assert (field["kind"], field["categories"]) == ("number", None)
 
 
+def test_categories_that_features_replace_are_asked_for_as_categories():
+    names = [f"name {n}" for n in range(30)]
+    table = pd.DataFrame(
+        {"size": ["large", "small"] * 15, "name": names, "y": range(30)}
+    )
+
+    def length(frame):
+        return pd.DataFrame(
+            {"length": frame["name"].str.len() + (frame["size"] == "large")}
+        )
+
+    size, name = fitted(table, features=length).encoder.fields()
+    assert (size["kind"], size["categories"]) == ("category", ["large", "small"])
+    assert (name["kind"], name["categories"]) == ("text", None)
+
+
 def hour(frame):
     return pd.DataFrame({"hour": frame["when"].dt.hour})
 
@@ -122,7 +138,7 @@ def test_times_need_an_offset_whatever_the_unit_of_the_training(unit):
     rows = [{"when": "2024-01-05T12:00:00+01:00"}]
     assert first_number(data, rows) == [11]
     with pytest.raises(ValueError, match="with an offset from UTC"):
-        data.encoder.read([{"when": "2024-01-05T12:00:00"}])
+        data.encoder.convert([{"when": "2024-01-05T12:00:00"}])
 
 
 def codes(frame):

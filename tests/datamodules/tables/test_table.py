@@ -379,7 +379,7 @@ def test_a_number_that_stands_for_a_missing_cell_is_missing_for_features_too(tmp
         [{"x": "-999"}],
         Columns({"x": np.array([-999])}, range(1)),
     ):
-        assert np.isnan(data.encoder.read(rows).numbers).all()
+        assert np.isnan(data.encoder.convert(rows).numbers).all()
 
 
 def test_times_without_an_offset_are_refused_if_the_training_has_one(tmp_path):
@@ -392,7 +392,7 @@ def test_times_without_an_offset_are_refused_if_the_training_has_one(tmp_path):
     encoder = data.encoder
     [field] = encoder.fields()[:1]
     assert pd.Timestamp(field["typical"]).tzinfo is not None
-    cells = encoder.read([{"time": "2024-01-05T12:00:00+01:00"}])
+    cells = encoder.convert([{"time": "2024-01-05T12:00:00+01:00"}])
     assert cells.numbers[0, 0] == 12
     naive = pd.Series(times[:2]).dt.tz_localize(None)
     for rows in (
@@ -400,7 +400,7 @@ def test_times_without_an_offset_are_refused_if_the_training_has_one(tmp_path):
         Columns({"time": naive.to_numpy()}, range(2)),
     ):
         with pytest.raises(ValueError, match=r"takes dates .* with an offset from UTC"):
-            encoder.read(rows)
+            encoder.convert(rows)
     new = frame.assign(time=frame["time"].dt.tz_localize(None))
     with pytest.raises(ValueError, match=r"takes dates .* with an offset from UTC"):
         encoder.transform(new[["time"]])

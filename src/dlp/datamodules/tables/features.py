@@ -10,7 +10,7 @@ import pandas as pd
 
 from dlp.datamodules.rows import Array, PlainValues
 from dlp.datamodules.tables.files import plain_table
-from dlp.datamodules.tables.kinds import check_inputs
+from dlp.datamodules.tables.kinds import check_inputs, is_category
 from dlp.datamodules.tables.rows import check_columns
 from dlp.datamodules.tables.trained_types import (
     categories_as_trained,
@@ -21,8 +21,17 @@ from dlp.datamodules.tables.trained_types import (
 from dlp.errors import InputError
 from dlp.hyperparameters import is_plain
 from dlp.reader.cells import CellConverter
+from dlp.reader.fields import (
+    Column,
+    Field,
+    category_field,
+    date_field,
+    is_date,
+    number_field,
+    text_field,
+)
 from dlp.reader.rows import Columns, Table, as_columns
-from dlp.reader.table import TableCells, TableEncoder
+from dlp.reader.table import ConvertedTable, TableEncoder
 
 FeaturesArgument = str | Callable[..., Any] | object
 
@@ -142,20 +151,32 @@ class FeatureEncoder(TableEncoder):
     def fit(self, rows: Table, targets: Array | None = None) -> None:
         """Learn the features, then what `TableEncoder` learns of their columns."""
         self._forget()
-        columns = as_columns(rows)
-        self._learn_fields(columns, ())  # the lists name the columns that features make
-        frame = _frame(columns)
+        frame = _frame(as_columns(rows))
         self.features.fit(frame)
         features = self.features.transform(frame)
         if not self.only_listed:
             others = features.drop(columns=self.listed, errors="ignore")
             check_inputs(others, features.columns[features.dtypes == "str"], self.read_csv or {})
         check_columns(features, self.listed)
-        self._learn_matrix(as_columns(features))
+        self._learn(as_columns(features))
+        self.fields_ = [self._input_field(frame[name]) for name in frame]
 
-    def read(self, rows: Table) -> TableCells:
+    def _input_field(self, column: Column) -> Field:
+        """Return the field of a column of a row, before the features are made."""
+        name = str(column.name)
+        converter = self._input_converter
+        if is_date(column):
+            return date_field(column, converter.date_format(name))
+        if pd.api.types.is_numeric_dtype(column):
+            return number_field(name, converter.numbers(name, column.to_numpy(), column.index))
+        if not is_category(column):
+            return text_field(name)
+        texts, places = converter.distinct_texts(name, column.to_numpy(object), column.index)
+        return category_field(name, texts, places)
+
+    def convert(self, rows: Table) -> ConvertedTable:
         """Convert the cells of the features of rows."""
-        return super().read(self.transformed(rows))
+        return super().convert(self.transformed(rows))
 
     def transformed(self, rows: Table) -> pd.DataFrame:
         """Return the features of rows as a data frame."""

@@ -27,6 +27,11 @@ def is_numeric_or_date(column: Column) -> bool:
     return pd.api.types.is_numeric_dtype(column) or is_date(column)
 
 
+def is_category(column: Column) -> bool:
+    """Return True for texts that repeat, and are not too many to choose among."""
+    return column.dtype != "object" and column.nunique() <= min(_MAX_CATEGORIES, column.count() / 2)
+
+
 def read_arguments(name: str, cells: Column) -> dict[str, Any]:
     """Return the arguments of ``read_csv`` that all cells of a column of text agree on, if any."""
     if cells.str.fullmatch(_ISO_DATE).all():
@@ -180,7 +185,7 @@ def _is_input(column: Column) -> bool:
     if column.dtype == "object" or str(column.name).startswith(_NO_NAME):  # lists, row numbers
         return False
     if not is_numeric_or_date(column):
-        return column.nunique() <= min(_MAX_CATEGORIES, column.count() / 2)
+        return is_category(column)
     if not _is_key(column):
         return True
     # Row numbers rise, and of numbers by chance some would be equal.
