@@ -25,7 +25,7 @@ from dlp.modules.monitor import Mode, monitor_mode
 from dlp.modules.supervised import SupervisedModule
 from dlp.reader.answer import Answer
 from dlp.reader.encoder import Array
-from dlp.runs.folder import Origin, Run
+from dlp.runs.folder import Origin, Results, Run
 
 #: Packages that numbers depend on.
 _PACKAGES = ("torch", "lightning", "torchmetrics", "numpy")
@@ -143,62 +143,80 @@ class RunRecorder(Callback):
             return
         metrics = self.history.metrics
         reading = verdict(metrics.get(self.monitor, []), self._mode)
-        sentence = self._read(self.run, reading, trainer)
-        best_epoch = None
-        best = {}
-        if reading is not None:
-            best_epoch = reading.best_epoch
-            best = {name: curve[best_epoch - 1] for name, curve in metrics.items()}
+        best_epoch = None if reading is None else reading.best_epoch
+        failure = self._failure(trainer)
+        sentence = self._sentence(reading, failure, trainer.current_epoch)
+        self._next_command = self._command_after(self.run, reading, failure, trainer.current_epoch)
         if metrics:
             from dlp.visualization.curves import draw_curves
 
             figure = draw_curves(metrics, best_epoch, self.smoothing)
             save_figure(figure, self.run.folder / "curves.png")
-        data = data_of(trainer)
-        self.run.add_results(
-            date=f"{datetime.now():%Y-%m-%d %H:%M}",
-            data=data and data.facts(),
-            monitor=self.monitor,
-            mode=self._mode,
-            best_epoch=best_epoch,
-            best=best,
-            last={name: curve[-1] for name, curve in metrics.items()},
-            verdict=sentence,
-            parameters=sum(weights.numel() for weights in pl_module.parameters()),
-            seed=self.seed,
-            seconds={"fit": round(time.perf_counter() - self._start, 3)},
-            versions={"python": platform.python_version()}
-            | {name: version(name) for name in _PACKAGES},
-        )
+        self.run.add_results(**self._results(trainer, pl_module, best_epoch, sentence))
         say(sentence)
         if self.baselines and "val_loss" in metrics:
             self._compare(trainer, pl_module, "val")
         if self.test_after_fit is None:
             self._say_next()
 
-    def _read(self, run: Run, reading: Verdict | None, trainer: Trainer) -> str:
-        """Return the sentence about the curves; note the command that follows."""
+    def _results(
+        self, trainer: Trainer, module: LightningModule, best_epoch: int | None, sentence: str
+    ) -> Results:
+        """Return what ``results.json`` holds of a fit."""
         metrics = self.history.metrics
-        epochs = trainer.current_epoch
+        data = data_of(trainer)
+        best = {}
+        if best_epoch is not None:
+            best = {name: curve[best_epoch - 1] for name, curve in metrics.items()}
+        versions = {"python": platform.python_version()}
+        versions |= {name: version(name) for name in _PACKAGES}
+        return {
+            "date": f"{datetime.now():%Y-%m-%d %H:%M}",
+            "data": None if data is None else data.facts(),
+            "monitor": self.monitor,
+            "mode": self._mode,
+            "best_epoch": best_epoch,
+            "best": best,
+            "last": {name: curve[-1] for name, curve in metrics.items()},
+            "verdict": sentence,
+            "parameters": sum(weights.numel() for weights in module.parameters()),
+            "seed": self.seed,
+            "seconds": {"fit": round(time.perf_counter() - self._start, 3)},
+            "versions": versions,
+        }
+
+    def _failure(self, trainer: Trainer) -> str | None:
+        """Return a clause about curves that diverged; None if none did."""
+        metrics = self.history.metrics
         failure = divergence("train_loss", metrics.get("train_loss", []))
         last = trainer.callback_metrics.get(self.monitor, math.nan)
-        if not math.isfinite(last):  # else NaN is a gap
-            failure = failure or divergence(self.monitor, metrics.get(self.monitor, []))
-        self._next_command = command_text("predict", "--ckpt_path", run.folder)
-        if not run.config.is_file():
-            self._next_command = command_text("report", run.folder)
+        if failure is None and not math.isfinite(last):  # else NaN is a gap
+            failure = divergence(self.monitor, metrics.get(self.monitor, []))
+        return failure
+
+    def _sentence(self, reading: Verdict | None, failure: str | None, epochs: int) -> str:
+        """Return the sentence about the curves."""
         if reading is None:
             return failure or f"trained up to epoch {epochs}, without validation"
         if failure is not None:
             return f"{failure}; {reading.best_clause(self.monitor)}"
-        if run.config.is_file():
-            command: list[object] = ["fit", "--config", run.config, "--config", "retrain"]
-            best = reading.best_epoch
-            if reading.kind in ("improving", "too_short"):
-                command = ["fit", "--ckpt_path", run.folder]
-                best = longer(epochs)
-            self._next_command = command_text(*command, "--trainer.max_epochs", best)
         return reading.sentence(self.monitor, epochs)
+
+    def _command_after(
+        self, run: Run, reading: Verdict | None, failure: str | None, epochs: int
+    ) -> str:
+        """Return the command that follows the fit."""
+        if not run.config.is_file():
+            return command_text("report", run.folder)
+        if reading is None or failure is not None:
+            return command_text("predict", "--ckpt_path", run.folder)
+        if reading.kind in ("improving", "too_short"):
+            command: list[object] = ["fit", "--ckpt_path", run.folder]
+            max_epochs = longer(epochs)
+        else:
+            command = ["fit", "--config", run.config, "--config", "retrain"]
+            max_epochs = reading.best_epoch
+        return command_text(*command, "--trainer.max_epochs", max_epochs)
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
