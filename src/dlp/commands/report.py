@@ -12,7 +12,7 @@ import pandas as pd
 from dlp.console import digits, say
 from dlp.errors import check_choice, reading
 from dlp.files import write_text
-from dlp.runs.folder import Run
+from dlp.runs.folder import Results, Run
 from dlp.runs.scores import test_scores, threshold_note
 
 _LONG = r"(?s)(.{500}).+"
@@ -53,18 +53,18 @@ def _page(run: Run) -> str:
         pixels = base64.b64encode(path.read_bytes()).decode()
         image = f'<img src="data:image/png;base64,{pixels}" alt="{escape(path.stem)}">'
         slots[slot] += f'<div class="scroll" tabindex="0">{image}</div>'
-    for name, table in _tables(run).items():
-        slots[name] += _html(table)
     results = run.results()
+    for name, table in _tables(run, results).items():
+        slots[name] += _html(table)
     title = " ".join(run.folder.resolve().parts[-2:])
     target = (results.get("data") or {}).get("target")
     if target:
         title += f" predicts {target}"
     slots["title"] = escape(title)
     slots["sentence"] = escape(results.get("test", {}).get("summary", ""))
-    note = threshold_note(run.results())
+    note = threshold_note(results)
     if note:
-        note += " Those of an epoch are at the threshold of the training."
+        note += " The scores of an epoch are at the threshold of the training."
         slots["note"] = f"<p>{escape(note)}</p>"
     slots["verdict"] = escape(results.get("verdict", ""))
     if run.config.is_file():  # Python records none
@@ -72,11 +72,10 @@ def _page(run: Run) -> str:
     return template.substitute(slots)
 
 
-def _tables(run: Run) -> dict[str, pd.DataFrame]:
+def _tables(run: Run, results: Results) -> dict[str, pd.DataFrame]:
     """Return the tables of a page by slot."""
-    results = run.results()
     tables = {
-        "scores": _by_row("model", test_scores(run.results())),
+        "scores": _by_row("model", test_scores(results)),
         "classes": pd.DataFrame(results.get("test", {}).get("classes")),
         "calibration": pd.DataFrame(results.get("calibration")),
         "data": _facts({"date": results.get("date"), **(results.get("data") or {})}),
