@@ -283,3 +283,24 @@ def test_features_of_ones_own_run_are_imported_and_no_export_brings_them(fails):
     )
     with pytest.raises(InputError, match=r"Predictor.load\(path, features="):
         Predictor.load("mine")
+
+
+@pytest.mark.slow
+def test_an_export_contains_the_forward_of_a_module_of_ones_own():
+    code = (
+        "from dlp.modules import DenseModule\n\n\n"
+        "class Steep(DenseModule):\n"
+        "    def forward(self, inputs):\n"
+        "        return 5 * super().forward(inputs)\n"
+    )
+    Path("steep.py").write_text(code, encoding="utf-8")
+    ROWS["table"].to_csv("rows.csv", index=False)
+    recipe = RECIPE.format(*FITS["table"]).replace("DenseModule", "steep.Steep")
+    Path("mine.yaml").write_text(recipe, encoding="utf-8")
+    main(["fit", "--config", "mine.yaml"])
+    main(["predict", "--config", "mine.yaml", "--data.predict_path", "rows.csv"])
+    expected = pd.read_csv("runs/mine/version_0/predictions_rows.csv")["value"]
+    main(["export", "mine"])
+    exported = Predictor.load("runs/mine/version_0/exported")
+    answers = exported.predict(ROWS["table"])["answer"]
+    np.testing.assert_allclose(answers, expected, rtol=1e-4)

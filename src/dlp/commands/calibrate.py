@@ -13,6 +13,7 @@ from jsonargparse.typing import OpenUnitInterval
 from torch import Tensor
 
 from dlp.console import command_text, say
+from dlp.datamodules.base import SupervisedDataModule
 from dlp.datamodules.rows import Array
 from dlp.errors import InputError, naming
 from dlp.evaluation.intervals import class_quantiles, half_widths
@@ -20,10 +21,11 @@ from dlp.evaluation.mistakes import best_threshold, calibration
 from dlp.evaluation.temperature import best_temperature, log_loss
 from dlp.files import atomic_path
 from dlp.modules.heads import Head
+from dlp.modules.supervised import SupervisedModule
 from dlp.modules.weights import Checkpoint
 from dlp.reader.answer import Answer
 from dlp.reader.transforms import transformed, untransformed
-from dlp.recipes.restoring import load_trained, out_of_fold_outputs, restored
+from dlp.recipes.restoring import load_trained, out_of_fold_outputs, restored, trained_model
 from dlp.runs.folder import Run
 
 #: Part -> its logits, or its predictions of values, and its targets.
@@ -53,13 +55,16 @@ def calibrate(
     paths = record.models()
     checkpoint = Checkpoint(paths[0])
     spec = checkpoint.spec
-    head = load_trained(record, checkpoint).module.head
-    if threshold is not None and head.task != "binary":
+    if threshold is not None and spec.answer.task != "binary":
         raise InputError(f"--threshold is for head: sigmoid, of two classes, not for {run}.")
     if len(paths) > 1:
+        head = load_trained(record, checkpoint).module.head
         parts = {"out of fold": _out_of_fold(record, head)}
     else:
-        parts = _validation_and_test(record, checkpoint, head)
+        restored_run = restored(record, checkpoint)
+        module = trained_model(checkpoint, restored_run).module
+        head = module.head
+        parts = _validation_and_test(checkpoint, restored_run.data, module)
     start = replace(
         spec.answer,
         threshold=float(threshold or spec.threshold),
@@ -190,10 +195,11 @@ def _quantiles(answer: Answer, scores: Array, truth: Array, coverage: float) -> 
 
 
 @torch.no_grad()
-def _validation_and_test(record: Run, checkpoint: Checkpoint, head: Head) -> PartOutputs:
-    """Return the outputs of a run; of the test part only if there is one."""
-    run: Any = restored(record, checkpoint)
-    _, data, module = run
+def _validation_and_test(
+    checkpoint: Checkpoint, data: SupervisedDataModule, module: SupervisedModule
+) -> PartOutputs:
+    """Return the outputs for the validation part, and for the test part if there is one."""
+    head = module.head
     if not data.has("val"):
         raise InputError(
             f"{checkpoint.path} has no validation part to calibrate by; take a run with val_size, "
@@ -202,11 +208,11 @@ def _validation_and_test(record: Run, checkpoint: Checkpoint, head: Head) -> Par
     parts = {}
     for part in ("val", "test"):
         if data.has(part):
-            loader = data.loader(part)
-            logits = torch.cat([module(inputs) for inputs, _ in loader])
+            batches = [(module(inputs), targets) for inputs, targets in data.loader(part)]
+            outputs, targets = map(torch.cat, zip(*batches, strict=True))
             if head.task is None:
-                logits = module.head.predict(logits)  # it has the scale of the targets
-            parts[part] = (logits, head.metric_targets(loader.targets))
+                outputs = head.predict(outputs)  # it has the scale of the targets
+            parts[part] = (outputs, head.metric_targets(targets))
     return parts
 
 

@@ -57,41 +57,47 @@ def export(run: str, folder: Path | None = None) -> Path:
         raise InputError(f"{folder} holds other files than an export; give a new folder.")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent, prefix=".export") as name:
-        path = Path(name) / "model.onnx"
-        write_encoder(data.encoder, path.parent)
-        difference = _write_model(trained, data, source_of(checkpoint), path)
+        new = Path(name) / "exported"
+        new.mkdir()
+        write_encoder(data.encoder, new)
+        difference = _write_model(trained, data, source_of(checkpoint), new / "model.onnx")
         first_row = next(iter(data.labelled_parts().values())).take(np.arange(1)).inputs.raw()[0]
-        example = write_example(path.parent, trained, first_row)
+        example = write_example(new, trained, first_row)
         text = card(trained, home, checkpoint.name, difference, example)
-        write_text(path.with_name("README.md"), text)
-        write_text(path.with_name("predict.py"), _PREDICT)
+        write_text(new / "README.md", text)
+        write_text(new / "predict.py", _PREDICT)
         package = Path(reader.__file__).parent
         caches = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(package, path.with_name("reader"), ignore=caches)
-        folder.mkdir(exist_ok=True)
-        move(path, folder / path.name)  # first: a folder without it is taken for another's
-        shutil.copytree(name, folder, copy_function=os.replace, dirs_exist_ok=True)
+        shutil.copytree(package, new / "reader", ignore=caches)
+        _put(new, folder)
     say(f"largest difference from {checkpoint}: {difference}")
     say(f"wrote {folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")
     return folder
 
 
+def _put(new: Path, folder: Path) -> None:
+    """Put a new export into its folder; an older export there keeps its other files."""
+    if not folder.exists():
+        new.replace(folder)  # at once: an interrupted command leaves no part of an export
+        return
+    move(new / "model.onnx", folder / "model.onnx")  # first: it makes the folder an export
+    shutil.copytree(new, folder, copy_function=os.replace, dirs_exist_ok=True)
+
+
 class ExportedNetwork(nn.Module):
-    """Module between encoded rows and predictions.
+    """Module from encoded rows to predictions.
 
     Args:
-        module: Trained module.
+        module: Trained module, whose ``forward`` may be one of your own.
     """
 
     def __init__(self, module: SupervisedModule) -> None:
         super().__init__()
-        self.network = module.network
-        self.head = module.head
-        self.temperature = module.answer.temperature
+        self.module = module
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return probabilities (N, C) or values (N, T)."""
-        return self.head.predict(self.network(inputs) / self.temperature)
+        return self.module.predict_logits(self.module(inputs))
 
 
 def _write_model(trained: TrainedModel, data: Any, source: dict[str, str], path: Path) -> str:

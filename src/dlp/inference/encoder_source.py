@@ -10,6 +10,8 @@ from dlp.errors import InputError
 from dlp.reader.encoder import AnyEncoder
 
 _READER = "dlp.reader"
+#: Modules of an export.
+_NAMES_OF_AN_EXPORT = ("predict", "reader")
 
 
 def write_encoder(encoder: AnyEncoder, folder: Path) -> None:
@@ -21,8 +23,8 @@ def write_encoder(encoder: AnyEncoder, folder: Path) -> None:
     package ``reader``.
 
     Raises:
-        InputError: If the class names something of the project outside of ``reader``, or the
-            encoder has an argument that no file holds.
+        InputError: If the class uses something of the project outside of ``reader``, the encoder
+            has an argument that no file holds, or its file has the name of one of the export.
     """
     kind = type(encoder)
     for argument, described in encoder.objects().items():
@@ -33,7 +35,13 @@ def write_encoder(encoder: AnyEncoder, folder: Path) -> None:
     if kind.__module__.startswith(f"{_READER}."):
         return
     source = Path(inspect.getfile(kind))
-    path = folder / f"{kind.__module__.rpartition('.')[2]}.py"
+    name = kind.__module__.rpartition(".")[2]
+    if name in _NAMES_OF_AN_EXPORT:
+        raise InputError(
+            f"the encoder {kind.__name__} is in a file {name}.py, and an export has another file "
+            "with this name. Rename yours, and train again."
+        )
+    path = folder / f"{name}.py"
     path.write_text(_needed_source(kind, source.read_text("utf-8")), "utf-8")
 
 
@@ -56,7 +64,7 @@ def _needed_source(kind: type, source: str) -> str:
     for statement in tree.body:
         names = [name for name in _defined_names(statement) if name in needed]
         if isinstance(statement, ast.Import | ast.ImportFrom):
-            imports += [_import(kind, statement, name) for name in names]
+            imports += [_import(kind, statement, name) for name in dict.fromkeys(names)]
         elif names:
             parts.append(_text(source, statement))
     parts.insert(1, "\n".join(imports))
@@ -66,7 +74,7 @@ def _needed_source(kind: type, source: str) -> str:
 def _defined_names(statement: ast.stmt) -> list[str]:
     """Return the names that a statement at the top of a file defines."""
     if isinstance(statement, ast.Import | ast.ImportFrom):
-        return [(alias.asname or alias.name).partition(".")[0] for alias in statement.names]
+        return [_name(alias) for alias in statement.names]
     if isinstance(statement, ast.FunctionDef | ast.ClassDef):
         return [statement.name]
     nodes = ast.walk(statement)
@@ -80,25 +88,29 @@ def _used_names(statement: ast.stmt) -> list[str]:
 
 def _import(kind: type, statement: ast.Import | ast.ImportFrom, name: str) -> str:
     """Return the import of one name; the project's are imported from the copy of ``reader``."""
-    [alias] = [each for each in statement.names if name in (each.name, each.asname)]
-    origin = ""
-    if isinstance(statement, ast.ImportFrom):
+    aliases = [alias for alias in statement.names if _name(alias) == name]
+    if isinstance(statement, ast.Import):
+        origin = aliases[0].name
+        imported: ast.stmt = ast.Import(aliases)  # scipy.signal and scipy.stats are both scipy
+    else:
         origin = statement.module or ""
-    if not f"{origin or alias.name}.".startswith("dlp."):
-        single = ast.Import([alias])
-        if isinstance(statement, ast.ImportFrom):
-            return ast.unparse(ast.ImportFrom(statement.module, [alias], statement.level))
-        return ast.unparse(single)
+        imported = ast.ImportFrom(origin, aliases, statement.level)
+    if not f"{origin}.".startswith("dlp."):
+        return ast.unparse(imported)
     value: Any = getattr(sys.modules[kind.__module__], name)
     if not origin.startswith(_READER):
         origin = getattr(value, "__module__", origin)
-    if not origin.startswith(_READER):
+    if not origin.startswith(_READER) or isinstance(statement, ast.Import):
         raise InputError(
-            f"the encoder {kind.__name__} uses {name} of {origin or alias.name}, which an exported "
-            f"model does not have. Use NumPy and {_READER}, or predict with dlp."
+            f"the encoder {kind.__name__} uses {name} of {origin}, which an exported model does "
+            f"not have. Use NumPy and what `from {_READER}... import` brings, or predict with dlp."
         )
-    imported = ast.ImportFrom(origin.removeprefix("dlp."), [alias], 0)
-    return ast.unparse(imported)
+    return ast.unparse(ast.ImportFrom(origin.removeprefix("dlp."), aliases, 0))
+
+
+def _name(alias: ast.alias) -> str:
+    """Return the name that an import defines."""
+    return alias.asname or alias.name.partition(".")[0]
 
 
 def _text(source: str, statement: ast.stmt) -> str:

@@ -161,8 +161,8 @@ class EnsembleModule(SupervisedModule):
         """Return the mean prediction, and its deviation over the members."""
         logits = self.network.member_logits(inputs)
         deviation = torch.stack([self.head.predict(each) for each in logits]).std(0)
-        mean = self.head.predict(self.network.mean(logits) / self.answer.temperature)
-        return {"std": deviation, self.head.prediction: mean}
+        mean = self.network.mean(logits)
+        return {"std": deviation, self.head.prediction: self.predict_logits(mean)}
 
 
 def _member_maker(class_path: str, init_args: Mapping[str, Any]) -> Callable[[], SupervisedModule]:
