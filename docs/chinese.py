@@ -1,7 +1,7 @@
 """Keep the catalogues of the course in Chinese, and translate notebooks and figures by them.
 
     python docs/chinese.py            # catalogues follow the notebooks
-    python docs/chinese.py --check    # end with what is wrong; nothing is written
+    python docs/chinese.py --check    # end with what is wrong; writes no file
 
 ``notebooks/zh/NAME.po`` has a message for each block of Markdown of ``notebooks/NAME.ipynb``, in
 its order, without the line breaks of a wrapped text; its comment is the cell. Code has none.
@@ -157,7 +157,7 @@ def differences(source: str, translation: str, terms: dict[str, list[str]]) -> l
     result, spans = [], bold(translation)
     for before, span, after in spans:
         if (before and re.match(r"\W", span)) or (after and re.search(r"\W$", span)):
-            result.append(f"no bold in Jupyter without a space or punctuation beside **{span}**")
+            result.append(f"no bold in Jupyter without a space or punctuation next to **{span}**")
     chinese = ",".join(span for _, span, _ in spans).replace(" ", "").lower()
     for _, term, _ in bold(source):
         names = terms.get(term.lower(), [""])
@@ -172,7 +172,7 @@ def differences(source: str, translation: str, terms: dict[str, list[str]]) -> l
 
 
 def bold(text: str) -> list[tuple[str, str, str]]:
-    """Return what a text has in bold, between the letters that stand beside it."""
+    """Return the bold spans of a text, each between its neighbouring letters."""
     return re.findall(r"(\w?)\*\*(.+?)\*\*(?=(\w?))", re.sub("`[^`]+`", "``", text))
 
 

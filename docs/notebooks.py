@@ -2,12 +2,15 @@
 
     python docs/notebooks.py                     # all, on the real sets
     python docs/notebooks.py 02_two_classes      # one
-    python docs/notebooks.py --check             # on generated sets; nothing is written
+    python docs/notebooks.py --check             # on generated sets; writes no file
 
-A notebook is written in ``notebooks/NAME.py``; ``NAME.ipynb`` beside it is made from that. Tags of
-a cell say what becomes of it: ``answer`` is folded, and what it shows is kept for the site alone,
-so that nobody reads it before the question; ``hide`` (assertions) is run and left out, ``real`` is
-run on the real sets alone.
+A notebook is written in ``notebooks/NAME.py``; ``NAME.ipynb`` in the same folder is made from it.
+The tags of a cell say how it is treated:
+
+- ``answer``: The cell is folded. Its output is kept only on the site, so that nobody reads it
+  before the question.
+- ``hide``: The cell, which contains assertions, is run and left out.
+- ``real``: The cell is run only on the real sets.
 """
 
 import argparse
@@ -146,7 +149,7 @@ def finish(notebook: NotebookNode, name: str) -> None:
 
 
 def check_written(name: str) -> None:
-    """End if the notebook beside a source was made from another one, or has lost its figures."""
+    """Exit if a notebook was not made from the source with its name, or lacks figures."""
     path = NOTEBOOKS / f"{name}.ipynb"
     expected = read(name)
     for cell in expected.cells:
@@ -155,7 +158,7 @@ def check_written(name: str) -> None:
     written = nbformat.read(path, as_version=4).cells if path.exists() else []
     has_figures = all(outputs(cell) for cell in written if "alt" in cell.metadata)
     if contents(written) != contents(expected.cells) or not has_figures:
-        sys.exit(f"{path.name} is not that of {name}.py: run python docs/notebooks.py {name}")
+        sys.exit(f"{path.name} was not made from {name}.py: run python docs/notebooks.py {name}")
 
 
 def contents(cells: list[NotebookNode]) -> list[tuple[str, str, dict[str, Any]]]:
@@ -164,7 +167,7 @@ def contents(cells: list[NotebookNode]) -> list[tuple[str, str, dict[str, Any]]]
 
 
 def outputs(cell: NotebookNode) -> list[NotebookNode]:
-    """Return what a cell shows, also that of an answer."""
+    """Return the output of a cell, including answers."""
     return list(cell.metadata.get("outputs") or cell.outputs)
 
 

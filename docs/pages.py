@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 from notebooks import NOTEBOOKS, RAW, REPOSITORY, ROOT, outputs, tags
 
 DOCS, PAGES = ROOT / "docs", ROOT / "build" / "docs"
-#: What a page of a notebook says beside its text, in each language.
+#: What a notebook's page says in addition to its text, in each language.
 WORDS = {
     "": ("Open in Colab", "Download the notebook", "Answer"),
     "zh/": ("在 Colab 打开（英文）", "下载 notebook", "答案"),
@@ -87,7 +87,7 @@ def way(page: Path) -> str:
 
 
 def language(page: Path) -> str:
-    """Return the folder of a page's language; that of English pages is the folder of all."""
+    """Return the folder of a page's language; English pages are in the folder of all pages."""
     return "zh/" if "zh" in page.relative_to(PAGES).parts else ""
 
 

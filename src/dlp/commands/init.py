@@ -242,7 +242,7 @@ def _say_reasons(arguments: Arguments, reasons: dict[str, list[str]]) -> None:
 
 
 def _fill(template: str, arguments: Arguments, reasons: dict[str, list[str]]) -> list[str]:
-    """Return the lines of a template with the arguments; refusals stand above what settles them."""
+    """Return the lines of a template with the arguments; refusals precede their arguments."""
     lines = []
     for line in template.splitlines():
         match = _LINE.match(line)

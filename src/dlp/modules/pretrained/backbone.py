@@ -35,7 +35,7 @@ class Backbone(nn.Module):
             of a file as ``DEFAULT``; a name of weights as theirs; ``unit`` leaves the images as
             they are, the book's plain 1/255.
         image_size: Side of the images in pixels, for networks that take one size, such as a ViT;
-            None is that of the weights.
+            None takes the size that the weights were trained on.
     """
 
     def __init__(

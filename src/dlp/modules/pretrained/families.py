@@ -10,7 +10,8 @@ from dlp.errors import check_choice, downloading, reading
 from dlp.modules.pretrained.staged import StagedNetwork
 from dlp.modules.weights import load_weights
 
-#: Patterns of names; these networks run their children one after another, or those of ``features``.
+#: Patterns of names. These networks run their children one after another, or the children of
+#: ``features``.
 FAMILIES = (
     "alexnet",
     "convnext*",
@@ -24,7 +25,7 @@ FAMILIES = (
 
 
 def torchvision_network(name: str, weights: str | None) -> StagedNetwork:
-    """Return a network of torchvision, with published weights if they are named."""
+    """Return a network of torchvision, with published weights if `weights` names them."""
     from torchvision import models  # research code on other networks does not wait for it
 
     check_choice("backbone", name, models.list_models(models, FAMILIES))

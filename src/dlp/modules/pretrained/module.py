@@ -37,7 +37,7 @@ class PretrainedModule(SupervisedModule):
         scaling: ``weights`` standardises images as the weights' own transforms do, those of a file
             as ``DEFAULT``; a name of weights as theirs; ``unit`` leaves the images in [0, 1], the
             book's plain 1/255.
-        backbone_lr: Learning rate of the backbone; null is that of the optimizer.
+        backbone_lr: Learning rate of the backbone; null takes the optimizer's.
         **training: See `SupervisedModule`.
     """
 
@@ -69,7 +69,7 @@ class PretrainedModule(SupervisedModule):
             base, input_shape, num_logits, pool, hidden, activation, dropout
         )
         self.backbone_lr = backbone_lr
-        # The weights are those of the checkpoint.
+        # The weights come from the checkpoint.
         self.save_arguments({**locals(), "weights": None})
 
     def kernels(self) -> list[Tensor]:

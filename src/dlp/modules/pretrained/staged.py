@@ -16,7 +16,7 @@ class StagedNetwork:
             before; the last one returns maps (N, C, h, w) or features (N, C). An empty name is the
             network itself, if it is one stage. Other children, such as a classifier, are left out.
         scalings: Mean and standard deviation of each channel of images in [0, 1], by the name of
-            published weights. ``DEFAULT`` is there too, for random weights and those of a file.
+            published weights, and as ``DEFAULT`` for random weights and for weights from a file.
     """
 
     network: nn.Module
