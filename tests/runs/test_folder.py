@@ -83,6 +83,14 @@ def test_folds_in_a_folder_leave_nothing_next_to_it():
     assert list(Path().iterdir()) == [Path("folds")]
 
 
+def test_a_folder_of_something_else_stays_as_it_is():
+    Path("notes").mkdir()
+    Path("notes/a.txt").touch()
+    with pytest.raises(InputError, match="run_dir notes holds files"):
+        Run.shared("a", "notes", "crossval", ["a.yaml"], {"seed": 1})
+    assert list(Path("notes").iterdir()) == [Path("notes/a.txt")]
+
+
 @pytest.mark.parametrize("name", [".run.json.1f", "checkpoints/.last.ckpt.1f"])
 def test_a_folder_with_what_a_killed_process_left_counts_as_empty(name):
     Path("folds/checkpoints").mkdir(parents=True)

@@ -26,14 +26,7 @@ def make(name: str, kind: str = "version", folder: str | Path | None = None) -> 
         path = Path(folder)
         create(path)
         if not is_empty(path):
-            advice = "Give a new folder"
-            if (path / "checkpoints" / "last.ckpt").is_file():
-                advice += (
-                    f", or go on with its fit by dlp {command_text('fit', '--ckpt_path', path)}"
-                )
-            raise InputError(
-                f"run_dir {path} holds files, and a run is never overwritten. {advice}."
-            )
+            raise holds_files(path)
         return path
     numbers = [_number(path) for path in numbered(name, kind)]
     for number in count(max(numbers, default=-1) + 1):
@@ -48,6 +41,14 @@ def is_empty(folder: Path) -> bool:
     """Return True if a folder has no files but locks and temporary files of killed processes."""
     files = (path for path in folder.rglob("*") if path.is_file())
     return all(path.name.startswith(".") for path in files)
+
+
+def holds_files(folder: Path) -> InputError:
+    """Return the error of a ``run_dir`` that is not empty."""
+    advice = "Give a new folder"
+    if (folder / "checkpoints" / "last.ckpt").is_file():
+        advice += f", or go on with its fit by dlp {command_text('fit', '--ckpt_path', folder)}"
+    return InputError(f"run_dir {folder} holds files, and a run is never overwritten. {advice}.")
 
 
 def create(folder: Path) -> None:
