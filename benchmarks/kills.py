@@ -402,7 +402,7 @@ def benchmark(number: int, seed: int, only: str, keep: Path | None) -> int:
                     if keep is not None:
                         shutil.copytree(f"{folder}/killed", keep / str(attempt))
                         shutil.copy(f"{folder}/killed.log", keep / f"{attempt}.log")
-    print("| command | kills | went on equal | failed |\n| --- | --- | --- | --- |")
+    print("| command | kills | equal in the end | failed |\n| --- | --- | --- | --- |")
     for name in names:
         equal = kills[name] - failures[name]
         print(f"| {name} | {kills[name]} | {equal} | {failures[name]} |")
