@@ -457,3 +457,19 @@ def test_truth_that_stands_for_a_missing_cell_is_missing():
     options = {"na_values": {"garden": 0}}
     data = table(frame, read_csv=options, missing="mean", missing_indicator=True)
     assert "garden (missing)" in data.feature_names
+
+
+def test_the_types_of_training_are_those_of_the_checkpoint_in_every_process():
+    frame = houses().assign(when=pd.date_range("2024", periods=40))
+    options = {"parse_dates": ["when"]}
+    trained = table(csv(frame), read_csv=options)
+    state = trained.state_dict()
+    new = frame.drop(columns="price").assign(rooms="2.5")
+    other = frame.assign(rooms=[f"{n}.5" for n in range(40)])
+    restored = table(csv(other, "other.csv"), read_csv=options, predict_path=new)
+    restored.load_state_dict(state)
+    assert restored.state_dict()["dtypes"] == state["dtypes"]
+    restored.labelled_parts()  # the training table of this process has other types
+    assert restored.state_dict()["dtypes"] == state["dtypes"]
+    assert restored.examples("predict").inputs.frame["rooms"].dtype == "float64"
+    assert state["dtypes"]["when"].startswith("datetime64")
