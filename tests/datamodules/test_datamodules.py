@@ -320,6 +320,16 @@ def test_a_fit_after_a_state_was_loaded_learns_from_its_own_rows(tmp_path, capsy
     assert "not those of the checkpoint" in capsys.readouterr().out
 
 
+def test_a_state_with_other_classes_may_be_loaded_after_the_rows(tmp_path):
+    data = of_three_classes()
+    assert data.num_outputs == 3
+    data.load_state_dict(array_data(tmp_path).state_dict())
+    with pytest.raises(InputError, match="unknown class 'maybe'"):
+        data.loader("train")
+    quiet_trainer().fit(OneWeight(), data)
+    assert data.class_names == ["maybe", "no", "yes"]
+
+
 def test_a_fit_after_the_state_of_its_rows_was_loaded_keeps_it(tmp_path, capsys):
     state = array_data(tmp_path).state_dict()
     data = array_data(tmp_path)
@@ -382,3 +392,20 @@ def test_of_processes_that_start_at_once_one_downloads():
     start = time.time() + 0.2
     assert run_at_once([partial(size_of_downloaded, start)] * 3) == [1, 1, 1]
     assert len(list(Path.cwd().glob("download by *"))) == 1
+
+
+def test_targets_are_encoded_once_for_all_parts_and_splits(tmp_path, monkeypatch):
+    data = array_data(tmp_path)
+    counts = []
+    encode = type(data.targets).encode
+
+    def counted(encoder, values):
+        counts.append(len(values))
+        return encode(encoder, values)
+
+    monkeypatch.setattr(type(data.targets), "encode", counted)
+    rows = data.labelled
+    for split in (data.split, SPLITS[1]):
+        for part in ("train", "val"):
+            list(data.with_split(split).loader(part))
+    assert counts == [len(part) for part in rows.loaded.values()]

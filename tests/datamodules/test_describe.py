@@ -68,7 +68,8 @@ def test_names_that_look_like_cells_are_told(names, count):
 def test_targets_have_counts_or_a_range(targets, arguments, words):
     encoder = TargetEncoder(**arguments)
     encoder.fit(np.asarray(targets))
-    description = encoder.describe({"train": np.asarray(targets)})
+    encoded = encoder.encode(np.asarray(targets))
+    description = encoder.describe({"train": encoded})
     lines = [line.split() for line in description.splitlines()]
     assert all(line in lines for line in words)
 

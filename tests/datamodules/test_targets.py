@@ -88,12 +88,14 @@ def test_statistics_are_of_the_transformed_targets_and_1_for_a_constant():
     first = np.array([1.0, 10.0, 100.0])
     constant = np.full(3, 0.1)
     values = np.stack([first, constant], axis=1)
-    statistics = fitted(values, scaling="standard").statistics(values)
+    encoder = fitted(values, scaling="standard")
+    statistics = encoder.statistics(encoder.encode(values))
     assert np.allclose(statistics.mean, values.mean(axis=0))
     assert np.allclose(statistics.std, [first.std(), 1])
     encoder = fitted(first, scaling="standard", transform="log")
-    assert np.allclose(encoder.statistics(first).mean, [np.log(10)])
-    assert fitted(values).statistics(values).mean is None
+    assert np.allclose(encoder.statistics(encoder.encode(first)).mean, [np.log(10)])
+    encoder = fitted(values)
+    assert encoder.statistics(encoder.encode(values)).mean is None
 
 
 @pytest.mark.parametrize(
@@ -110,7 +112,8 @@ def test_statistics_are_of_the_transformed_targets_and_1_for_a_constant():
     ],
 )
 def test_the_summary_has_frequencies_or_mean_and_median(values, summary):
-    statistics = fitted(values).statistics(np.asarray(values))
+    encoder = fitted(values)
+    statistics = encoder.statistics(encoder.encode(np.asarray(values)))
     assert statistics == TargetStatistics(**summary)
 
 
@@ -148,8 +151,7 @@ def test_targets_that_cannot_be_used_are_refused(values, arguments, message):
 
     def use():
         encoder = fitted(targets, **arguments)
-        encoder.encode(targets)
-        encoder.statistics(targets)
+        encoder.statistics(encoder.encode(targets))
 
     with pytest.raises(InputError, match=message):
         use()

@@ -19,12 +19,12 @@ class LabelledSet:
     """Labelled rows of a data set.
 
     Args:
-        parts: ``train`` and, if the set has them, ``val`` and ``test``, as they were loaded.
+        loaded: ``train`` and, if the set has them, ``val`` and ``test``.
         targets: Encoder of the targets. It is fitted on all rows, whatever the split, unless a
             checkpoint has restored it.
     """
 
-    parts: LabelledParts
+    loaded: LabelledParts
     targets: TargetEncoder
 
     def __post_init__(self) -> None:
@@ -32,18 +32,30 @@ class LabelledSet:
             self.fit_targets()
         outputs = self.targets.class_names or self.targets.column_names or ()
         for part in self.parts.values():
-            self.targets.encode(part.labels)  # an error names the row in its own part
             check_id_columns(part.id_columns, outputs)
 
     def fit_targets(self) -> None:
         """Fit the encoder of the targets to all rows."""
-        self.targets.fit(np.concatenate([part.labels for part in self.parts.values()]))
+        self.targets.fit(np.concatenate([part.labels for part in self.loaded.values()]))
+        self.forget_parts()
+
+    @cached_property
+    def parts(self) -> LabelledParts:
+        """Parts as they were loaded, with their targets encoded once for all splits."""
+        parts = {}
+        for name, part in self.loaded.items():  # an error names the row in its own part
+            parts[name] = replace(part, encoded_targets=self.targets.encode(part.labels))
+        return parts
+
+    def forget_parts(self) -> None:
+        """Forget the encoded targets: their encoder has changed."""
+        vars(self).pop("parts", None)
 
     @cached_property
     def keys(self) -> Examples:
         """Training rows with class numbers, group numbers and times, by which they are split."""
         train = self.parts["train"]
-        keys = replace(train, targets=self.targets.classes(self.targets.encode(train.labels)))
+        keys = replace(train, targets=self.targets.classes(train.encoded_labels))
         if train.groups is not None:
             keys = replace(keys, groups=group_numbers(train.groups))
         if train.times is not None:
@@ -61,7 +73,7 @@ class LabelledSet:
                 raise InputError("the set has its own validation part; leave num_folds out.")
             split = replace(split, val_size=None)
         if split.stratify:
-            rare = self.targets.rare_classes(self.parts["train"].labels, 2)
+            rare = self.targets.rare_classes(self.parts["train"].encoded_labels, 2)
             if rare:
                 raise InputError(
                     f"stratify needs two rows of each class; {_listed(rare)} has fewer. Remove "
@@ -80,7 +92,7 @@ class LabelledSet:
                 parts[name] = self.parts[name]
         _compare_inputs(parts, drop_duplicates)
         for name, part in parts.items():
-            absent = self.targets.rare_classes(part.labels, 1)
+            absent = self.targets.rare_classes(part.encoded_labels, 1)
             if absent and name == "train":
                 raise InputError(
                     f"the training part has no row of {_listed(absent)}. Add rows of such classes, "
@@ -93,18 +105,18 @@ class LabelledSet:
 
     def describe(self) -> str:
         """Return columns, texts or images and targets of the set, as they were read."""
-        targets = {name: part.labels for name, part in self.parts.items()}
+        targets = {name: part.encoded_labels for name, part in self.parts.items()}
         return f"{self.parts['train'].inputs.describe()}\n\n{self.targets.describe(targets)}"
 
 
-def rows_fingerprint(parts: LabelledParts, targets: TargetEncoder) -> str:
+def rows_fingerprint(parts: LabelledParts) -> str:
     """Return a hash of the training and validation rows and their targets."""
     digest = hashlib.blake2b(digest_size=16)
     for name, part in parts.items():
         if name == "test":
             continue
         digest.update(f"{name} {len(part)}".encode())
-        for values in (part.index, part.hashes, targets.encode(part.labels)):
+        for values in (part.index, part.hashes, part.encoded_labels):
             if values is not None:
                 digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()

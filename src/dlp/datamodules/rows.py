@@ -119,6 +119,8 @@ class Examples:
     Args:
         inputs: N rows of one kind, `Rows`.
         targets: Values of the target column(s), (N,) or (N, T); None for unlabelled rows.
+        encoded_targets: Targets as a `TargetEncoder` encodes them; None until a `LabelledSet` has
+            encoded them.
         index: Row number of each row in its file, (N,); None for all rows in order.
         id_columns: Path or id of each row, objects (N,), by the column of ``predictions.csv`` that
             shows it.
@@ -129,6 +131,7 @@ class Examples:
 
     inputs: Rows
     targets: Array | None = None
+    encoded_targets: Array | None = None
     index: Indices | None = None
     id_columns: Mapping[str, Array] = field(default_factory=dict)
     groups: Array | None = None
@@ -152,11 +155,22 @@ class Examples:
             raise InputError("the rows have no targets; give labelled rows.")
         return self.targets
 
+    @property
+    def encoded_labels(self) -> Array:
+        """Encoded targets of the rows of a `LabelledSet`.
+
+        Raises:
+            InputError: If the rows have no targets.
+        """
+        if self.encoded_targets is None:
+            raise InputError("the rows have no encoded targets; give rows of a LabelledSet.")
+        return self.encoded_targets
+
     def take(self, index: Indices) -> "Examples":
         """Return the rows of the given indices, (M,)."""
         id_columns = {name: cells[index] for name, cells in self.id_columns.items()}
         values: dict[str, Array] = {"index": index}
-        for name in ("targets", "index", "groups", "times", "hashes"):
+        for name in ("targets", "encoded_targets", "index", "groups", "times", "hashes"):
             array = getattr(self, name)
             if array is not None:
                 values[name] = array[index]

@@ -202,7 +202,7 @@ class Recipe(LightningCLI):
         """Refuse training and validation rows that are not those of the checkpoint."""
         if not isinstance(data, SupervisedDataModule):
             return
-        if rows_fingerprint(data.labelled_parts(), data.targets) != data.fit().fingerprint:
+        if rows_fingerprint(data.labelled_parts()) != data.fit().fingerprint:
             raise InputError(
                 f"{self.ckpt_path} was trained on other rows than these: the file or its split has "
                 "changed. Train again by dlp fit, or predict the rows by --data.predict_path."

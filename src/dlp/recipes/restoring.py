@@ -98,7 +98,7 @@ def out_of_fold_outputs(folder: str | Path) -> tuple[SupervisedDataModule, OutOf
     folds = list(read_folds(folder / "folds.jsonl", []).values())
     if not folds:
         raise InputError(f"{folder} has no finished fold; run dlp crossval.")
-    fingerprint = rows_fingerprint(data.labelled.parts, data.targets)
+    fingerprint = rows_fingerprint(data.labelled.parts)
     if not folds[0].rows_fingerprint.startswith(fingerprint):
         raise InputError(
             f"the rows have changed since {folder} was validated. Run dlp crossval again, with "
