@@ -302,10 +302,10 @@ class TableEncoder(TwoStepEncoder[Table, ConvertedTable]):
         matrix = np.empty((len(numbers), width), np.float32)
         size = max(1, _NUMBERS_PER_BLOCK // max(1, width))
         for start in range(0, len(matrix), size):
-            rows = slice(start, start + size)
-            index = np.arange(len(matrix))[rows]
-            blocks = self._blocks(numbers[rows], codes.take(index, starts))
-            np.concatenate(blocks, axis=1, out=matrix[rows], casting="same_kind")
+            index = np.arange(start, min(start + size, len(matrix)))
+            block = slice(start, start + size)
+            columns = self._blocks(numbers[block], codes.take(index, starts))
+            np.concatenate(columns, axis=1, out=matrix[block], casting="same_kind")
         return matrix
 
     def _blocks(self, numbers: Floats, codes: Codes) -> list[Array]:

@@ -25,7 +25,7 @@ class StoredTable(StoredRows):
 
     def select(self, index: Tensor) -> Tensor:
         """Return a batch, float32 (B, D)."""
-        rows = index.numpy()
-        codes = self.converted.codes.take(rows, self.starts)
-        batch = ConvertedTable(self.converted.numbers[rows], codes)
+        numbers, codes = self.converted
+        indices = index.numpy()
+        batch = ConvertedTable(numbers[indices], codes.take(indices, self.starts))
         return torch.from_numpy(self.encoder.expand(batch))
