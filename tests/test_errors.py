@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dlp.datamodules import ArrayDataModule, TableDataModule, TextDataModule
-from dlp.errors import InputError, extra, unknown
+from dlp.errors import InputError, extra, reading, unknown
 from dlp.modules import DenseModule
 
 ROOT = Path(__file__).parents[1]
@@ -64,3 +64,13 @@ def test_every_extra_that_a_sentence_names_exists():
 def test_the_beginning_of_a_long_name_is_proposed_first():
     error = unknown("metric", "val_accuracy", ["val_auroc", "val_acc", "val_loss"])
     assert "Did you mean 'val_acc'?" in str(error)
+
+
+@pytest.mark.parametrize("error", [KeyError("spec"), EOFError(), UnicodeError("a")])
+def test_a_damaged_file_is_a_sentence_without_the_error_of_python(error):
+    with pytest.raises(InputError) as caught, reading("a.ckpt", "a checkpoint"):
+        raise error
+    assert str(caught.value) == (
+        "a.ckpt cannot be read as a checkpoint: it is damaged or another kind of file. Give a "
+        "file that is complete."
+    )

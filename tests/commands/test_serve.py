@@ -17,6 +17,7 @@ import uvicorn
 from starlette.responses import HTMLResponse
 from starlette.testclient import TestClient
 
+import dlp
 from dlp.cli import main
 from dlp.commands import serve
 from dlp.datamodules import TableDataModule
@@ -121,7 +122,8 @@ def test_images_are_files(tmp_path):
     ("status", "message", "body"),
     [
         (422, "the body is not JSON (Expecting value, character 10)", b'{"rows": ['),
-        (400, "parsing", b"[" * 100_000),
+        (400, "cannot be parsed; POST /predict", b"[" * 100_000),
+        (422, "NaN is not a value of JSON", b'{"rows": [{"x": NaN, "y": 1}]}'),
         (422, "at least 1 item", b'{"rows": []}'),
         (422, "at most 1000 items", b'{"rows": [%s"a"]}' % (b'"a",' * 1000)),
         (422, "'y' is absent", b'{"rows": [{"x": 1}]}'),
@@ -437,3 +439,51 @@ def test_a_browser_offers_the_csv_of_the_server_for_download(
     assert '<th scope="col">Größe</th>' in shown
     downloaded = re.search("download=data:.*?;base64,(.*?)=end", shown)[1]
     assert base64.b64decode(downloaded) == expected
+
+
+def test_the_images_of_a_request_have_a_limit_of_pixels_together(tmp_path, monkeypatch):
+    monkeypatch.setattr(serve, "_MAX_PIXELS", 100)
+    network = ConvNet((3, 8, 8), 1, channels=[4], dense=[])
+    predictor = predictor_of(image_data(tmp_path), SigmoidHead(), network)
+    monkeypatch.setattr(serve.Image, "MAX_IMAGE_PIXELS", 100)
+    client = TestClient(serve.app(predictor))
+    content = io.BytesIO()
+    serve.Image.new("RGB", (8, 6)).save(content, "PNG")
+    files = [("file", ("a.png", content.getvalue()))] * 2
+    assert client.post("/predict", files=files).status_code == 200
+    answer = client.post("/predict", files=[*files, files[0]])
+    assert answer.status_code == 422
+    assert "at most 100 pixels together, not 144" in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("accept", "is_json"),
+    [
+        ("", False),
+        ("*/*", False),
+        ("application/json", True),
+        ("Application/JSON; charset=utf-8", True),
+        ("application/json;q=0, */*", False),
+        ("application/jsonl", False),
+        ("text/csv, application/json", False),
+    ],
+)
+def test_a_csv_is_answered_as_json_if_the_request_names_json(accept, is_json):
+    assert serve._accepts_json(accept) == is_json
+
+
+def test_each_column_of_an_answer_has_a_name_of_its_own(german, german_client):
+    lines = (german / "test.csv").read_bytes().splitlines()
+    lines[0] += b";Preis (input)"
+    content = b"\n".join([lines[0], lines[1] + b";1"])
+    answer = german_client.post(
+        "/predict_csv",
+        files={"file": ("test.csv", content)},
+        headers={"accept": "application/json"},
+    ).json()
+    columns = answer["columns"]
+    assert columns[-3:] == ["Preis (input) (input)", "Preis (input)", "Preis"]
+
+
+def test_the_description_of_the_addresses_has_the_version_of_the_package(client):
+    assert client.get("/openapi.json").json()["info"]["version"] == dlp.__version__

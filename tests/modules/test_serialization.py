@@ -332,6 +332,16 @@ def test_a_description_of_a_later_version_is_refused():
         spec_in({"spec": {"format": 99}})
 
 
+def test_a_checkpoint_of_an_earlier_version_names_the_version_that_reads_it(tmp_path):
+    path = saved(DenseModule((4,), 2), IS_POSITIVE, tmp_path / "a.ckpt")
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint["spec"]["format"] = 2
+    checkpoint["hyper_parameters"]["units"] = 3  # an argument that is gone
+    torch.save(checkpoint, path)
+    with pytest.raises(InputError, match=r"format 2 by dlp 1\.2 or earlier"):
+        DenseModule.load_from_checkpoint(path, weights_only=True)
+
+
 class PassesOn(SupervisedModule):
     """Module that passes other arguments on, and saves none."""
 

@@ -1,11 +1,13 @@
 """Command ``serve``: a trained model over HTTP, and a page to try it."""
 
 import base64
+import json
 import socket
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from threading import Lock
 from typing import Annotated, Any
@@ -13,6 +15,7 @@ from typing import Annotated, Any
 import pandas as pd
 from PIL import Image
 
+from dlp import __version__
 from dlp.console import command_text, say
 from dlp.errors import InputError, check_range, extra
 from dlp.inference import csv_files
@@ -29,6 +32,7 @@ with extra("serve"):
     from fastapi.exceptions import RequestValidationError
     from fastapi.middleware.trustedhost import TrustedHostMiddleware
     from fastapi.responses import FileResponse, JSONResponse, Response
+    from fastapi.routing import APIRoute
     from starlette.datastructures import Headers
     from starlette.exceptions import HTTPException
     from starlette.middleware.body_limit import RequestBodyLimitMiddleware
@@ -38,6 +42,7 @@ _MAX_BYTES = 10_000_000
 _MAX_CSV_BYTES = 100_000_000
 _MAX_ROWS = 1000  # of files Starlette takes as many
 _MAX_EXPLAINED = 16
+_MAX_PIXELS = 80_000_000  # of all images of a request: decoding them takes seconds
 _NOTES = (UserWarning, UnseenCategoryWarning)  # others of libraries derive from UserWarning
 #: Facts about a kind of row that the page shows or uses.
 _INPUT_FACTS = ("kind", "tokens", "resizing", "shape", "column")
@@ -52,6 +57,12 @@ _SENTENCES = {
         "the request is too large: rows in JSON and images take up to 10 MB, a CSV up to 100 MB. "
         "Send it in parts, or use dlp predict."
     ),
+}
+_ERRORS = {
+    400: f"the body cannot be parsed; {_ACCEPTED}",
+    404: f"404: there is no such address; {_ACCEPTED}",
+    405: f"405: the address takes another method; {_ACCEPTED}",
+    413: _SENTENCES[413],
 }
 
 
@@ -122,14 +133,16 @@ def app(
     refused = (HTTPException, RequestValidationError, InputError, ReaderError)
     api = FastAPI(
         title="dlp",
+        version=__version__,
         exception_handlers={**dict.fromkeys(refused, _refuse), Exception: _fail},
         docs_url=None,  # FastAPI's pages of documentation load foreign scripts
         redoc_url=None,
     )
+    api.router.route_class = _StrictRoute
     api.add_middleware(RequestBodyLimitMiddleware, max_body_size=_MAX_BYTES)
     api.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
     api.add_middleware(_JSONRefusals)
-    Image.MAX_IMAGE_PIXELS = 40_000_000  # twice as many are an error: a small file may hold more
+    Image.MAX_IMAGE_PIXELS = _MAX_PIXELS // 2  # Pillow refuses twice as many: a file may hold more
     answers = _Answers(predictor)
     body = Body(embed=True, min_length=1, max_length=_MAX_ROWS)
     if predictor.encoder.form == "file":
@@ -220,7 +233,7 @@ class _Answers:
         name = file.filename or "rows.csv"
         turn = partial(self._noting, notes)
         result = csv_files.predict_csv(self.predictor, file.file, name, turn)
-        if "application/json" not in request.headers.get("accept", ""):
+        if not _accepts_json(request.headers.get("accept", "")):
             content_type = f"text/csv; charset={result.encoding}"
             return Response(result.content, headers={"content-type": content_type})
         return {
@@ -244,8 +257,55 @@ def _encodable(cell: object) -> object:
     return cell.encode(errors="replace").decode() if isinstance(cell, str) else cell
 
 
+def _accepts_json(accept: str) -> bool:
+    """Return True if the header ``Accept`` names JSON, and no CSV before it."""
+    for media_range in accept.split(","):
+        media_type, _, parameters = media_range.partition(";")
+        is_refused = parameters.replace(" ", "") in ("q=0", "q=0.0")
+        if media_type.strip().lower() in ("application/json", "text/csv") and not is_refused:
+            return media_type.strip().lower() == "application/json"
+    return False
+
+
 def _contents(file: list[UploadFile]) -> list[bytes]:
-    return [upload.file.read() for upload in file]
+    """Return the contents of files, whose images have at most `_MAX_PIXELS` together."""
+    contents = [upload.file.read() for upload in file]
+    num_pixels = 0
+    for content in contents:
+        with suppress(OSError, Image.DecompressionBombError):  # the encoder refuses them
+            image = Image.open(BytesIO(content))
+            num_pixels += image.width * image.height
+    if num_pixels > _MAX_PIXELS:
+        raise InputError(
+            f"the images of a request have at most {_MAX_PIXELS:,} pixels together, not "
+            f"{num_pixels:,}. Send them in parts, or use dlp predict."
+        )
+    return contents
+
+
+class _StrictRequest(Request):
+    """Request whose JSON has no NaN and no infinity, which Python's parser accepts."""
+
+    async def json(self) -> Any:
+        body = await self.body()
+        text = body.decode(json.detect_encoding(body), "surrogatepass")
+
+        def refuse(name: str) -> None:
+            raise json.JSONDecodeError(f"{name} is not a value of JSON", text, text.find(name))
+
+        return json.loads(text, parse_constant=refuse)
+
+
+class _StrictRoute(APIRoute):
+    """Route whose requests are `_StrictRequest`."""
+
+    def get_route_handler(self) -> Callable[[Request], Any]:
+        handle = super().get_route_handler()
+
+        async def handle_strictly(request: Request) -> Response:
+            return await handle(_StrictRequest(request.scope, request.receive))
+
+        return handle_strictly
 
 
 class _JSONRefusals:
@@ -276,8 +336,8 @@ async def _refuse(request: Request, error: Any) -> JSONResponse:
     """Answer a wrong request by one sentence."""
     status = getattr(error, "status_code", 422)
     sentence = str(error)
-    if status == 413:
-        sentence = _SENTENCES[413]
+    if isinstance(error, HTTPException):
+        sentence = _ERRORS.get(status, sentence)
     if isinstance(error, RequestValidationError):
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))

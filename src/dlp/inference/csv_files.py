@@ -44,7 +44,7 @@ def predict_csv(
     """Predict the rows of a CSV by the conventions of the training table.
 
     The result has the encoding, the separator, the decimal mark and the ends of lines of the file.
-    A column of the file that is called as one of the predictions gets another name.
+    A column of the file that has the name of a prediction gets the addition ``(input)``.
 
     Args:
         predictor: Model of rows of a table or of texts.
@@ -80,8 +80,7 @@ def predict_csv(
             predictions = predictor.predict(Columns(cells, range(num_rows, num_rows + len(lines))))
         if not columns:
             added = list(predictions.columns)
-            columns = [f"{column} (input)" if column in added else column for column in names]
-            columns += added
+            columns = _renamed(names, added) + added
             writer.writerow(columns)
         for line, answer in zip(lines, predictions.itertuples(index=False), strict=True):
             line += [_text(cell, decimal) for cell in answer]
@@ -90,6 +89,19 @@ def predict_csv(
         num_rows += len(lines)
     content = text.getvalue().encode(encoding, "backslashreplace")
     return PredictedCSV(content, encoding, columns, first_rows, num_rows)
+
+
+def _renamed(names: list[str], added: list[str]) -> list[str]:
+    """Return names of columns, changed where one of the columns that are added has the name."""
+    columns = []
+    for name in names:
+        column = name
+        if name in added:
+            column = f"{name} (input)"
+            while column in (*names, *added):
+                column += " (input)"
+        columns.append(column)
+    return columns
 
 
 def _text(cell: Any, decimal: str) -> str:
