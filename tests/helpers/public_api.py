@@ -191,6 +191,6 @@ def is_harmless(change, new):
 
 
 def breaking_section(changelog, version):
-    """Return what stands under Breaking in the versions after one."""
+    """Return the lines under Breaking in the versions after one."""
     later = changelog.partition(f"\n## [{version}]")[0]
     return "\n".join(re.findall(r"^### Breaking\n(.*?)(?=^##|\Z)", later, re.M | re.S))
