@@ -327,6 +327,15 @@ def test_members_of_a_class_that_was_not_imported_are_refused_or_given(tmp_path)
     assert len(again.network) == 2
 
 
+def test_the_class_of_the_members_is_missing_until_it_is_imported_or_given():
+    member = {"class_path": "elsewhere.Net", "init_args": {}}
+    path = "dlp.modules.ensemble.EnsembleModule"
+    component = Component(path, {"make_member": member, "size": 2})
+    assert "Import elsewhere" in component.missing(SupervisedModule, {})
+    given = {"make_member": DenseModule}
+    assert component.missing(SupervisedModule, given) is None
+
+
 def test_a_description_of_a_later_version_is_refused():
     with pytest.raises(InputError, match="it was written in format 99; update dlp"):
         spec_in({"spec": {"format": 99}})

@@ -5,6 +5,7 @@ import os
 import shutil
 import warnings
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -53,7 +54,8 @@ def export(run: str, folder: Path | None = None) -> Path:
     trained = trained_model(content, restored_run)
     if folder is None:
         folder = home.folder / "exported"
-    if any(folder.glob("*")) and not (folder / "model.onnx").is_file():
+    is_export = any((folder / name).exists() for name in ("model.onnx", "reader/spec.py"))
+    if any(folder.glob("*")) and not is_export:
         raise InputError(f"{folder} holds other files than an export; give a new folder.")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent, prefix=".export") as name:
@@ -80,15 +82,20 @@ def _put(new: Path, folder: Path) -> None:
     if not folder.exists():
         new.replace(folder)  # at once: an interrupted command leaves no part of an export
         return
-    move(new / "model.onnx", folder / "model.onnx")  # first: it makes the folder an export
-    shutil.copytree(new, folder, copy_function=os.replace, dirs_exist_ok=True)
+    # While the files are mixed there is no model, and the next export writes them again.
+    (folder / "model.onnx").unlink(missing_ok=True)
+    others = shutil.ignore_patterns("model.onnx", "reader")
+    replacing = partial(shutil.copytree, copy_function=os.replace, dirs_exist_ok=True)
+    replacing(new / "reader", folder / "reader")
+    replacing(new, folder, ignore=others)
+    move(new / "model.onnx", folder / "model.onnx")
 
 
 class ExportedNetwork(nn.Module):
     """Module from encoded rows to predictions.
 
     Args:
-        module: Trained module, whose ``forward`` may be one of your own.
+        module: Trained module, whose ``forward`` or `predictions` may be your own.
     """
 
     def __init__(self, module: SupervisedModule) -> None:
@@ -97,7 +104,7 @@ class ExportedNetwork(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return probabilities (N, C) or values (N, T)."""
-        return self.module.predict_logits(self.module(inputs))
+        return self.module.predictions(inputs)[self.module.head.prediction]
 
 
 def _write_model(trained: TrainedModel, data: Any, source: dict[str, str], path: Path) -> str:

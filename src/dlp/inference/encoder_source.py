@@ -8,10 +8,9 @@ from typing import Any
 
 from dlp.errors import InputError
 from dlp.reader.encoder import AnyEncoder
+from dlp.reader.spec import OWN_ENCODER
 
 _READER = "dlp.reader"
-#: Modules of an export.
-_NAMES_OF_AN_EXPORT = ("predict", "reader")
 
 
 def write_encoder(encoder: AnyEncoder, folder: Path) -> None:
@@ -23,8 +22,8 @@ def write_encoder(encoder: AnyEncoder, folder: Path) -> None:
     package ``reader``.
 
     Raises:
-        InputError: If the class uses something of the project outside of ``reader``, the encoder
-            has an argument that no file holds, or its file has the name of one of the export.
+        InputError: If the class uses something of the project outside of ``reader``, or the encoder
+            has an argument that no file holds.
     """
     kind = type(encoder)
     for argument, described in encoder.objects().items():
@@ -35,13 +34,7 @@ def write_encoder(encoder: AnyEncoder, folder: Path) -> None:
     if kind.__module__.startswith(f"{_READER}."):
         return
     source = Path(inspect.getfile(kind))
-    name = kind.__module__.rpartition(".")[2]
-    if name in _NAMES_OF_AN_EXPORT:
-        raise InputError(
-            f"the encoder {kind.__name__} is in a file {name}.py, and an export has another file "
-            "with this name. Rename yours, and train again."
-        )
-    path = folder / f"{name}.py"
+    path = folder / f"{OWN_ENCODER}.py"
     path.write_text(_needed_source(kind, source.read_text("utf-8")), "utf-8")
 
 

@@ -94,5 +94,12 @@ def load_exported(path: Path) -> Model:
         return model
     except ReaderError as error:
         raise type(error)(f"{path} cannot be read as an exported model: {error}") from error
+    except ModuleNotFoundError as error:  # of the encoder
+        raise ReaderError(
+            f"{path} needs the package {error.name}. Install it: pip install {error.name}."
+        ) from error
     except Exception as error:  # a damaged file fails in many ways
-        raise ReaderError(f"{path} cannot be read as an exported model ({error!r}).") from error
+        raise ReaderError(
+            f"{path} cannot be read as an exported model: it is damaged or another kind of file. "
+            "Export the model again."
+        ) from error

@@ -2,10 +2,8 @@
 
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
-from pathlib import Path
 from typing import Self, TypeVar
 
 from .answer import Answer
@@ -13,6 +11,8 @@ from .encoder import AnyEncoder, Encoder, PlainValues
 from .rows import MissingCodeError, ReaderError
 
 FORMAT = 3
+#: Module of an export with the class of an encoder outside of the project.
+OWN_ENCODER = "own_encoder"
 
 _T = TypeVar("_T")
 
@@ -41,12 +41,17 @@ class Component:
             base: Class of which the object's class is a subclass.
             objects: Objects that are given, by name.
         """
-        if imported_class(self.class_path, base) is None:
-            module, _, _ = self.class_path.rpartition(".")
-            return (
-                f"the model was trained with {self.class_path}, whose code a file cannot bring. "
-                f"Import {module} first."
-            )
+        paths = {self.class_path: base}
+        for name, value in self.arguments.items():
+            is_described = isinstance(value, dict) and "class_path" in value
+            if is_described and name not in objects:  # the members of an ensemble
+                paths[value["class_path"]] = object
+        for path, kind in paths.items():
+            if imported_class(path, kind) is None:
+                return (
+                    f"the model was trained with {path}, whose code a file cannot bring. "
+                    f"Import {path.rpartition('.')[0]} first."
+                )
         for name, described in self.objects.items():
             if name not in objects:
                 return (
@@ -71,19 +76,21 @@ class Component:
 def imported_class(path: str, base: type[_T]) -> type[_T] | None:
     """Return a subclass of `base`, if it is one of the project or the program has imported it.
 
-    A file imports nothing else, and its values reach the constructor of no other class. The copy of
-    this package in an export also imports a module that lies next to it.
+    A file imports nothing else, and its values reach the constructor of no other class. An export
+    contains the class of an encoder outside of the project in a module of its own.
     """
     module, _, name = path.rpartition(".")
-    file = Path(__file__).parents[1] / f"{module.rpartition('.')[2]}.py"
     if module.startswith("dlp.reader."):
         module = f"{__package__}.{module.rpartition('.')[2]}"
-    elif __package__ == "reader" and file.is_file():
-        module = file.stem
+    elif __package__ == "reader":  # in an export
+        module = OWN_ENCODER
     elif not module.startswith(("dlp.modules.", "dlp.datamodules.")):
         return _subclass(module, name, base)
-    with suppress(ImportError, ValueError):
+    try:
         import_module(module)
+    except ModuleNotFoundError as error:
+        if not f"{module}.".startswith(f"{error.name}."):
+            raise  # a package that the module needs
     return _subclass(module, name, base)
 
 
