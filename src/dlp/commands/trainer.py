@@ -9,7 +9,6 @@ from lightning import LightningDataModule, LightningModule, Trainer
 from dlp.callbacks import PredictionWriter
 from dlp.console import say, scores_text
 from dlp.datamodules.base import SupervisedDataModule
-from dlp.datamodules.rows import Examples
 from dlp.errors import InputError, check_choice, loading_weights
 from dlp.files import TableWriter
 from dlp.modules import SupervisedModule
@@ -109,10 +108,10 @@ def predict(
         writer = PredictionWriter(table.append, with_inputs)
         trainer = recipe.trainer(run_dir=None, callbacks=[writer])
         ckpt_path = recipe.ckpt_path
-        for number, rows in enumerate(_pieces(data, trainer.limit_predict_batches), 1):
-            if rows is None:  # the test part is predicted
-                recipe.check_rows(data)
-            _predict(trainer, model, data, ckpt_path)
+        for number, piece in enumerate(_pieces(data, trainer.limit_predict_batches), 1):
+            if isinstance(piece, SupervisedDataModule) and piece.rows_to_predict is None:
+                recipe.check_rows(piece)  # the test part is predicted
+            _predict(trainer, model, piece, ckpt_path)
             ckpt_path = None  # the model has its weights
             if number % _PIECES_PER_LINE == 0:
                 say(f"{writer.num_rows:,} rows")
@@ -158,12 +157,12 @@ def _usual_output(recipe: Recipe) -> Path | None:
     return recipe.run.folder / f"{name}.csv"
 
 
-def _pieces(data: LightningDataModule, limit: int | float) -> Iterable[Examples | None]:
-    """Return the rows to predict in pieces; None is the test part.
+def _pieces(data: LightningDataModule, limit: int | float) -> Iterable[LightningDataModule]:
+    """Return the data of each piece of the rows to predict.
 
-    A limit of batches holds for the first piece, and is the end. 1 is a batch, 1.0 all of them.
+    A limit of batches applies to the first piece, and ends there. 1 is a batch, 1.0 all of them.
     """
-    pieces: Iterable[Examples | None] = [None]
+    pieces: Iterable[LightningDataModule] = [data]
     if isinstance(data, SupervisedDataModule):
         pieces = data.pieces_to_predict()
     if isinstance(limit, int) or limit < 1:

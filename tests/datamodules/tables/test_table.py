@@ -296,9 +296,9 @@ def test_a_file_is_predicted_in_pieces_as_at_once(tmp_path, monkeypatch, ending)
     whole = data.inputs("predict")
     monkeypatch.setattr("dlp.datamodules.tables.table._ROWS_PER_PIECE", 7)
     pieces = []
-    for rows in data.pieces_to_predict():
-        assert rows.index[0] == sum(map(len, pieces))
-        pieces.append(data.inputs("predict"))
+    for piece in data.pieces_to_predict():
+        assert piece.examples("predict").index[0] == sum(map(len, pieces))
+        pieces.append(piece.inputs("predict"))
     assert list(map(len, pieces)) == [7, 7, 6]
     assert_rounded_alike(torch.cat(pieces), whole)
 
@@ -356,7 +356,7 @@ def test_a_path_may_begin_with_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path.anchor)
     data = table("~/houses.csv", predict_path="~/houses.csv")
     assert len(data.examples("train")) == 32
-    assert [len(rows) for rows in data.pieces_to_predict()] == [40]
+    assert len(data.examples("predict")) == 40
     assert (
         len(TextDataModule("~/texts.csv", label_column="label").examples("train")) == 32
     )
@@ -406,12 +406,12 @@ def test_times_without_an_offset_are_refused_if_the_training_has_one(tmp_path):
         encoder.transform(new[["time"]])
 
 
-def test_rows_to_predict_are_whole_again_if_their_pieces_are_left_early(monkeypatch):
+def test_a_piece_of_the_rows_to_predict_leaves_the_others_as_they_are(monkeypatch):
     data = table(houses(), predict_path=csv(houses(20, 1)))
     monkeypatch.setattr("dlp.datamodules.tables.table._ROWS_PER_PIECE", 7)
-    pieces = data.pieces_to_predict()
-    assert len(next(pieces)) == 7
-    pieces.close()
+    first, second, _ = data.pieces_to_predict()
+    assert len(first.examples("predict")) == 7
+    assert second.examples("predict").index[0] == 7
     assert len(data.examples("predict")) == 20
 
 

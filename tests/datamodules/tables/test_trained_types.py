@@ -77,7 +77,9 @@ def test_numbers_are_of_one_type_in_all_pieces_and_with_a_restored_state(
     )
     restored.load_state_dict(data.state_dict())
     for each in (data, restored):
-        pieces = [rows.inputs.frame for rows in each.pieces_to_predict()]
+        pieces = [
+            piece.examples("predict").inputs.frame for piece in each.pieces_to_predict()
+        ]
         assert [str(piece["a"].dtype) for piece in pieces] == ["float64", "float64"]
 
 
