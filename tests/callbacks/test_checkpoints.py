@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import LambdaCallback
 
 from dlp.callbacks import AtomicCheckpointIO, BestCheckpoint, History, LastCheckpoint
 from dlp.callbacks.checkpoints import time as clock
-from dlp.modules.weights import Checkpoint
+from dlp.modules.checkpoint import Checkpoint
 from helpers.training import small_fit
 
 pytestmark = pytest.mark.filterwarnings(

@@ -20,9 +20,9 @@ from dlp.evaluation.intervals import class_quantiles, half_widths
 from dlp.evaluation.mistakes import best_threshold, calibration
 from dlp.evaluation.temperature import best_temperature, log_loss
 from dlp.files import atomic_path
+from dlp.modules.checkpoint import Checkpoint
 from dlp.modules.heads import Head
 from dlp.modules.supervised import SupervisedModule
-from dlp.modules.weights import Checkpoint
 from dlp.reader.answer import Answer
 from dlp.reader.transforms import transformed, untransformed
 from dlp.recipes.restoring import load_trained, out_of_fold_outputs, restored, trained_model

@@ -22,8 +22,8 @@ from dlp.inference.card import card, write_example
 from dlp.inference.encoder_source import write_encoder
 from dlp.inference.predictor import Predictor
 from dlp.inference.trained import TrainedModel
+from dlp.modules.checkpoint import Checkpoint
 from dlp.modules.supervised import SupervisedModule
-from dlp.modules.weights import Checkpoint
 from dlp.recipes.restoring import restored, trained_model
 from dlp.runs.exports import source_of
 from dlp.runs.folder import Run

@@ -64,7 +64,7 @@ class Predictor:
             with extra("export"), naming("export"):
                 return cls([load_exported(file)])
         from dlp.inference.trained import TrainedModel  # torch takes a second to import
-        from dlp.modules.weights import Checkpoint
+        from dlp.modules.checkpoint import Checkpoint
 
         models = []
         for checkpoint in Run.find(path).models():

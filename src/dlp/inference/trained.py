@@ -8,8 +8,8 @@ from torch import Tensor
 
 from dlp.bag_of_words import BagOfWords
 from dlp.errors import InputError, reading
+from dlp.modules.checkpoint import Checkpoint, load_module
 from dlp.modules.supervised import SupervisedModule
-from dlp.modules.weights import Checkpoint, load_module
 from dlp.reader.encoder import AnyEncoder, Array, Bags, Encoded
 from dlp.reader.model import Model
 from dlp.reader.spec import ModelSpec, build_encoder

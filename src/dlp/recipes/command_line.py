@@ -10,7 +10,7 @@ import yaml
 from dlp.configs import find_config, flatten, labels_text, read_config, run_name
 from dlp.console import say
 from dlp.errors import InputError, naming
-from dlp.modules.weights import Checkpoint
+from dlp.modules.checkpoint import Checkpoint
 from dlp.recipes.parser import OF_RUNS
 from dlp.recipes.recipe import Recipe
 from dlp.runs.folder import Content, Run, origin_of

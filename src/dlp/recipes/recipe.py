@@ -21,7 +21,7 @@ from dlp.datamodules import SupervisedDataModule
 from dlp.datamodules.parts import rows_fingerprint
 from dlp.errors import InputError, check_range, naming
 from dlp.hyperparameters import plain_value
-from dlp.modules.weights import Checkpoint
+from dlp.modules.checkpoint import Checkpoint
 from dlp.recipes.parse_errors import arguments
 from dlp.recipes.parser import MODE, SIZES, Layer, Parser, add_options, by_depth, import_classes
 from dlp.recipes.settings import ProcessSettings, num_threads

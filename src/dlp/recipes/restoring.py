@@ -14,8 +14,8 @@ from dlp.folds.plan import read_folds
 from dlp.folds.results import OutOfFold, out_of_fold, with_all_rows
 from dlp.inference.predictor import Predictor
 from dlp.inference.trained import TrainedModel
+from dlp.modules.checkpoint import Checkpoint
 from dlp.modules.supervised import SupervisedModule
-from dlp.modules.weights import Checkpoint
 from dlp.recipes.recipe import Recipe, load
 from dlp.runs.folder import Run
 
