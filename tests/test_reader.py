@@ -299,7 +299,7 @@ def test_rows_are_typed_or_stand_in_files(tmp_path):
     with pytest.raises(ValueError, match="is not a file of rows"):
         typed_rows([str(tmp_path / "rows.pdf")], spec)
     (tmp_path / "rows.json").write_text('{"rows": [1]}', "utf-8")
-    with pytest.raises(ValueError, match="does not hold a list of rows"):
+    with pytest.raises(ValueError, match="does not contain a list of rows"):
         typed_rows([words[1]], spec)
 
 

@@ -50,13 +50,13 @@ def test_refusals_of_a_table_are_settled_and_stand_in_the_config(houses, capsys)
     assert arguments["text_columns"] == ["straße"]
     assert arguments["categorical_columns"] == ["typ"]
     assert content("häuser")["model"]["init_args"]["head"] == "regression"
-    assert "column 'alter' holds numbers and '?'" in capsys.readouterr().out
+    assert "column 'alter' contains numbers and '?'" in capsys.readouterr().out
 
 
 def test_each_reason_is_printed_once_and_then_the_arguments(houses, capsys):
     main(["init", "häuser.csv", "--target", "preis"])
     printed = capsys.readouterr().out
-    assert printed.count("column 'alter' holds numbers and '?'") == 1
+    assert printed.count("column 'alter' contains numbers and '?'") == 1
     assert printed.count("\n  read_csv: ") == 1
     settled = printed.partition("settled by\n")[2].splitlines()
     arguments = [line.partition(":")[0] for line in settled[:4]]

@@ -78,8 +78,8 @@ def test_inputs_are_duplicates_whatever_their_type(rows, capsys):
         ({"x": None}, "needs x and y"),
         ({"x": np.zeros((0, 3))}, "x has no rows"),
         ({"x": eye_array(40)}, r"x has no rows.*of a sparse matrix its toarray\(\)"),
-        ({"x": [["a", "b"]] * 40}, "x must hold numbers"),
-        ({"y": np.zeros((40, 2, 2))}, r"those of x are \(40, 2, 2\)"),
+        ({"x": [["a", "b"]] * 40}, "x must contain numbers"),
+        ({"y": np.zeros((40, 2, 2))}, r"x has the shape \(40, 2, 2\)"),
         (
             {"x": np.ma.masked_less(np.arange(40.0), 3)},
             r"x has masked cells; .*\.filled",
@@ -88,12 +88,15 @@ def test_inputs_are_duplicates_whatever_their_type(rows, capsys):
             {"y": np.ma.masked_less(np.arange(40.0), 3)},
             "the target of x has masked cells",
         ),
-        ({"x": np.ones((40, 2)) + 1j}, r"x holds complex128; give real numbers"),
+        ({"x": np.ones((40, 2)) + 1j}, r"x contains complex128; give real numbers"),
         *(
             ({"x": np.where(np.arange(40) == 33, value, 0)}, "row 33 of x")
             for value in BAD
         ),
-        ({"x": np.full((40, 2), "NaT", "datetime64[s]")}, r"x holds datetime64\[s\]"),
+        (
+            {"x": np.full((40, 2), "NaT", "datetime64[s]")},
+            r"x contains datetime64\[s\]",
+        ),
     ],
 )
 def test_arrays_that_cannot_be_used_are_refused(rows, arguments, message):

@@ -122,7 +122,7 @@ def test_the_summary_has_frequencies_or_mean_and_median(values, summary):
     [
         (["a", "a"], {}, "one class"),
         ([2.5, 2.5], {}, "the same in all rows"),
-        (["no", "yes", "yes "], {}, "differ by spaces alone"),
+        (["no", "yes", "yes "], {}, "differ only in spaces"),
         (
             [0, 1, 2],
             {"positive_class": "1"},

@@ -49,7 +49,7 @@ def calibrate(
         run: Name of a config with a run, folder of a run (of folds too), or checkpoint.
         coverage: Share of rows whose interval or set has the truth.
         threshold: Probability above which a row is of class 1 of two, for tests, predictions,
-            exports and the page; None is that of the training.
+            exports and the page; None takes the threshold of the training.
     """
     record = Run.find(run)
     paths = record.models()
@@ -97,7 +97,7 @@ def _learn(
     """Return an answer with the temperature and quantiles of the first part, and the table."""
     scores, targets = next(iter(parts.values()))
     with naming("calibrate"):
-        answer.doubt(scores.numpy())  # nothing is learned from NaN
+        answer.doubt(scores.numpy())  # refuses NaN
     if answer.task is not None:
         table = _fit(head, parts)
         answer = replace(answer, temperature=float(table["temperature"].iloc[-1]))
@@ -116,7 +116,7 @@ def _learn(
 def _write(
     record: Run, answer: Answer, table: pd.DataFrame, checkpoints: Sequence[Checkpoint | Path]
 ) -> None:
-    """Write an answer into a run and its checkpoints; those of further folds are read in turn."""
+    """Write an answer into a run and its checkpoints, reading one fold at a time."""
     for each in checkpoints:
         checkpoint = each if isinstance(each, Checkpoint) else Checkpoint(each)
         checkpoint.content["spec"]["answer"] = asdict(answer)

@@ -1,4 +1,4 @@
-"""Command ``data``: the rows of a config as they are read."""
+"""Command ``data``: what the rows of a config are read as."""
 
 from dlp.console import say
 from dlp.datamodules.ownership import supervised_data

@@ -56,7 +56,7 @@ def export(run: str, folder: Path | None = None) -> Path:
         folder = home.folder / "exported"
     is_export = any((folder / name).exists() for name in ("model.onnx", "reader/spec.py"))
     if any(folder.glob("*")) and not is_export:
-        raise InputError(f"{folder} holds other files than an export; give a new folder.")
+        raise InputError(f"{folder} contains other files than an export; give a new folder.")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent, prefix=".export") as name:
         new = Path(name) / "exported"

@@ -118,7 +118,7 @@ def _words(
             logits = module(bags)
         numbers = logits.argmax(1)
         if logits.shape[1] == 1:
-            numbers += 1  # the logit is that of class 1
+            numbers += 1  # the logit of class 1
         networks = averaged_networks(module.network)
         weights = torch.stack([word_weights(each, bags, numbers) for each in networks]).mean(0)
         totals.index_add_(0, numbers, weights)

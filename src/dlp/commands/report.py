@@ -1,4 +1,4 @@
-"""Command ``report``: one page of the files in a run's folder; nothing is computed again."""
+"""Command ``report``: one page from the files in a run's folder, without computing them again."""
 
 import base64
 import json
@@ -83,7 +83,7 @@ def _tables(run: Run, results: Results) -> dict[str, pd.DataFrame]:
     for name in ("worst", "suspects", "metrics"):
         path = run.folder / f"{name}.csv"
         if path.is_file():
-            # Ids such as 007 and classes such as None stay as they are.
+            # Ids such as 007 and classes such as None stay texts.
             table = pd.read_csv(path, converters={0: str}, keep_default_na=False, na_values=[""])
             values = table.columns.intersection(["true", "predicted"])
             if "probability" not in table:  # of classes; numbers have one format

@@ -17,7 +17,7 @@ def suspects(run: str, count: PositiveInt = 100) -> pd.DataFrame:
     class; the lowest ``probability`` of the given class (``true``) comes first. Of several labels
     in a row the most doubted one counts, of values the error in deviations of the target.
     ``suspects.csv`` and, of images, ``suspects.png`` show them; ``mistakes.json`` and its figures
-    are those of all rows. ``contradictions.csv`` has a row per label of each input that has
+    describe all rows. ``contradictions.csv`` has a row per label of each input that has
     several, by ``hash``: all cells, all characters of a text, or all pixels of the resized images
     are equal.
 

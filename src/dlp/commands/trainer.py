@@ -99,7 +99,7 @@ def predict(
     model = recipe.model(data)
     is_ours = isinstance(data, SupervisedDataModule) or isinstance(model, SupervisedModule)
     if recipe.is_dev_run:
-        say("fast_dev_run: a batch is predicted, and nothing is written")
+        say("fast_dev_run: predicts one batch and writes no file")
     if recipe.is_dev_run or not (is_ours or output):  # steps of others may return anything
         _predict(recipe.trainer(run_dir=None), model, data, recipe.ckpt_path)
         return
@@ -147,7 +147,7 @@ def _set_texts(recipe: Recipe, texts: list[str]) -> None:
 
 
 def _usual_output(recipe: Recipe) -> Path | None:
-    """Return the file of the predictions in the run's folder; None prints those of typed texts."""
+    """Return the file of the predictions in the run's folder; None prints them, for typed texts."""
     arguments = recipe.config.data.get("init_args", {})
     if recipe.run is None or arguments.get("predict_texts"):
         return None
@@ -176,7 +176,7 @@ def _predict(
     data: LightningDataModule,
     ckpt_path: Path | None,
 ) -> None:
-    """Predict with the weights of a checkpoint; None leaves the model as it is."""
+    """Predict with the weights of a checkpoint; None keeps the weights of the model."""
     with loading_weights(ckpt_path):
         trainer.predict(
             model,

@@ -137,7 +137,7 @@ def _train(
             keys = " ".join(f"--{key}={value}" for key, value in values.items())
             raise InputError(
                 f"space: {keys} changes the rows that judge a trial, and the luckiest "
-                "rows would win; leave it out. dlp crossval --repeats tells how much rows matter."
+                "rows would win; leave it out. dlp crossval --repeats shows how much rows matter."
             )
         trainer = silent_trainer(variant.trainer_arguments(), [report])
         trainer.fit(variant.model(data), datamodule=data)

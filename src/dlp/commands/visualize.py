@@ -25,7 +25,7 @@ def batch(
     num_images: int = 16,
     copies: int = 1,
 ) -> Path | None:
-    """Draw training images as the model sees them, augmentation included; nothing is trained.
+    """Draw training images as the model sees them, with augmentation, without training.
 
     The figure is ``runs/<config name>/batch.png``.
 
@@ -70,7 +70,7 @@ def heatmap(
         model: Name of a config with a run, folder of a run, checkpoint, or network of torchvision.
         images: Image file, or folder of images; None draws rows of the test, else validation part.
         num_images: Number of images.
-        layer: Dotted name of the layer; None is that of the last map before pooling.
+        layer: Dotted name of the layer; None takes the last map before pooling.
         class_name: Name of the class; None is the predicted one.
         colormap: Colours of the heat; the book's are ``jet``.
     """

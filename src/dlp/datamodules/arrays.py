@@ -54,7 +54,7 @@ class ArrayDataModule(SupervisedDataModule):
         groups: Group of each row, (N,); no group is in two parts.
         scaling: Scaling of the inputs by mean and deviation of the training part.
         task: Kind of target; ``auto`` takes the integers 0 to C - 1 and text as classes.
-        class_names: Names of the classes, if `y` holds class numbers.
+        class_names: Names of the classes, if `y` contains class numbers.
         positive_class: Name of the class that becomes class 1 of two; None is the last one.
         eval_batch_size: Number of rows per batch of validation, test and prediction.
         **split: See `SupervisedDataModule`.
@@ -97,7 +97,7 @@ class ArrayDataModule(SupervisedDataModule):
     def load(self) -> LabelledParts:
         """Return `x` and `y`, and `x_test` and `y_test` if there are any."""
         if "train" not in self.labelled_rows:
-            raise InputError("ArrayDataModule needs x and y, to predict alone x_predict.")
+            raise InputError("ArrayDataModule needs x and y, or only x_predict to predict.")
         return self.labelled_rows
 
     def load_predict(self) -> Examples | None:
@@ -119,7 +119,7 @@ def _examples(
         if column is not None and column.shape[:1] != (len(rows),):
             raise InputError(f"{name} has {len(rows)} rows; targets and groups are one per row.")
     if targets.ndim > 2:
-        raise InputError(f"targets are (N,) or (N, T); those of {name} are {targets.shape}.")
+        raise InputError(f"targets are (N,) or (N, T); {name} has the shape {targets.shape}.")
     hashes = row_hashes(np.ascontiguousarray(rows, np.float32))
     return Examples(ArrayRows(rows), targets, groups=groups, hashes=hashes)
 
@@ -135,7 +135,7 @@ def _inputs(name: str, values: ArrayLike) -> Array:
         with np.errstate(over="ignore"):
             numbers = rows.astype(np.float32).reshape(len(rows), -1)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{name} must hold numbers ({error}); see TableDataModule.") from error
+        raise InputError(f"{name} must contain numbers ({error}); see TableDataModule.") from error
     is_finite = np.isfinite(numbers).all(axis=1)
     if not is_finite.all():
         raise InputError(f"row {is_finite.argmin()} of {name} has a missing or infinite number.")
@@ -147,8 +147,8 @@ def _array(name: str, values: ArrayLike | None) -> Array:
     if np.ma.is_masked(values):
         raise InputError(f"{name} has masked cells; give values.filled(0), or leave rows out.")
     array = np.asarray(values)
-    if array.dtype == object:  # numbers of a data frame that also holds text
+    if array.dtype == object:  # numbers of a data frame that also contains text
         array = np.array(array.tolist())
     if array.dtype.kind in "cmM":
-        raise InputError(f"{name} holds {array.dtype}; give real numbers, one per column.")
+        raise InputError(f"{name} contains {array.dtype}; give real numbers, one per column.")
     return array

@@ -44,7 +44,7 @@ def settle_encoding(path: Path, names: Collection[str] = ()) -> InputError | Non
     damaged = _damaged_line(path)
     if damaged is not None:
         return InputError(
-            f"{path} is UTF-8, except for line {damaged}, which holds bytes of no character. "
+            f"{path} is UTF-8, except for line {damaged}, which contains invalid bytes. "
             "Correct this line; it may come from a file in another encoding."
         )
     encoding = _guess(path, names)

@@ -26,7 +26,7 @@ def part_folders(root: Path) -> dict[str, Path]:
 
 
 def find_files(root: Path, pattern: str = "**") -> list[Path]:
-    """Return the files of a pattern below a folder, sorted, but for hidden ones."""
+    """Return the files that match a pattern below a folder, sorted, without hidden ones."""
     names = glob(pattern, root_dir=root, recursive=True)  # noqa: PTH207  # follows links
     return sorted(root / name for name in names if not (root / name).is_dir())
 

@@ -20,7 +20,7 @@ class LabelledSet:
 
     Args:
         loaded: ``train`` and, if the set has them, ``val`` and ``test``.
-        targets: Encoder of the targets. It is fitted on all rows, whatever the split, unless a
+        targets: Encoder of the targets. It is fitted on all rows, regardless of the split, unless a
             checkpoint has restored it.
     """
 

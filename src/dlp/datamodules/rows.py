@@ -41,7 +41,7 @@ def check_id_columns(names: Iterable[str], outputs: Iterable[str] = ()) -> None:
     """Check that no column that identifies rows has the name of a column that dlp writes.
 
     Args:
-        names: Names of the columns, such as that of ``id_column``.
+        names: Names of the columns, such as ``id_column``.
         outputs: Names of the classes, labels or targets.
 
     Raises:
@@ -53,7 +53,7 @@ def check_id_columns(names: Iterable[str], outputs: Iterable[str] = ()) -> None:
     for name in names:
         if name in taken:
             raise InputError(
-                "id_column: expected another name than that of a column that dlp writes, got "
+                "id_column: expected a name that no column written by dlp has, got "
                 f"{name!r}. Rename the column in the file, or leave out id_column."
             )
 
@@ -82,7 +82,7 @@ class Rows(ABC):
         return self.raw()
 
     def readable(self) -> list[str]:
-        """Return a line per row for lists of mistakes; empty where name or number tells it."""
+        """Return a line per row for lists of mistakes; empty if id or number identify the row."""
         return []
 
     def id_columns(self) -> dict[str, Sequence[object]]:

@@ -72,7 +72,7 @@ def write_example(folder: Path, model: Model, row: Any) -> Example:
 
 
 def _plain(cell: Any, date_format: str | None = None) -> Any:
-    """Return a cell as JSON holds it; a date follows the format of the training table."""
+    """Return a cell as it is written in JSON; a date follows the format of the training table."""
     if isinstance(cell, pd.Timestamp):
         if date_format in (None, "ISO8601"):
             return cell.isoformat()
@@ -125,7 +125,7 @@ def input_facts(encoder: AnyEncoder) -> PlainValues:
 
 
 def _scores(run: Run, checkpoint: str) -> str:
-    """Return the scores of the test of this checkpoint, beside those of baselines."""
+    """Return the test scores of this checkpoint, next to the baselines' scores."""
     test = run.results().get("test") or {}
     if test.get("checkpoint") != checkpoint:
         return "It was not tested."

@@ -105,7 +105,7 @@ def _renamed(names: list[str], added: list[str]) -> list[str]:
 
 
 def _text(cell: Any, decimal: str) -> str:
-    """Return a class as it is, and a number with nine digits."""
+    """Return a class unchanged, and a number with nine digits."""
     if isinstance(cell, str):
         return cell
     return f"{cell:.9g}".replace(".", decimal)

@@ -48,7 +48,7 @@ def _columns(
     row: dict[str, Any],
     number: int,
 ) -> pd.DataFrame:
-    """Return how a score differs from that of the row with the typical cell of each column.
+    """Return how a score would change with the typical cell of each column.
 
     A column of texts has also a line for each word as its value, which is left out of the text.
     """

@@ -25,7 +25,7 @@ AnyRows = Sequence[Any] | Mapping[str, Any] | pd.DataFrame | pd.Series | NDArray
 class Predictor:
     """Trained model that predicts rows as people have them.
 
-    Several models, such as those of the folds of a cross-validation, give the mean of their
+    Several models, such as the folds of a cross-validation, give the mean of their
     probabilities or values.
 
     Args:
@@ -57,7 +57,7 @@ class Predictor:
                 of your own.
 
         Raises:
-            InputError: If `path` holds no model, or the model needs another argument.
+            InputError: If `path` contains no model, or the model needs another argument.
         """
         file = exported_file(path)
         if file is not None:

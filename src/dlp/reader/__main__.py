@@ -1,10 +1,10 @@
-"""Predict rows with the exported model beside this package.
+"""Predict rows with the exported model next to this package.
 
     python predict.py "a film to remember" "a bore"
     python predict.py rows.csv
     python predict.py cat.jpg dog.jpg
 
-Rows of all kinds can also stand in a JSON file, arrays in a file of NumPy.
+All kinds of rows can also be in a JSON file, and arrays in a file of NumPy.
 """
 
 import csv

@@ -43,7 +43,7 @@ class Answer:
     quantiles: Sequence[float] | Sequence[Sequence[Sequence[float]]] | None = None
 
     def prediction_columns(self, scores: Array) -> AnswerColumns:
-        """Return ``class`` and ``prob_<class>``, or a column per target, then those of `doubt`."""
+        """Return ``class`` and ``prob_<class>``, or a column per target, and columns of `doubt`."""
         columns: AnswerColumns = {}
         prefix = ""
         if self.task is not None:

@@ -51,11 +51,11 @@ class ArrayEncoder(Encoder[ArrayLike]):
         if shape and array.shape[1:] != tuple(shape):
             raise ValueError(f"a row has the shape {list(shape)}, not {list(array.shape[1:])}.")
         if not np.isfinite(array).all():
-            raise ValueError("a row holds missing or infinite numbers.")
+            raise ValueError("a row contains missing or infinite numbers.")
         if self.scaling == "standard":
             array = (array - np.array(self.mean_)) / np.array(self.std_)
         with np.errstate(over="ignore"):
             encoded = array.astype(np.float32)
         if not np.isfinite(encoded).all():
-            raise ValueError("a row holds a number above 3e38.")
+            raise ValueError("a row contains a number above 3e38.")
         return encoded

@@ -1,4 +1,4 @@
-"""The one converter of cells: a number, a date or a text of what stands in a column of a table."""
+"""The only converter of cells: columns of a table become numbers, dates or texts."""
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -32,8 +32,8 @@ _DAY = np.timedelta64(1, "D")
 class CellConverter:
     """Converter of the cells of a table into numbers, dates and texts.
 
-    Training decides by it which columns hold numbers or dates; a trained model calls it for new
-    rows. It follows the arguments ``decimal``, ``thousands``, ``na_values`` and ``date_format``.
+    Training decides with it which columns contain numbers or dates; a trained model calls it for
+    new rows. It uses the arguments ``decimal``, ``thousands``, ``na_values`` and ``date_format``.
 
     Args:
         options: Arguments of ``pandas.read_csv`` by which the training table was read.

@@ -57,7 +57,7 @@ class Encoder(ABC, Generic[RowsT]):
     It follows scikit-learn: an argument of ``__init__`` is an attribute of the same name; `fit`
     learns from the training rows and stores what it learned in attributes whose names end with an
     underscore, `input_shape_` among them; a second `fit` starts from scratch. Arguments and learned
-    attributes are plain values, so that a checkpoint holds them and another object takes them.
+    attributes are plain values, so that a checkpoint can contain them and another object take them.
 
     `transform` is the only way from a row to an input of the network in training, `Predictor`, the
     server and an exported model. It needs NumPy only, because an export brings the code of its
@@ -134,7 +134,7 @@ class TwoStepEncoder(Encoder[RowsT], Generic[RowsT, ConvertedT]):
 
     @abstractmethod
     def convert(self, rows: RowsT) -> ConvertedT:
-        """Convert rows into numbers that take little memory, as those of a table or the pixels.
+        """Convert rows into numbers that take little memory, such as cells of a table or pixels.
 
         Raises:
             ValueError: If a row cannot be encoded. The message is a sentence for its owner.

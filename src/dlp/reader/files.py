@@ -1,4 +1,4 @@
-"""Rows that are typed, or stand in files of tables, JSON or NumPy."""
+"""Rows from the command line, or from files of tables, JSON or NumPy."""
 
 import codecs
 import csv
@@ -87,7 +87,7 @@ def _read_json(path: str) -> list[Any]:
     except (ValueError, RecursionError) as error:  # of JSON, and bytes that are not UTF-8
         raise ReaderError(f"{path} cannot be read as JSON in UTF-8: {error}.") from error
     if not isinstance(content, list):
-        raise ReaderError(f"{path} does not hold a list of rows.")
+        raise ReaderError(f"{path} does not contain a list of rows.")
     return content
 
 
@@ -307,7 +307,7 @@ def _cells(
 
 
 def is_joined(cell: str, separator: str, width: int) -> bool:
-    """Return True for a cell whose lines are rows; commas stand in many texts of several lines."""
+    """Return True for a cell whose lines are rows; many texts with several lines contain commas."""
     counts = [line.count(separator) for line in cell.split("\n")]
     if separator == ",":
         return set(counts[1:-1]) == {width - 1}

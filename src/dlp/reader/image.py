@@ -24,7 +24,7 @@ Pixels = NDArray[np.uint8]
 
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 
-#: Way to a common size: ``squeeze`` resizes whatever the shape, ``crop`` cuts out the middle.
+#: Way to a common size: ``squeeze`` ignores the aspect ratio, ``crop`` cuts out the middle.
 Resizing = Literal["squeeze", "crop"]
 
 
@@ -34,7 +34,7 @@ class ImageEncoder(TwoStepEncoder["ImageRows", Pixels]):
     Args:
         height: Height in pixels.
         width: Width in pixels.
-        resizing: ``squeeze`` resizes whatever the shape, as in the book; ``crop`` cuts out the
+        resizing: ``squeeze`` ignores the aspect ratio, as in the book; ``crop`` cuts out the
             middle.
         channels: 3 for colours, 1 for grey.
     """

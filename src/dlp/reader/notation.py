@@ -22,7 +22,7 @@ _TRUTH = {"true": 1.0, "false": 0.0}
 
 
 def missing_values(options: Options, name: str) -> list[Cell]:
-    """Return the cells of a column that are missing: the empty one, and those of ``na_values``.
+    """Return the cells of a column that mean a missing value: empty, or in ``na_values``.
 
     With ``keep_default_na: true`` these are also the texts that pandas takes as missing.
     """

@@ -60,7 +60,7 @@ def as_columns(rows: Table, names: Sequence[str] | None = None) -> Columns:
 
     Args:
         rows: Dictionaries by column, columns, or a data frame.
-        names: Columns that are needed; None are those of the first row.
+        names: Columns that are needed; None takes the columns of the first row.
 
     Raises:
         ValueError: If a row is not a dictionary, or lacks a column.

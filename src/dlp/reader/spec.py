@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Component:
-    """Object of a trained model, as a file holds it: its class and plain values.
+    """Object of a trained model in a file: its class and plain values.
 
     Args:
         class_path: Import path of the class.
@@ -121,7 +121,7 @@ class Card:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Spec of a trained model: what it is built from, but for the weights.
+    """Spec of a trained model: what it is built from, except for the weights.
 
     Args:
         module: LightningModule, whose weights are in the same checkpoint.
@@ -129,7 +129,7 @@ class ModelSpec:
         encoder: Encoder of the rows.
         answer: Steps from scores to the answer.
         card: Facts about the training.
-        threshold: Threshold of the training; that of the answer may be one of a calibration.
+        threshold: Threshold of the training; the answer may have another one from a calibration.
         format: Version of the spec.
     """
 

@@ -64,8 +64,8 @@ class TableEncoder(TwoStepEncoder[Table, ConvertedTable]):
     training becomes zeros; a warning names both.
 
     Args:
-        numeric_columns: Columns of numbers, whatever they look like.
-        categorical_columns: Columns of categories, whatever they look like. Numbers and dates that
+        numeric_columns: Columns to treat as numbers, even if they look like categories.
+        categorical_columns: Columns to treat as categories. Numbers and dates that
             are not listed are numeric, all others are categorical.
         text_columns: Columns of texts.
         only_listed: Whether columns in none of the three lists are left out.

@@ -100,7 +100,7 @@ class TextEncoder(Encoder[TextRows]):
 
     @property
     def column_names(self) -> list[str]:
-        """Name of each id: its word, or what else it stands for. A small set has fewer than ids."""
+        """Name of each id: its word or special meaning. A small set has fewer names than ids."""
         return _NO_WORDS + self.words_
 
     def load_state(self, state: PlainValues) -> None:

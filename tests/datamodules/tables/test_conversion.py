@@ -188,7 +188,7 @@ def test_a_column_is_called_by_its_place_without_a_header():
     ],
 )
 def test_a_text_that_would_become_another_number_is_refused(cell, options):
-    with pytest.raises(InputError, match="holds numbers and") as error:
+    with pytest.raises(InputError, match="contains numbers and") as error:
         converted(numbers_and(cell), options)
     assert repr(cell) in str(error.value)
     assert error.value.fixes == ({"read_csv": {"dtype": {"c": "category"}}},)

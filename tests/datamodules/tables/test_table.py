@@ -98,7 +98,7 @@ def test_a_cell_that_is_no_number_is_named_in_the_notation_of_the_table():
     path.write_text(text, "utf-8")
     data = TableDataModule(path, "y", read_csv={"sep": ";", "decimal": ","})
     with pytest.raises(
-        InputError, match=r"'x' holds numbers and '3\\n4', first in row 39"
+        InputError, match=r"'x' contains numbers and '3\\n4', first in row 39"
     ):
         data.fit()
 
@@ -155,7 +155,7 @@ def test_columns_of_groups_and_times_are_no_inputs():
 def test_dates_are_no_values():
     frame = houses().assign(when=pd.date_range("2024", periods=40))
     with pytest.raises(
-        InputError, match="the target 'when' holds dates; make numbers of them"
+        InputError, match="the target 'when' contains dates; make numbers of them"
     ):
         table(frame, "when").examples("train")
 
@@ -177,7 +177,7 @@ def test_duplicates_are_counted_whatever_type_they_were_read_as(capsys):
     [
         ({"target": "prize"}, "unknown column 'prize'.*Did you mean 'price'"),
         ({"categorical_columns": ["ciyt"]}, "Did you mean 'city'"),
-        ({"id_column": None}, "'id' holds text that looks like numbers"),
+        ({"id_column": None}, "'id' contains text that looks like numbers"),
         (
             {"drop_columns": ["area", "rooms", "garden", "city", "sold"]},
             "no input column",

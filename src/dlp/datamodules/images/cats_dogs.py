@@ -32,7 +32,7 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
 
     The first `per_class` images of each class are used, in the order of their numbers, and cut
     from their end: by default images 0 to 999 of each class train, 1,000 to 1,499 validate, and
-    1,500 to 1,999 are the test. The set is that of the Hub (``microsoft/cats_vs_dogs``), or lies in
+    1,500 to 1,999 are the test. The set comes from the Hub (``microsoft/cats_vs_dogs``), or is in
     ``<data_dir>/cats_vs_dogs`` as on the Hub (``data/*.parquet``) or Kaggle
     (``train/cat.0.jpg``). Source: Elson et al. 2007, "Asirra: a CAPTCHA that exploits
     interest-aligned manual image categorization".

@@ -52,12 +52,12 @@ class ImageFolderDataModule(SupervisedDataModule):
         test_path: Path of the test images, in the form of `path`.
         predict_path: Path of the images to predict: a file, a folder, or a table.
         image_size: Height and width in pixels; one number for both.
-        fit: ``squeeze`` resizes whatever the shape, as in the book; ``crop`` cuts out the middle.
+        fit: ``squeeze`` ignores the aspect ratio, as in the book; ``crop`` cuts out the middle.
         channels: 3 for colours, 1 for grey.
-        augmentation: Random changes of the training images: ``book`` are those of chapter 5.2;
+        augmentation: Random changes of the training images: ``book`` as in chapter 5.2,
             ``flip``, or a transform of one uint8 image, such as those of
             ``torchvision.transforms.v2``.
-        on_corrupt: Treatment of files that cannot be read; the first ten are named.
+        on_corrupt: Treatment of files that cannot be read; a line lists the first ten.
         image_column: Column of paths of a table.
         target: Column to predict of a table, or several.
         read_csv: Arguments of ``pandas.read_csv`` for all tables.

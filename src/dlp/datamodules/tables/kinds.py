@@ -1,4 +1,4 @@
-"""Kinds of columns: numbers and dates, categories, and what is not an input as it is."""
+"""Kinds of columns: numbers and dates, categories, and columns that cannot be inputs."""
 
 import re
 from collections.abc import Collection
@@ -58,14 +58,14 @@ def check_target(column: Column, task: str, options: Options) -> None:
     """
     if column.dropna().head(1).map(pd.api.types.is_list_like).any():
         raise InputError(
-            f"the target {column.name!r} holds lists; make columns of 0 and 1, one per label."
+            f"the target {column.name!r} contains lists; make columns of 0 and 1, one per label."
         )
     if task == "classification":
         return
     if is_date(column):
         raise InputError(
-            f"the target {column.name!r} holds dates; make numbers of them, such as days, or give "
-            "task: classification.",
+            f"the target {column.name!r} contains dates; make numbers of them, such as days, or "
+            "give task: classification.",
             {"task": "classification"},
         )
     if column.dtype in ("str", "object"):
@@ -95,7 +95,7 @@ def check_text(column: Column, options: Options, advice: str, *fixes: Fix) -> No
             if not any(map(str.isalpha, "".join(others))):
                 fixes = ()
         raise InputError(
-            f"column {column.name!r} holds numbers and {others[0]!r}, first in row "
+            f"column {column.name!r} contains numbers and {others[0]!r}, first in row "
             f"{cells.index[cells == others[0]][0]}. Correct it, give {accepted}, or {advice}.",
             *fixes,
         )
@@ -108,18 +108,18 @@ def check_text(column: Column, options: Options, advice: str, *fixes: Fix) -> No
             fixes = ({"read_csv": arguments},)
             convert = f"for a file give {inline(fixes[0])}"
         raise InputError(
-            f"column {column.name!r} holds text that looks like numbers or dates, such as "
+            f"column {column.name!r} contains text that looks like numbers or dates, such as "
             f"{distinct[looks_numeric].iloc[0]!r}. Convert it, {convert}, or {advice}.",
             *fixes,
         )
 
 
 def check_inputs(frame: pd.DataFrame, texts: Collection[str], options: Options) -> None:
-    """Check that columns hold numbers, dates or categories, and do not name the rows.
+    """Check that columns contain numbers, dates or categories, and do not identify the rows.
 
     Args:
         frame: Columns.
-        texts: Names of those that were read as text, whatever their type is now.
+        texts: Names of the columns that were read as text, regardless of their type now.
         options: The user's arguments of ``pandas.read_csv``.
     """
     names = []

@@ -20,7 +20,7 @@ from dlp.reader.tokens import tokenise
 
 @dataclass(frozen=True)
 class TableRows(Rows):
-    """Rows of a data frame, whose index holds the row numbers.
+    """Rows of a data frame, whose index contains the row numbers.
 
     Args:
         table: Data frame, which the parts of a split share.
@@ -164,7 +164,7 @@ def _hints(frame: pd.DataFrame) -> list[str]:
 
 
 def check_columns(frame: pd.DataFrame, names: Iterable[str | None]) -> None:
-    """Check that a table has all columns that are named."""
+    """Check that a table has all of the given columns."""
     for name in names:
         if name is not None:
             check_choice("column", name, frame.columns)

@@ -92,7 +92,7 @@ def _have_same_codes(own: Any, trained: pd.CategoricalDtype) -> bool:
 
 
 def _exactly(numbers: "pd.Series[float]", dtype: str) -> Column:
-    """Return numbers in another type, or as they are if that type does not hold all of them."""
+    """Return numbers in another type, or unchanged if that type cannot represent all of them."""
     try:
         with np.errstate(invalid="ignore", over="ignore"):
             typed = numbers.astype(pd.api.types.pandas_dtype(dtype))

@@ -27,7 +27,7 @@ class BagRows(StoredRows):
         ids, offsets, weights = bags
         ends = np.append(offsets, offsets.dtype.type(len(ids)))
         is_binary = (weights == 1).all()
-        # Ones are stored as bytes; those of a batch become floats.
+        # Ones are stored as bytes; each batch is converted to floats.
         stored = weights.astype(np.int8) if is_binary else weights
         shape = (len(offsets), num_words)
         self.matrix = scipy.sparse.csr_array((stored, ids, ends), shape)

@@ -10,21 +10,21 @@ from dlp.datamodules.text.text import BaseTextDataModule, TextArguments
 from dlp.files import AnyPath, find_data_dir
 from dlp.hyperparameters import Keywords
 
-#: Data set of the Hub, at the commit whose files are those of the reference sets.
+#: Data set of the Hub, at the commit with the files of the reference sets.
 HUB = "hub:stanfordnlp/imdb@e6281661ce1c48d982bc483cf8a173c1bbeb5d31"
 
 
 class IMDBDataModule(BaseTextDataModule):
     """Film reviews: 25,000 for training, 25,000 for the test, half of them positive.
 
-    The texts are those of ``stanfordnlp/imdb`` on the Hub, in the book's order; their vocabulary
-    differs slightly from that of the archive that Keras loads. Origin: Maas et al. 2011, "Learning
+    The texts come from ``stanfordnlp/imdb`` on the Hub, in the book's order; their vocabulary
+    differs slightly from the archive that Keras loads. Origin: Maas et al. 2011, "Learning
     Word Vectors for Sentiment Analysis".
 
     Args:
         data_dir: Folder of the reference sets, with ``imdb`` (the files of the Hub); None is
             ``DLP_DATA_DIR``, else the per-user cache.
-        source: ``raw`` alone, which configs of 1.1 name.
+        source: Only ``raw``, which configs of 1.1 contain.
         batch_size: Number of rows per training batch.
         val_size: Number or fraction of validation rows; None for no validation.
         split_seed: Seed of the shuffle; None keeps the book's order: the first rows validate.
@@ -56,5 +56,5 @@ class IMDBDataModule(BaseTextDataModule):
 
     def load(self) -> LabelledParts:
         """Return both parts in the book's order."""
-        parts = super().load()  # those of the Hub are sorted by class
+        parts = super().load()  # on the Hub they are sorted by class
         return {part: rows.take(keras_order(len(rows))) for part, rows in parts.items()}

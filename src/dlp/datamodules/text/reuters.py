@@ -45,7 +45,7 @@ class ReutersDataModule(BaseTextDataModule):
     Args:
         data_dir: Folder of the reference sets, with ``reuters21578/reuters21578.tar.gz``; None is
             ``DLP_DATA_DIR``, else the per-user cache.
-        source: ``raw`` alone, which configs of 1.1 name.
+        source: Only ``raw``, which configs of 1.1 contain.
         text: ``own`` for the text of each wire: its body, else its title; ``as_published`` for the
             texts of the published set, entities included.
         one_hot: Whether classes are encoded as float32 (N, 46).

@@ -76,7 +76,7 @@ class TextFiles:
         return self.path.startswith(_HUB)
 
     def read(self) -> Texts:
-        """Read and tokenise all texts; the column ``part`` holds the part of each."""
+        """Read and tokenise all texts; the column ``part`` contains the part of each."""
         import pandas as pd
 
         from dlp.datamodules.tables.kinds import check_target
@@ -98,7 +98,7 @@ class TextFiles:
         others = cells[cells.notna() & ~cells.map(lambda cell: isinstance(cell, str))]
         if len(others):
             raise InputError(
-                f"{self.path} holds {others.iloc[0]!r:.40} in place of a text; give a column of "
+                f"{self.path} contains {others.iloc[0]!r:.40} instead of a text; give a column of "
                 "texts."
             )
         texts = cells.fillna("")

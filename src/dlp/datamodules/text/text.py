@@ -90,7 +90,7 @@ class BaseTextDataModule(SupervisedDataModule):
         self.files = files
         self.predict_path = predict_path
         self.predict_texts = predict_texts
-        self.id_column = files.roles.get("id", "path")  # texts in files are named by their path
+        self.id_column = files.roles.get("id", "path")  # the id of a text in a file is its path
 
     def load(self) -> LabelledParts:
         """Return the parts of the files."""
