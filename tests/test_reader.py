@@ -155,6 +155,7 @@ def test_a_wrong_csv_is_refused(text, message, tmp_path):
         ("a,b\n1,x\n2,y\n\n", {"skipfooter": 1, "engine": "python"}),
         ("a,b\n1,x\n\n2,y\n \n\n", {"skipfooter": 3, "engine": "python"}),
         ("a,b\nin cm,in g\n1,x\n", {"skiprows": [1]}),
+        ("a,b\n1,x\n", {"keep_default_na": False}),
         ("\ufeffa,b\n1,x\n", {"encoding": "utf-8"}),
     ],
 )
@@ -467,3 +468,17 @@ def test_dates_with_an_offset_are_converted_without_their_text(monkeypatch):
     numbers = converter.numbers("t", times.to_numpy(), range(3))
     np.testing.assert_array_equal(numbers, expected)
     assert np.isnan(numbers).tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        (np.ma.masked_greater(np.ones((2, 3)), 0.5), "masked"),
+        (np.full((2, 3), 1 + 2j), "complex"),
+    ],
+)
+def test_arrays_that_would_lose_what_they_say_are_refused(rows, reason):
+    encoder = ArrayEncoder()
+    encoder.fit(np.zeros((4, 3)))
+    with pytest.raises(ValueError, match=reason):
+        encoder.transform(rows)

@@ -289,3 +289,33 @@ def test_an_image_has_a_heat_map_up_to_one(tmp_path):
     assert heat.shape == (3, 3)
     assert heat.min() >= 0
     assert heat.max() == 1
+
+
+def test_columns_belong_together_by_place(sales):
+    frame = pd.DataFrame(
+        {
+            "sold": ["01.02.2019"] * 3,
+            "built": ["2020-03-01"] * 3,
+            "size": ["1", "2", "3"],
+        }
+    )
+    expected = sales.scores(frame)
+    columns = {name: frame[name] for name in frame}
+    columns["size"] = columns["size"].set_axis([7, 8, 9])
+    np.testing.assert_array_equal(sales.scores(columns), expected)
+    with pytest.raises(InputError, match="two columns called 'size'"):
+        sales.scores(pd.concat([frame, frame[["size"]]], axis=1))
+
+
+def test_a_missing_text_is_an_empty_text(reviews):
+    with pytest.warns(UserWarning, match="no word"):
+        scores = reviews.scores([None, float("nan"), pd.NA, ""])
+    assert (scores == scores[0]).all()
+
+
+def test_no_rows_of_a_calibrated_model_give_no_predictions(sales):
+    quantiles = [[[0.0, 1.0], [0.1, 0.2]]]
+    sales.spec = replace(
+        sales.spec, answer=replace(sales.spec.answer, coverage=0.9, quantiles=quantiles)
+    )
+    assert len(sales.predict([])) == 0

@@ -98,10 +98,7 @@ class Predictor:
         if is_one:
             raise InputError("predict takes a list of rows, or columns; for one row give [row].")
         if isinstance(rows, pd.DataFrame | Mapping):
-            with naming("the columns"):
-                frame = pd.DataFrame(rows)
-            cells = {str(name): column.to_numpy() for name, column in frame.items()}
-            table = Columns(cells, range(len(frame)))
+            table = _columns(rows)
         elif isinstance(rows, pd.Series):
             table = rows.tolist()
         return np.mean([model.scores(table) for model in self.models], axis=0)
@@ -136,6 +133,26 @@ class Predictor:
             inputs = torch.from_numpy(encoded)
             for network in averaged_networks(model.module.network):
                 yield model, network, inputs
+
+
+def _columns(rows: pd.DataFrame | Mapping[str, Any]) -> Columns:
+    """Return a data frame, or columns by name, as columns; row i of each column belongs together.
+
+    Raises:
+        InputError: If the columns differ in length, or two have the same name.
+    """
+    if isinstance(rows, Mapping):
+        cells = {}
+        for name, column in rows.items():
+            cells[name] = column.to_numpy() if isinstance(column, pd.Series) else column
+        with naming("the columns"):
+            rows = pd.DataFrame(cells)
+    names = list(map(str, rows))
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"the rows have two columns called {name!r}. Rename one.")
+    arrays = [rows.iloc[:, number].to_numpy() for number in range(len(names))]
+    return Columns(dict(zip(names, arrays, strict=True)), range(len(rows)))
 
 
 def exported_file(path: str | Path) -> Path | None:

@@ -1,5 +1,6 @@
 """Answer of a model: from scores to classes, probabilities, values, and how sure they are."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import compress
@@ -105,7 +106,7 @@ def decide(probabilities: Array, threshold: float = 0.5, task: Task = None) -> A
 
 def output_columns(name: str, values: Array, names: Sequence[str] | None) -> AnswerColumns:
     """Return a column per output, with its name unless it is the only one."""
-    values = values.reshape(len(values), -1)
+    values = values.reshape(len(values), math.prod(values.shape[1:]))
     num_columns = values.shape[1]
     if num_columns == 1:
         return {name: values[:, 0]}

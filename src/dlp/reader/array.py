@@ -41,8 +41,12 @@ class ArrayEncoder(Encoder[ArrayLike]):
         """Encode an array (N, ...) of finite numbers."""
         try:
             array = np.asarray(rows)
+            if np.ma.is_masked(rows):
+                raise ValueError("a cell is masked")
             if array.dtype.kind in "US":
                 raise ValueError("a cell is a text")
+            if array.dtype.kind == "c":
+                raise ValueError("a cell is a complex number")
             if array.dtype.kind not in "biuf":
                 array = array.astype(np.float64)
         except (ValueError, TypeError, OverflowError) as error:

@@ -32,6 +32,7 @@ _CSV_OPTIONS = {
     "decimal",
     "thousands",
     "na_values",
+    "keep_default_na",
     "dtype",
     "parse_dates",
     "date_format",
@@ -200,10 +201,11 @@ def _without_skipped(lines: Iterator[list[str]], options: Options) -> Iterator[l
     skipped = options.get("skiprows") or 0
     if isinstance(skipped, int):
         skipped = range(skipped)
+    is_skipped = skipped if callable(skipped) else skipped.__contains__
     num_last = options.get("skipfooter", 0)
     last: deque[list[str]] = deque()
     for number, line in enumerate(lines):
-        if number not in skipped:
+        if not is_skipped(number):
             last.append(line)
         if len(last) > num_last:
             first = last.popleft()
@@ -283,9 +285,16 @@ def open_csv(path: Path) -> Any:
 
 
 def csv_lines(path: Path, options: Options, strict: bool = False) -> Iterator[list[str]]:
-    """Yield the cells of each line; if `strict`, refuse a letter after a closing quote."""
+    """Yield the cells of each line that is neither empty nor skipped.
+
+    Args:
+        path: Path of the file.
+        options: Arguments of ``pandas.read_csv``.
+        strict: Whether a letter after a closing quote is an error.
+    """
     with open_csv(path) as file, io.TextIOWrapper(file, csv_encoding(options), newline="") as text:
-        yield from _cells(text, csv_separator(path.name, options), options, strict)
+        lines = _cells(text, csv_separator(path.name, options), options, strict)
+        yield from _without_skipped(lines, options)
 
 
 def _cells(

@@ -20,6 +20,8 @@ Encoding = Literal["multi_hot", "count", "tfidf", "sublinear_tfidf"]
 START = 1
 UNKNOWN = 2
 FIRST_WORD = 4
+#: Values of a missing text: None, NaN, and pandas.NA.
+_MISSING = ("None", "nan", "<NA>")
 _NO_WORDS = ["", "(start)", "(unknown words)", ""]
 #: Text, or row of a table with a column of texts.
 TextRow = str | Mapping[str, object]
@@ -176,13 +178,17 @@ class TextEncoder(Encoder[TextRows]):
         return number_tokens(texts, self.tokens, self.ngrams, self.char_ngrams)
 
     def _text(self, row: TextRow) -> str:
-        """Return the text of a row."""
-        text = row.get(self.column) if isinstance(row, Mapping) else row
-        if not isinstance(text, str):
+        """Return the text of a row; a missing text is empty."""
+        text: object = row
+        if isinstance(row, Mapping) and self.column in row:
+            text = row[self.column]
+        if isinstance(text, str):
+            return text
+        if str(text) not in _MISSING:
             raise ValueError(
                 f"a row is a text, or has a text in column {self.column!r}, not {row!r:.80}."
             )
-        return text
+        return ""
 
 
 def _warn_of_unknown(texts: Sequence[str], ids: Array, lengths: Counts) -> None:

@@ -108,8 +108,18 @@ def test_a_csv_is_read_as_pandas_reads_it_with_the_arguments_of_the_user(
         ("a;b\n1,5;2\n", {}, r"one column, 'a;b'.*sep: ;"),
         ("sep=;\na;b\n1;2\n", {}, r"one column, 'sep=;'.*skiprows: 1, sep: ;"),
         ("a,b,a\n1,2,3\n", {}, "two columns called 'a'"),
-        ("a,b\n1,2,3\n4,5,6\n", {}, r"must fit its header.*skiprows: 1"),
+        (
+            "a,b\n1,2,3\n4,5,6\n",
+            {},
+            r"a row has more cells than the header\. .*skiprows: 1",
+        ),
         ("a,b\n1,2\n3\n4,5\n", {}, r"row 1 .* has 1 cells, the header 2"),
+        (
+            "a,b\n1,2\n3\n4,5\nin all,9\n",
+            {"skipfooter": 1, "engine": "python"},
+            r"row 1 .* has 1 cells, the header 2",
+        ),
+        ("x,y\na,b\n1,2\n3\n", {"skiprows": 1}, r"row 1 .* has 1 cells"),
         ("1,2\n3\n4,5\n", {"names": ["a", "b"]}, "row 1 .* has 1 cells, the header 2"),
         (
             "a,zip\n1,00501\n2,10001\n",
