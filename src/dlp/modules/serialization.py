@@ -26,11 +26,11 @@ def make_spec(module: "SupervisedModule", data: Any, num_epochs: int) -> ModelSp
     A DataModule of the project has the encoder of its rows. Without one they are arrays as the
     network takes them.
     """
-    rows = {}
+    num_rows = {}
     if isinstance(getattr(data, "encoder", None), Encoder):
         data.fit()
         encoder = data.encoder
-        rows = {part: len(examples) for part, examples in data.labelled_parts().items()}
+        num_rows = {part: len(rows) for part, rows in data.labelled_parts().items()}
     else:
         encoder = ArrayEncoder()
         if isinstance(module.example_input_array, Tensor):
@@ -41,7 +41,7 @@ def make_spec(module: "SupervisedModule", data: Any, num_epochs: int) -> ModelSp
         head=class_path(module.head),
         encoder=encoder_component(encoder),
         answer=module.answer,
-        card=Card(type(data).__name__, rows, num_epochs, versions),
+        card=Card(type(data).__name__, num_rows, num_epochs, versions),
         threshold=module.head.threshold,
     )
 

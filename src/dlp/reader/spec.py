@@ -108,13 +108,13 @@ class Card:
 
     Args:
         data: Name of the DataModule.
-        rows: Number of rows of each part.
+        num_rows: Number of rows of each part.
         epoch: Number of epochs that were trained.
         versions: Versions of packages that predictions depend on.
     """
 
     data: str
-    rows: Mapping[str, int]
+    num_rows: Mapping[str, int]
     epoch: int
     versions: Mapping[str, str]
 
