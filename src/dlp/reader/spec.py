@@ -206,7 +206,7 @@ def build_encoder(component: Component, **objects: object) -> AnyEncoder:
     Raises:
         MissingCodeError: If its class is not imported, or one of its arguments is missing.
     """
-    kind = component.imported(Encoder, objects)  # type: ignore[type-abstract]
+    kind = component.imported(Encoder, objects)  # type: ignore[type-abstract]  # any subclass
     given = {name: objects[name] for name in component.objects}
     encoder = kind(**component.arguments, **given)
     encoder.load_state(component.state)
