@@ -204,8 +204,17 @@ def test_what_is_not_a_list_of_rows_is_refused(reviews, rows):
 def test_a_row_of_another_kind_is_refused(reviews, sales):
     with pytest.raises(ValueError, match="a row is a text"):
         reviews.predict(pd.DataFrame({"review": ["a good film"]}))
-    with pytest.raises(ValueError, match="a row is a dictionary by column"):
+    with pytest.raises(ValueError, match="a row is a dictionary by column, not 1"):
         sales.predict(pd.Series([1, 2, 3]))
+
+
+def test_a_refused_row_is_named_by_its_type(reviews, sales):
+    rows = pd.DataFrame({"review": ["a good film"], "size": [5.5]})
+    as_lists = [["a good film"], [5.5]]
+    with pytest.raises(ValueError, match=r"in column 'text', not a Series\."):
+        reviews.predict([rows.iloc[0]])
+    with pytest.raises(ValueError, match=r"by column, not a list\."):
+        sales.predict(as_lists)
 
 
 @pytest.mark.parametrize(

@@ -69,14 +69,15 @@ def as_columns(rows: Table, names: Sequence[str] | None = None) -> Columns:
         cells = {str(name): column for name, column in rows.items()}
         rows = Columns(cells, rows.index)
     if isinstance(rows, Columns):
-        for name in names or ():
-            if names is not None and name not in rows.cells:
-                raise _absent(name, names, rows.cells)
+        needed = names or ()
+        for name in needed:
+            if name not in rows.cells:
+                raise _absent(name, needed, rows.cells)
         return rows
     columns: dict[str, list[Cell]] = {name: [] for name in names or ()}
     for number, row in enumerate(rows):
         if not isinstance(row, Mapping):
-            raise ValueError(f"a row is a dictionary by column, not {row!r:.80}.")
+            raise ValueError(f"a row is a dictionary by column, not {described(row)}.")
         for name in names or list(rows[0]):
             if name not in row:
                 if names is None:
@@ -84,6 +85,13 @@ def as_columns(rows: Table, names: Sequence[str] | None = None) -> Columns:
                 raise _absent(name, names, row)
             columns.setdefault(name, []).append(row[name])
     return Columns(columns, range(len(rows)))
+
+
+def described(value: object) -> str:
+    """Return what an error calls a value: a text or a number itself, another object by its type."""
+    if value is None or isinstance(value, str | bytes | int | float):
+        return f"{value!r:.80}"
+    return f"a {type(value).__name__}"
 
 
 def _absent(name: str, names: Iterable[str], given: Iterable[str]) -> ValueError:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .encoder import Array, Bags, Encoder, Options, PlainValues, ranges
+from .rows import described
 from .tokens import CHAR_NGRAM, Counts, NumberedTokens, Tokens, number_tokens
 
 Encoding = Literal["multi_hot", "count", "tfidf", "sublinear_tfidf"]
@@ -186,7 +187,7 @@ class TextEncoder(Encoder[TextRows]):
             return text
         if str(text) not in _MISSING:
             raise ValueError(
-                f"a row is a text, or has a text in column {self.column!r}, not {row!r:.80}."
+                f"a row is a text, or has a text in column {self.column!r}, not {described(row)}."
             )
         return ""
 
