@@ -1,12 +1,14 @@
 # %% [markdown]
 # # 3.6 Values and folds
 #
-# What does a house cost? The answer is a value, not a class: this is **regression**, of
-# one value per row (scalar) or of several (vector). The rows are few: how is a network
-# judged then?
+# What does a house cost? The answer is a value and not a class. Predicting values is
+# called **regression**: scalar regression if each row has one value, vector regression
+# if it has several. This data set also has few rows, which raises a second question:
+# how do you judge a network when there is little data to judge it on?
 #
-# The table of Boston, 1978, comes with mlxtend: 506 districts, prices in $1,000. Its
-# column B judges districts by the skin colour of those who live there. We leave it out.
+# The Boston housing data, published in 1978, comes with mlxtend. It describes 506
+# districts, with prices in $1,000. Its column B rates districts by the skin colour of
+# the people who live there. We leave this column out.
 
 # %%
 # %matplotlib inline
@@ -29,11 +31,12 @@ train.inputs.frame.head(4).round(1)
 # %% [markdown]
 # ## One linear output, two measures of error
 #
-# The network ends with one unit without an activation, `nn.Linear(64, 1)`. It can give
-# any number, a sigmoid only 0 to 1.
+# The network ends with a single unit without an activation, `nn.Linear(64, 1)`. Such a
+# unit can return any number, whereas a sigmoid returns only numbers between 0 and 1.
 #
-# The loss is the **mean squared error** (MSE). People read the **mean absolute error**
-# (MAE), which has the unit of the prices. Three prices show the difference:
+# The loss is the **mean squared error** (MSE). For people to read there is also the
+# **mean absolute error** (MAE), because it has the same unit as the prices. Three
+# prices show the difference:
 
 # %%
 prices = torch.tensor([22.0, 24.0, 21.0])
@@ -43,13 +46,14 @@ print(f"MSE {(errors**2).mean():.2f}")
 print(f"MAE {errors.abs().mean():.2f}")
 
 # %% [markdown]
-# The error of 10 gives 100 of the 105 squares: the MSE punishes large errors most.
+# The squares of the three errors add up to 105, and the error of 10 contributes 100 of
+# it: the MSE punishes large errors most.
 #
 # ## Standardise the columns
 #
-# The columns have very different sizes: shares from 0 to 1 beside taxes of 700. So each
-# column is **standardised**: subtract its mean, divide by its standard deviation. The
-# DataModule does this too:
+# The columns have very different sizes: some contain shares between 0 and 1, and one
+# contains tax rates of up to about 700. Therefore each column is **standardised**: we
+# subtract its mean and divide by its standard deviation. The DataModule does the same:
 
 # %%
 columns = train.inputs.frame.to_numpy(dtype=float)
@@ -63,22 +67,23 @@ assert difference < 1e-5
 assert np.allclose(scaled.std(axis=0), 1)
 
 # %% [markdown]
-# Mean and deviation come from the training rows alone; validation and test rows are
-# scaled by the same two numbers. These rows stand for houses that nobody has seen. If
-# they help to prepare the training, something of them **leaks** into it, and the score
-# may be too good.
+# The mean and the standard deviation are computed from the training rows only, and the
+# validation and test rows are scaled with the same two numbers. The validation and test
+# rows play the role of houses that nobody has seen yet. If they help to prepare the
+# training, some of their information **leaks** into it, and the score may be too good.
 #
 # ## K-fold validation by hand
 #
-# There are 404 training rows. With 80 held out, the score would depend on which 80.
-# **K-fold validation** uses every row: cut them into K parts, train K new networks,
-# hold out another part each time, and take the mean of the K scores.
+# There are 404 training rows. If we kept 80 of them for validation, the score would
+# depend on which 80 we chose. **K-fold validation** uses every row for validation once.
+# Cut the rows into K parts and train K new networks, each of which is validated on a
+# different part and trained on the rest. Then take the mean of the K scores.
 #
 # ![Four networks; each validates on another quarter of the
 # rows](../docs/figures/k_fold.svg)
 #
-# The training loop is that of section 2.1. The last lines train on raw columns too: how
-# much larger is the error?
+# The training loop is the one from section 2.1. The last lines also train on the raw
+# columns, without standardising them. How much larger is the error then?
 
 # %%
 x = torch.tensor(columns, dtype=torch.float32)
@@ -119,14 +124,15 @@ for name, maes in {"standardised": scores, "raw": raw_scores}.items():
 assert np.mean(raw_scores) > 1.8 * np.mean(scores)
 
 # %% [markdown]
-# Raw columns double the error: the large ones dominate the first layer. Twice the
-# epochs do not make up for it. Note that each fold standardises by its own training
-# rows.
+# With raw columns the error doubles, because the columns with large numbers dominate
+# the first layer. Training for twice as many epochs does not make up for it. Note that
+# in each fold, the columns are standardised with the mean and the deviation of that
+# fold's training rows.
 #
 # ## The same with dlp, until the curve turns
 #
-# `cross_validate` does what the loop does, but trains the networks side by side: 400
-# epochs, enough to see overfitting, take seconds.
+# `cross_validate` does the same as the loop above, but it trains the networks side by
+# side. It needs only seconds for 400 epochs, which are enough to see overfitting.
 
 
 # %%
@@ -141,12 +147,13 @@ best = result.verdict().best_epoch
 print(f"lowest smoothed MAE {result.verdict().best:.2f}, at epoch {best}")
 
 # %% [markdown]
-# The pale line is the mean of the four folds, the band their spread. The first ten
-# epochs, whose errors dwarf the rest, are left out. The strong line is **smoothed**:
-# each point is 0.9 of the point before and 0.1 of the new value.
+# In the figure below, the pale line is the mean of the four folds, and the band shows
+# how much the folds differ. The first ten epochs are left out, because their errors are
+# so large that the rest of the curve would look flat. The strong line is **smoothed**:
+# each of its points is 0.9 times the point before plus 0.1 times the new value.
 
 
-# %% alt="Over 400 epochs training falls on; validation falls, turns and rises again"
+# %% alt="Over 400 epochs training keeps falling; validation falls, then rises again"
 def smooth(curve):
     """Return the running mean of a curve."""
     points = [curve[0]]
@@ -180,20 +187,22 @@ assert result.mean_curves["train_mae"][-1] < result.mean_curves["train_mae"][bes
 assert abs(np.mean(scores) - curve[39]) < 0.6
 
 # %% [markdown]
-# Training error falls to the end. Validation error turns: from there on the networks
-# overfit. The turn gives the number of epochs. The valley is flat, so other folds
-# move the turn: the book, with batches of one row, found it near 80.
+# The training error falls until the end. The validation error falls, turns and rises
+# again: from the turn on, the networks overfit. So the turn gives the number of epochs
+# to train for. The bottom of the curve is flat, so with other folds the turn is at
+# another epoch. In the book, where each batch is one row, it is near epoch 80.
 #
-# ## What does one validation part tell?
+# ## How much does one validation part say?
 #
-# Cut the rows into K = 5 folds, P = 4 times, each time shuffled. That is
-# **repeated K-fold**: P x K = 20 trainings. Each alone is a **hold-out**: 80 rows
-# validate, the others train. How far apart will their scores be?
+# Now cut the rows into K = 5 folds and repeat this P = 4 times, shuffling the rows each
+# time. This is **repeated K-fold**, and it takes P x K = 20 training runs. Each run on
+# its own is a **hold-out**: 80 rows are used for validation and the others for
+# training. How far apart will the scores be?
 #
 # ![Three shuffles of the rows; each is cut into four folds and trains four
 # networks](../docs/figures/repeated_k_fold.svg)
 #
-# (In the picture K = 4, P = 3.)
+# (In the picture K = 4 and P = 3.)
 
 # %% alt="20 hold-outs spread from 1.7 to 3.0; four means of five lie close together"
 repeated = cross_validate(data, make_model, best, num_folds=5, repeats=4, **options)
@@ -217,21 +226,22 @@ assert maes.between(1.6, 3.2).all()
 assert means.max() - means.min() < (maes.max() - maes.min()) / 3
 
 # %% [markdown]
-# One hold-out says 1.7, another 3.0, as its 80 rows are easy or hard. The means of five
-# folds lie close together.
+# One hold-out gives an error of 1.7 and another an error of 3.0, depending on whether
+# its 80 rows happen to be easy or hard. The means of five folds are close together.
 #
-# | protocol | trainings | use it when |
+# | protocol | training runs | use it when |
 # | --- | --- | --- |
-# | hold-out: one validation part | 1 | rows are plenty |
-# | K-fold | K | rows are few |
-# | repeated K-fold | P x K | rows are few and the choice is close |
+# | hold-out: one validation part | 1 | there are plenty of rows |
+# | K-fold | K | there are few rows |
+# | repeated K-fold | P x K | there are few rows and the choice is close |
 #
-# ## How large a network for few rows?
+# ## How large should the network be if there are few rows?
 #
-# The book advises a small network, because a large one overfits. Here are two sizes on
-# 60 rows, the mean of five draws each. Which is better?
+# The book advises a small network, because a large one overfits. Here we train two
+# sizes on 60 rows. Each curve is the mean of five random draws of these rows. Which
+# size is better?
 
-# %% alt="64 units reach 3.2 by epoch 50 and rise; 8 units fall slowly"
+# %% alt="64 units reach 3.2 by epoch 50, then rise; 8 units fall slowly"
 draws = ShuffleSplit(5, train_size=60, test_size=200, random_state=0)
 figure = Figure(figsize=(6.5, 3.8), layout="constrained")
 axes = figure.subplots()
@@ -263,15 +273,17 @@ assert at_end[8] < at_end[64] - 0.1
 assert lowest[64] < lowest[8] + 0.1
 
 # %% [markdown]
-# After 400 epochs the small network is better: it overfits later. Stop each at its
-# turn, and neither is better: five seeds differ by -0.18 to +0.16. By epoch 800 the
-# small one overfits too. And 256 units were never best. With few rows, be small or
-# stop early.
+# After 400 epochs the small network is better, because it starts to overfit later. If
+# you stop each network at its turn, neither is better: over five seeds, the difference
+# between them ranges from -0.18 to +0.16. By epoch 800 the small network overfits as
+# well. We also tried 256 units, and they were never best. So if you have few rows, use
+# a small network or stop early.
 #
 # ## The final network
 #
-# Use folds to choose; then train on all 404 rows for the chosen epochs.
-# The guess to beat is the median price.
+# Use the folds to choose the settings and the number of epochs. Then train once, on all
+# 404 rows, for the number of epochs that you chose. The network should at least beat
+# the simplest guess, which is the median price for every house.
 
 # %%
 torch.manual_seed(0)
@@ -292,13 +304,14 @@ assert maes.mean() < test_mae < maes.max()
 assert len(rows) == 506
 
 # %% [markdown]
-# The test part is one hold-out more: its score lies among those of the 20, in this run
-# above their mean.
+# The test part is like one more hold-out. Its error lies within the range of the 20
+# hold-outs, and in this run it is above their mean.
 #
 # ## Exercises
 #
-# **1. Predict, then run.** Somebody writes the prices in dollars: 22,000 instead of 22.
-# The columns are standardised as before. Is the network off by the same share?
+# **1. Predict, then run.** Somebody enters the prices in dollars, 22,000 instead of 22.
+# The columns are standardised as before. Is the error still the same percentage of the
+# price?
 
 # %% tags=["answer"]
 torch.manual_seed(0)
@@ -309,17 +322,18 @@ print(f"in $1,000: off by ${1000 * scores[0]:,.0f}")
 print(f"in dollars: off by ${in_dollars:,.0f}")
 
 # %% [markdown] tags=["answer"]
-# No, it has hardly begun. RMSprop divides by the size of the gradients, so a step
-# changes a weight by about 0.001, however wrong the prices are. Standardise large
-# targets too: `target_scaling="standard"`. Predictions still come in dollars.
+# No, because the network has hardly begun to learn. RMSprop divides each gradient by
+# its usual size, so one step changes a weight by about 0.001, no matter how wrong the
+# prices are. If targets are large, standardise them too, with
+# `target_scaling="standard"`. Predictions are still returned in dollars.
 
 # %% tags=["hide"]
 assert in_dollars > 5 * 1000 * scores[0]
 
 # %% [markdown]
-# **2. Change one thing.** Train with the MAE as the loss: `DenseModule(...,
-# loss="mae")`, four folds, 100 epochs. Which two columns of the scores become equal?
-# Why?
+# **2. Change one thing.** Train with the MAE as the loss:
+# `DenseModule(..., loss="mae")`, with four folds and 100 epochs. Which two columns of
+# the scores become equal, and why?
 
 # %% tags=["answer"]
 trained_on_mae = cross_validate(
@@ -333,7 +347,7 @@ trained_on_mae = cross_validate(
 trained_on_mae.scores[["val_loss", "val_mae"]].round(2)
 
 # %% [markdown] tags=["answer"]
-# `val_loss` and `val_mae`: the loss now is the MAE.
+# `val_loss` and `val_mae` are equal, because the loss is now the MAE.
 
 # %% tags=["hide"]
 changed = trained_on_mae.scores
@@ -341,8 +355,8 @@ assert np.allclose(changed["val_loss"], changed["val_mae"], rtol=1e-4)
 assert (result.scores["val_loss"] > result.scores["val_mae"] * 2).all()
 
 # %% [markdown]
-# **3. Find the mistake.** There are two in these lines. Which one makes the score too
-# good to be true?
+# **3. Find the mistake.** These lines contain two mistakes. Which one makes the score
+# too good to be true?
 
 # %%
 torch.manual_seed(0)
@@ -355,11 +369,13 @@ for val in folds:
 print("MAE of each fold", np.round(wrong_scores, 2))
 
 # %% [markdown] tags=["answer"]
-# **One network goes through all folds.** From the second fold on, it has already seen
-# the rows that judge it, so its score is too good. Build a new network in each fold.
+# **The same network is trained in all folds.** From the second fold on, it has already
+# been trained on the rows that now judge it, so its score is too good. Build a new
+# network for each fold.
 #
-# The other mistake: the rows are scaled by mean and deviation of **all** rows, those
-# held out too. That is a leak, even where the score hardly shows it.
+# The other mistake is that the rows are scaled with the mean and deviation of **all**
+# rows, including the validation rows. This is a leak, even if it hardly shows in the
+# score.
 
 # %% tags=["answer"]
 print(f"folds 2 to 4, new networks: {np.mean(scores[1:]):.2f}")
@@ -369,9 +385,10 @@ print(f"folds 2 to 4, one network: {np.mean(wrong_scores[1:]):.2f}")
 assert np.mean(wrong_scores[1:]) < 0.9 * np.mean(scores[1:])
 
 # %% [markdown]
-# **4. Write it.** Is a network needed? Predict each price as the mean of the five most
-# similar districts. Write `score_neighbours`, about ten lines: for each fold
-# standardise, find the neighbours (`torch.cdist`, `topk`), return the MAEs.
+# **4. Write it.** Do we need a network at all? Predict each price as the mean price of
+# the five most similar districts. Write `score_neighbours` in about ten lines: in each
+# fold, standardise the rows, find the neighbours (`torch.cdist`, `topk`), and compute
+# the MAE. Return the MAEs of all folds.
 
 
 # %%
@@ -430,14 +447,17 @@ assert np.mean(scores) + 0.1 < np.mean(score_neighbours(folds)) < guess / 2
 # %% [markdown]
 # ## Summary
 #
-# - A value needs one linear output; the loss is the MSE, and people read the MAE.
-# - Standardise each column by mean and deviation of the training rows alone.
-# - With few rows one hold-out tells little: use K-fold, if the choice is close repeat.
-# - Train long enough to see the smoothed mean curve turn; the turn gives the epochs.
-# - Use folds to choose; then train once on all rows.
+# - To predict a value, a network needs one linear output. The loss is the MSE; the MAE
+#   is for people to read.
+# - Standardise each column with the mean and deviation of the training rows only.
+# - With few rows, a single hold-out says little. Use K-fold validation, and repeat it
+#   if the choice is close.
+# - Train long enough to see the smoothed mean curve turn. The turn gives the number of
+#   epochs.
+# - Use folds to choose, then train once on all rows.
 #
-# **On the command line**: `dlp crossval --config housing_kfold` for the book's four
-# folds and 100 epochs, with `--data.split_seed 0 --repeats 10` for repeated K-fold.
+# **On the command line**: `dlp crossval --config housing_kfold` runs the book's four
+# folds and 100 epochs. With `--data.split_seed 0 --repeats 10` it runs repeated K-fold.
 # `dlp fit --config housing` trains the final network.
 #
 # Next: [4.1 Four branches](04a_four_branches.py)
