@@ -140,6 +140,17 @@ def test_whole_numbers_with_holes_stay_classes(source):
     assert data.class_names == ["0", "1"]
 
 
+@pytest.mark.parametrize("source", [csv, pd.DataFrame])
+def test_texts_of_numbers_with_holes_are_refused_as_a_target(source):
+    prices = [f"{number},5" for number in range(39)]
+    frame = houses().assign(price=[None, *prices])
+    data = table(source(frame), drop_unlabelled=True)
+    with pytest.raises(
+        InputError, match="'price' contains text that looks like numbers"
+    ):
+        data.examples("train")
+
+
 def test_columns_of_groups_and_times_are_no_inputs():
     frame = houses()
     assert table(frame, group_column="city").feature_names == [

@@ -205,6 +205,9 @@ def drop_unlabelled(frame: pd.DataFrame, targets: list[str], source: str) -> pd.
     count = len(frame) - len(labelled)
     if count:
         say(f"{count:,} rows of {source} have no target and are left out")
-    if count and len(targets) == 1:  # holes made floats of whole numbers
-        labelled[targets] = labelled[targets].convert_dtypes()
+    if count and len(targets) == 1:
+        [target] = targets
+        # Missing cells made floats of whole numbers; other types, such as text, stay.
+        if pd.api.types.is_float_dtype(labelled[target]):
+            labelled[target] = labelled[target].convert_dtypes()
     return labelled
