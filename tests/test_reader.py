@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from dlp.datamodules.tables.files import read_table
+from dlp.errors import InputError
 from dlp.reader import __main__ as program
 from dlp.reader.answer import Answer
 from dlp.reader.array import ArrayEncoder
@@ -157,6 +158,15 @@ def test_a_wrong_csv_is_refused(text, message, tmp_path):
         ("a,b\nin cm,in g\n1,x\n", {"skiprows": [1]}),
         ("a,b\n1,x\n", {"keep_default_na": False}),
         ("\ufeffa,b\n1,x\n", {"encoding": "utf-8"}),
+        ("a b\n1 x\n", {"sep": " "}),
+        ("a,b\n1,x\n", {"header": "infer"}),
+        ("1,x\n2,y\n", {"header": "infer", "names": ["a", "b"]}),
+        ("made by,me\na,b\n1,x\n", {"header": 1}),
+        ("a,b\n1,x\n", {"header": 0, "names": ["c", "d"]}),
+        ('"a","b"\n02,"x, y"\n', {"quoting": 2}),
+        ("a,b\n1,'x, y'\n", {"quotechar": "'"}),
+        ('a,b\n1,"x \\" y"\n', {"escapechar": "\\", "doublequote": False}),
+        ('a, b\n1, "x, y"\n', {"skipinitialspace": True}),
     ],
 )
 def test_a_csv_is_read_as_in_training(text, options, tmp_path):
@@ -167,6 +177,16 @@ def test_a_csv_is_read_as_in_training(text, options, tmp_path):
     assert [{name: row[name] for name in frame} for row in rows] == frame.to_dict(
         "records"
     )
+
+
+def test_a_header_of_two_rows_is_refused(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("a,b\nc,d\n1,x\n", "utf-8")
+    options = {"header": [0, 1]}
+    with pytest.raises(InputError, match=r"read_csv: header .* not \[0, 1\]"):
+        read_table(path, options)
+    with pytest.raises(ReaderError, match=r"read_csv: header .* not \[0, 1\]"):
+        typed_rows([str(path)], TableEncoder(read_csv=options))
 
 
 @pytest.mark.parametrize("options", [{}, {"sep": None}])

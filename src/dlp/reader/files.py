@@ -23,8 +23,8 @@ _Scalar = str | bool | int | float | None
 #: Arguments of ``pandas.read_csv``, by name; a text stays the text that it is.
 CSVArguments = Mapping[str, _Scalar | list[_Scalar] | dict[Any, _Scalar | list[_Scalar]]]
 
-#: Last line of a text whose quotes are all closed.
-_END = "end of the file \ue000"
+#: Last line of a text whose quotes are all closed; it contains no character that separates cells.
+_END = "\ue000"
 _TABLES = (".csv", ".tsv", ".txt")
 _CSV_OPTIONS = {
     "sep",
@@ -154,7 +154,7 @@ def _table(
 ) -> Iterator[list[str]]:
     """Yield the names of the columns, then the rows, which must have as many cells."""
     lines = _without_skipped(lines, options)
-    header = options.get("header", None if "names" in options else 0)
+    header = header_row(options)
     for _ in range(header or 0):
         next(lines, None)
     first = next(lines, None)
@@ -228,6 +228,20 @@ def csv_separator(name: str, options: Options) -> str:
     if options.get("sep") is not None:
         return str(options["sep"])
     return "\t" if name.lower().endswith((".tsv", ".tsv.gz")) else ","
+
+
+def header_row(options: Options) -> int | None:
+    """Return the row of a CSV with the names of its columns, from 0; None if it has no such row.
+
+    Raises:
+        ReaderError: If ``header`` is not one row.
+    """
+    header = options.get("header", "infer")
+    if header == "infer":
+        return None if options.get("names") else 0
+    if header is None or isinstance(header, int):
+        return header
+    raise ReaderError(f"read_csv: header takes the number of one row or null, not {header!r}.")
 
 
 def csv_encoding(options: Options) -> str:
@@ -306,6 +320,8 @@ def _cells(
         csv.Error: If a quote is not closed at the end of the text.
     """
     quotes = {option: options[option] for option in _QUOTES.intersection(options)}
+    if quotes.get("quoting") == csv.QUOTE_NONNUMERIC:  # it would make floats of the other cells
+        quotes["quoting"] = csv.QUOTE_MINIMAL
     csv.field_size_limit(2**31 - 1)
     lines = chain(text, [_END])
     for cells in csv.reader(lines, delimiter=separator, strict=strict, **quotes):
