@@ -7,6 +7,8 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from dlp.datamodules.tables.files import read_table
@@ -17,7 +19,7 @@ from dlp.reader.array import ArrayEncoder
 from dlp.reader.cells import CellConverter
 from dlp.reader.files import typed_rows
 from dlp.reader.image import ImageEncoder
-from dlp.reader.notation import number
+from dlp.reader.notation import number, text_numbers
 from dlp.reader.rows import ReaderError
 from dlp.reader.table import TableEncoder
 from dlp.reader.text import TextEncoder
@@ -502,3 +504,28 @@ def test_arrays_that_would_lose_what_they_say_are_refused(rows, reason):
     encoder.fit(np.zeros((4, 3)))
     with pytest.raises(ValueError, match=reason):
         encoder.transform(rows)
+
+
+@given(
+    texts=st.lists(
+        st.sampled_from(["1", "-2.5", "1,5", "1.000", "1,000.5", "1_0", "1e39", "3e38"])
+        | st.sampled_from(
+            ["true", "False", "nan", "inf", " 7 ", "", "x", "1'000", "1e3"]
+        )
+    ),
+    options=st.fixed_dictionaries(
+        {},
+        optional={
+            "decimal": st.sampled_from([".", ","]),
+            "thousands": st.sampled_from([",", ".", "'"]),
+        },
+    ),
+)
+def test_the_numbers_of_texts_are_those_of_each_text(texts, options):
+    try:
+        expected = [number(text, options) for text in texts]
+    except ValueError:
+        with pytest.raises(ValueError):  # noqa: PT011  # number says which text it is
+            text_numbers(texts, options)
+    else:
+        assert text_numbers(texts, options).tolist() == expected

@@ -1,9 +1,9 @@
 """Notation of a table: what the text of one number or date means, and which cells are missing."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,9 @@ def column_option(options: Options, argument: str, name: str) -> Any:
 
 
 def text_numbers(texts: Sequence[str], options: Options) -> Floats:
-    """Return the finite numbers of texts, float64 (N,), by the rules of `number`.
+    """Return the number of each text, float64 (N,), as `number` does.
+
+    Texts that ``float`` reads in the same way are converted at once.
 
     Raises:
         ValueError: If a text is not a number.
@@ -53,17 +55,17 @@ def text_numbers(texts: Sequence[str], options: Options) -> Floats:
     mark = options.get("thousands")
     decimal = options.get("decimal", ".")
     joined = "\n".join(texts)
-    convert: Callable[[str], float] = float
-    if "_" in joined or (mark and mark in joined):
-        convert = partial(number, options=options)
-    elif decimal != ".":
-        if "." in joined:
-            raise ValueError
-        texts = [text.replace(decimal, ".") for text in texts]
-    numbers = np.fromiter(map(convert, texts), np.float64, len(texts))
-    if not np.isfinite(numbers).all():
-        raise ValueError
-    return numbers
+    needs_number = "_" in joined or (mark and mark in joined) or (decimal != "." and "." in joined)
+    if not needs_number:
+        plain = texts
+        if decimal != ".":
+            plain = [text.replace(decimal, ".") for text in texts]
+        with suppress(ValueError):  # true and false are numbers too
+            numbers = np.fromiter(map(float, plain), np.float64, len(texts))
+            if (abs(numbers) < FLOAT32_LIMIT).all():
+                return numbers
+    values = {text: number(text, options) for text in set(texts)}
+    return np.fromiter(map(values.__getitem__, texts), np.float64, len(texts))
 
 
 def number(cell: Cell, options: Options) -> float:
