@@ -14,6 +14,7 @@ from dlp.inference import Predictor
 from dlp.modules.heads import RegressionHead, SigmoidHead, SoftmaxHead
 from dlp.modules.networks import ConvNet, DenseNet
 from dlp.reader.model import Model
+from dlp.reader.rows import ReaderError
 from dlp.visualization import word_weights
 from helpers.models import predictor_of
 from helpers.sets import image_data, points_table, text_data
@@ -312,7 +313,7 @@ def test_columns_belong_together_by_place(sales):
     columns = {name: frame[name] for name in frame}
     columns["size"] = columns["size"].set_axis([7, 8, 9])
     np.testing.assert_array_equal(sales.scores(columns), expected)
-    with pytest.raises(InputError, match="two columns called 'size'"):
+    with pytest.raises(ReaderError, match="two columns called 'size'"):
         sales.scores(pd.concat([frame, frame[["size"]]], axis=1))
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dlp.errors import InputError, extra, naming
 from dlp.reader.encoder import Bags
 from dlp.reader.model import Model, load_exported
-from dlp.reader.rows import Columns
+from dlp.reader.rows import Columns, as_columns
 from dlp.runs.folder import Run
 
 if TYPE_CHECKING:
@@ -97,8 +97,10 @@ class Predictor:
             is_one = all(map(pd.api.types.is_scalar, rows.values()))
         if is_one:
             raise InputError("predict takes a list of rows, or columns; for one row give [row].")
-        if isinstance(rows, pd.DataFrame | Mapping):
-            table = _columns(rows)
+        if isinstance(rows, Mapping):
+            rows = _frame(rows)
+        if isinstance(rows, pd.DataFrame):
+            table = as_columns(rows.set_axis(range(len(rows))))
         elif isinstance(rows, pd.Series):
             table = rows.tolist()
         return np.mean([model.scores(table) for model in self.models], axis=0)
@@ -135,24 +137,17 @@ class Predictor:
                 yield model, network, inputs
 
 
-def _columns(rows: pd.DataFrame | Mapping[str, Any]) -> Columns:
-    """Return a data frame, or columns by name, as columns; row i of each column belongs together.
+def _frame(columns: Mapping[str, Any]) -> pd.DataFrame:
+    """Return columns by name as a data frame; row i of each column belongs together.
 
     Raises:
-        InputError: If the columns differ in length, or two have the same name.
+        InputError: If the columns differ in length.
     """
-    if isinstance(rows, Mapping):
-        cells = {}
-        for name, column in rows.items():
-            cells[name] = column.to_numpy() if isinstance(column, pd.Series) else column
-        with naming("the columns"):
-            rows = pd.DataFrame(cells)
-    names = list(map(str, rows))
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"the rows have two columns called {name!r}. Rename one.")
-    arrays = [rows.iloc[:, number].to_numpy() for number in range(len(names))]
-    return Columns(dict(zip(names, arrays, strict=True)), range(len(rows)))
+    cells = {}
+    for name, column in columns.items():
+        cells[name] = column.to_numpy() if isinstance(column, pd.Series) else column
+    with naming("the columns"):
+        return pd.DataFrame(cells)
 
 
 def exported_file(path: str | Path) -> Path | None:

@@ -64,9 +64,14 @@ def as_columns(rows: Table, names: Sequence[str] | None = None) -> Columns:
 
     Raises:
         ValueError: If a row is not a dictionary, or lacks a column.
+        ReaderError: If two columns of a data frame have the same name.
     """
     if hasattr(rows, "iloc"):
         cells = {str(name): column for name, column in rows.items()}
+        if len(cells) < rows.shape[1]:
+            names = list(map(str, rows))
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ReaderError(f"the rows have two columns called {twice!r}. Rename one.")
         rows = Columns(cells, rows.index)
     if isinstance(rows, Columns):
         needed = names or ()
