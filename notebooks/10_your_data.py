@@ -1,13 +1,13 @@
 # %% [markdown]
 # # Your data: from CSV to served model
 #
-# Your table has missing cells, words among the numbers, and umlauts. This notebook goes
-# the whole way with such a table: train a network, predict new rows, explain a
-# prediction, and export and serve the model.
+# Tables in real life have missing cells, words among the numbers, and umlauts. This
+# notebook takes such a table through all the steps: you train a network, predict new
+# rows, explain a prediction, and export and serve the model.
 #
-# The table is made up, so that the truth is known: the rent of a flat is 200, and 9 per
-# square metre, and 150 more in Köln, with an error of about 20. The number of rooms
-# costs nothing.
+# The table is made up, so we know the true rule. The rent of a flat is 200, plus 9
+# per square metre, plus 150 if the flat is in Köln (Cologne), with a random error of
+# about 20. The number of rooms does not change the rent.
 
 # %%
 # %matplotlib inline
@@ -37,12 +37,12 @@ flats.head(3)
 # %% [markdown]
 # ## Train
 #
-# One config file holds all settings: the classes of data and network by `class_path`,
-# and their arguments by `init_args`. For a table of your own, `dlp init flats.csv
-# --target rent` writes it. `missing: median` fills an empty cell with the median of its
-# column. Median and scales come from the training rows alone:
-# the validation and test rows stand for rows of later users, which the model has never
-# seen.
+# All settings are in one config file. `class_path` names the class of the data or of
+# the network, and `init_args` contains its arguments. For your own table,
+# `dlp init flats.csv --target rent` writes such a file. With `missing: median`, an
+# empty cell gets the median of its column. The medians and scales are computed from the
+# training rows only. The validation and test rows play the role of rows that users will
+# send later, and the model has never seen those.
 
 # %%
 config = """
@@ -60,12 +60,13 @@ Path("flats.yaml").write_text(config)
 _ = main(["fit", "--config", "flats.yaml"])  # dlp fit --config flats.yaml
 
 # %% [markdown]
-# The line on duplicates counts rows with equal inputs in two parts (section 3.4). Here
-# they are different flats: without an area and with as many rooms in the same city, or
-# with the same area by chance. The loss is far smaller than the error `mae`: by
-# `target_scaling` the network learns rents divided by their deviation, and `mae` is in
-# the unit of the table. The line about `val_loss` reads its curve: falling, flat, or
-# overfitting.
+# The line about duplicates counts rows that appear with the same inputs in two parts
+# (section 3.4). Here these rows are different flats. Some have no area, and their city
+# and number of rooms are the same; others have the same area by chance. The loss is
+# much smaller than the error `mae`, because the two have different units. With
+# `target_scaling: standard`, the network learns standardised rents, and the loss is
+# computed from these, whereas `mae` has the unit of the table. The line about
+# `val_loss` describes the shape of its curve: still falling, flat, or overfitting.
 
 # %% alt="All losses and errors fall within five epochs, then stay flat"
 draw_curves(pd.read_csv("runs/flats/version_0/metrics.csv").to_dict("list"))
@@ -73,10 +74,10 @@ draw_curves(pd.read_csv("runs/flats/version_0/metrics.csv").to_dict("list"))
 # %% [markdown]
 # ## Predict
 #
-# A `Predictor` needs neither the table nor the config: the checkpoint also holds the
-# names of the columns, the median and the scales. One of the new flats has no area and
-# gets the median. One lies in a city that the training rows do not contain: its one-hot
-# row has zeros alone.
+# A `Predictor` needs neither the table nor the config, because the checkpoint also
+# contains the column names, the medians and the scales. One of the new flats below has
+# no area, so it gets the median. Another is in a city that does not appear in the
+# training rows, so its one-hot row contains only zeros.
 
 # %%
 predictor = Predictor.load("flats")
@@ -91,12 +92,16 @@ pd.concat([pd.DataFrame(new), answers.round()], axis=1)
 # %% [markdown]
 # ## Explain
 #
-# Replace one cell of the first flat by the typical value of its column: the median of
-# numbers, the most frequent category. How far is the prediction from the one with the
-# typical value? -205 says: with 60 square metres the rent is 205 lower than with 95.
-# The city changes nothing here: Köln already is the most frequent one. The answer is
-# about the model, not about the world. Rooms cost nothing here; but large flats have
-# more rooms, so the model may give them a share of the price of the area.
+# Which cells make the predicted rent of the first flat high or low? To find out,
+# replace one cell at a time by the typical value of its column: the median of a numeric
+# column, or the most frequent category. The `difference` is the prediction minus the
+# prediction with the typical value. The -205 means that with 60 square metres the
+# predicted rent is 205 lower than with 95. The city makes no difference here, because
+# Köln already is the most frequent city.
+#
+# Such an explanation is about the model, not about the world. In the true rule the
+# number of rooms does not matter. But large flats have more rooms, so the model may
+# credit the rooms with a part of what the area costs.
 
 # %%
 predictor.explain(new[0]).round()
@@ -104,10 +109,10 @@ predictor.explain(new[0]).round()
 # %% [markdown]
 # ## Export
 #
-# The export is a folder with the network as a file of **ONNX**, a format that many
-# programs run, a Python file that reads
-# rows, and a card that describes the model. It runs without dlp and without PyTorch.
-# The command compares its predictions with those of the checkpoint on the test rows.
+# The export is a folder with three things: the network as an **ONNX** file, a format
+# that many programs can run; Python code that reads rows; and a card that describes the
+# model. It runs without dlp and without PyTorch. The command also compares the
+# predictions of the export with the checkpoint's predictions on the test rows.
 
 # %%
 folder = main(["export", "flats"])  # dlp export flats
@@ -116,8 +121,8 @@ exported = Predictor.load(folder).predict(new)
 # %% [markdown]
 # ## Serve
 #
-# `dlp serve flats` opens a page to try the model. Programs send rows as JSON and get
-# predictions:
+# `dlp serve flats` opens a page on which you can try the model. Other programs send
+# rows to the same server as JSON and get predictions back:
 
 # %%
 command = [sys.executable, "-m", "dlp", "serve", str(folder), "--port", "0"]
@@ -145,9 +150,9 @@ assert server.wait(10) is not None
 # %% [markdown]
 # ## Exercises
 #
-# **1. Predict, then run.** Two flats of 60 square metres and 2 rooms differ in the city
-# alone: Köln and Ulm. Which difference in rent do you expect, and which one does the
-# model predict?
+# **1. Predict, then run.** Two flats have 60 square metres and 2 rooms, and differ only
+# in the city: one is in Köln and one in Ulm. Which difference in rent do you expect,
+# and which difference does the model predict?
 
 # %% tags=["answer"]
 pair = [{"area": 60, "rooms": 2, "city": city} for city in ("Köln", "Ulm")]
@@ -155,26 +160,26 @@ cologne, ulm = predictor.predict(pair)["rent"]
 print(f"{cologne:.0f} - {ulm:.0f} = {cologne - ulm:.0f}")
 
 # %% [markdown] tags=["answer"]
-# The truth is 150. In this run the model says 134, which is close. It has learned from
-# a few hundred noisy rents.
+# The true difference is 150. In this run the model predicts 134, which is close for a
+# model that has learned from a few hundred noisy rents.
 
 # %% tags=["hide"]
 assert abs(cologne - ulm - 150) < 40
 
 # %% [markdown]
-# **2. Write it.** What does one more square metre cost, by the model? Replace the
-# `...`; the next cell checks it.
+# **2. Write it.** According to the model, what does one more square metre cost? Replace
+# the `...`; the next cell checks your answer.
 
 
 # %%
 def price_of_a_metre(predictor, row):
-    """Return by how much the rent rises with the area, per square metre."""
+    """Return by how much one more square metre raises the predicted rent."""
     ...
 
 
 # %%
 def check(price):
-    """Check the mean over some flats: the truth is 9."""
+    """Check the mean over 20 flats; the true value is 9."""
     rows = flats.dropna().drop(columns="rent").head(20).to_dict("records")
     prices = [price(predictor, row) for row in rows]
     return None not in prices and abs(np.mean(prices) - 9) < 2
@@ -185,7 +190,7 @@ print("right" if check(price_of_a_metre) else "not yet")
 
 # %% tags=["answer"]
 def my_price(predictor, row):
-    """Return by how much the rent rises with the area, per square metre."""
+    """Return by how much one more square metre raises the predicted rent."""
     larger = {**row, "area": row["area"] + 1}
     before, after = predictor.predict([row, larger])["rent"]
     return after - before
@@ -198,8 +203,8 @@ assert check(my_price)
 assert not check(price_of_a_metre)
 
 # %% [markdown]
-# **3. Find the mistake.** The landlord adds a column, the deposit, which is three
-# monthly rents. The validation error falls far. Is the model better?
+# **3. Find the mistake.** The landlord adds a column with the deposit, which is three
+# monthly rents. The validation error falls a lot. Is the model better?
 #
 # ```python
 # flats["deposit"] = 3 * flats["rent"]
@@ -217,10 +222,10 @@ leak, honest = (
 print(f"lowest validation MAE: {leak:.1f} with the deposit, {honest:.1f} without")
 
 # %% [markdown] tags=["answer"]
-# No. The deposit is computed from the rent: the target has **leaked** into the inputs.
-# The error is low on each part of this table, test part included, but a new flat has no
-# deposit yet when its rent is asked for. Leave out each column that is not known at the
-# time of the prediction.
+# No. The deposit is computed from the rent, so the target has **leaked** into the
+# inputs. The error is low on every part of this table, including the test part. But
+# when you want to know the rent of a new flat, its deposit is not known either. Leave
+# out every column that is not known at the time of the prediction.
 
 # %% tags=["hide"]
 assert leak < honest / 1.5
@@ -228,11 +233,13 @@ assert leak < honest / 1.5
 # %% [markdown]
 # ## Summary
 #
-# - A config names the table, the target, what fills missing cells, and the network.
-# - Medians and scales come from the training rows and are stored with the model.
-# - A `Predictor` reads new rows; an explanation tells what the model uses, not what is
-#   true.
-# - An export runs without dlp and PyTorch; a server answers programs.
+# - A config names the table and the target, says how to fill missing cells, and
+#   describes the network.
+# - Medians and scales are computed from the training rows and stored with the model.
+# - A `Predictor` predicts new rows. An explanation shows what the model uses, not what
+#   is true.
+# - An export runs without dlp and PyTorch. A server answers requests from other
+#   programs.
 # - A column that is known only after the target is a leak.
 #
 # **On the command line**: `dlp init flats.csv --target rent`,
