@@ -219,6 +219,11 @@ def test_repeated_texts_are_categories_and_repeated_numbers_are_numbers(column):
     check(read_converted(write("a,c\n" + rows(column))))
 
 
+def test_whole_numbers_as_far_apart_as_64_bits_allow_are_numbers():
+    numbers = [2**63 - 1, -(2**63), 2**62, -(2**62)]
+    check(pd.DataFrame({"c": numbers}))
+
+
 def test_all_columns_that_name_rows_are_told_at_once():
     names = [[str(n) for n in range(12)], [f"n{n}" for n in range(12)], ["no name"]]
     with pytest.raises(

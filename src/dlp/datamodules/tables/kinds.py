@@ -189,5 +189,6 @@ def _is_input(column: Column) -> bool:
     if not _is_key(column):
         return True
     # Row numbers rise, and of numbers by chance some would be equal.
-    likely_repeats = len(column) ** 2 / (2 * float(column.max() - column.min()))
+    width = float(column.max()) - float(column.min())
+    likely_repeats = len(column) ** 2 / (2 * width)
     return likely_repeats <= 10 and not column.is_monotonic_increasing
