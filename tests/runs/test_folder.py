@@ -164,6 +164,11 @@ def test_the_newest_run_is_also_one_of_folds():
     assert Run.find("a", "last").model() == fit
 
 
+def test_a_run_without_a_checkpoint_has_no_model():
+    with pytest.raises(InputError, match="found no checkpoint of 'runs/a/version_0'"):
+        Run(Path("runs/a/version_0")).model()
+
+
 def test_one_kept_fold_is_no_model_of_all_rows():
     fold = checkpoint("runs/a/version_0", "fold_0_0")
     assert Run.find("a").models() == [fold]
