@@ -152,7 +152,7 @@ def test_a_fit_starts_from_the_weights_of_another_run(fitted, fails):
     after = weights("runs/points/version_1/checkpoints/last.ckpt")
     assert all(torch.equal(before[name], after[name]) for name in before)
     message = fails(*FIT, "--init_from", "points", "--ensemble", "2")
-    assert "has another network than this config" in message
+    assert "has the weights of another network" in message
 
 
 def test_a_fit_starts_from_weights_of_the_same_columns(fitted, fails):
@@ -187,7 +187,7 @@ def test_a_checkpoint_of_another_network_is_named(fitted, fails):
     configs = ("--config", "points.yaml", "--config", "wide.yaml")
     for command in ("test", "validate", "predict", "fit"):
         message = fails(command, *configs, "--ckpt_path", "other.ckpt")
-        assert "other.ckpt has another network than this config: Error(s)" in message
+        assert "other.ckpt has the weights of another network: Error(s)" in message
 
 
 def test_a_fit_that_never_began_leaves_no_folder(points, fails):

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from dlp.errors import naming, reading
+from dlp.errors import loading_weights, reading
 from dlp.modules.serialization import build_module, spec_in
 from dlp.modules.supervised import SupervisedModule
 from dlp.modules.weights import read_file
@@ -89,6 +89,6 @@ def _load_state_dict(module: SupervisedModule, checkpoint: Checkpoint) -> bool:
     for name in list(weights):
         if name.startswith("head.loss_function.") and name not in own_names:
             del weights[name]  # predictions do not need it
-    with naming(f"{checkpoint.path} has the weights of another network"):
+    with loading_weights(checkpoint.path):
         module.load_state_dict(weights, assign=True)
     return any(buffer.is_meta for buffer in module.buffers())

@@ -77,15 +77,15 @@ def load_trained(run: Run, checkpoint: Checkpoint) -> TrainedModel:
     return TrainedModel.load(checkpoint)
 
 
-def trained_model(checkpoint: Checkpoint, run: RestoredRun) -> TrainedModel:
+def trained_model(checkpoint: Checkpoint, restored_run: RestoredRun) -> TrainedModel:
     """Return the model of a run that was restored from a checkpoint."""
-    module = run.module
+    run, data, module = restored_run
     if not isinstance(module, SupervisedModule):
         raise InputError(
-            f"this command takes a SupervisedModule; {run.run.folder} trained a "
+            f"this command takes a SupervisedModule; {run.folder} trained a "
             f"{type(module).__name__}."
         )
-    return TrainedModel(checkpoint.spec, run.data.encoder, module.float())
+    return TrainedModel(checkpoint.spec, data.encoder, module.float())
 
 
 def out_of_fold_outputs(folder: str | Path) -> tuple[SupervisedDataModule, OutOfFold]:
