@@ -351,6 +351,15 @@ def test_a_checkpoint_of_an_earlier_version_names_the_version_that_reads_it(tmp_
         DenseModule.load_from_checkpoint(path, weights_only=True)
 
 
+def test_a_checkpoint_given_as_an_open_file_keeps_its_error(tmp_path):
+    path = saved(DenseModule((4,), 2), IS_POSITIVE, tmp_path / "a.ckpt")
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint["hyper_parameters"]["inputs"] = 3
+    torch.save(checkpoint, path)
+    with path.open("rb") as file, pytest.raises(TypeError, match="inputs"):
+        DenseModule.load_from_checkpoint(file, weights_only=True)
+
+
 class PassesOn(SupervisedModule):
     """Module that passes other arguments on, and saves none."""
 

@@ -50,7 +50,7 @@ def predict_csv(
         predictor: Model of rows of a table or of texts.
         file: Content of the file.
         name: Name of the file.
-        turn: Context in which each piece of the file is read and predicted.
+        turn: Context in which the names of the columns are read and each piece is predicted.
 
     Raises:
         ReaderError: If the file or a row cannot be read.
