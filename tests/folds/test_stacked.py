@@ -194,7 +194,7 @@ def test_stacked_is_refused_where_it_cannot_be():
 
 
 def test_a_class_without_a_logit_is_a_sentence():
-    with pytest.raises(InputError, match="takes targets from 0 to 1"):
+    with pytest.raises(InputError, match="expected targets from 0 to 1"):
         cross_validate(classes(), lambda data: DenseModule((3,), 2, "softmax"), 1)
 
 

@@ -81,7 +81,7 @@ def test_confident_members_that_disagree_have_finite_logits():
     ("make", "name"), [(pretrained, "kernels"), (OneWeight, "training_step")]
 )
 def test_a_module_that_is_trained_in_another_way_is_refused(make, name):
-    with pytest.raises(InputError, match=f"differs in {name}"):
+    with pytest.raises(InputError, match=f"overrides {name}"):
         EnsembleModule(make, size=1)
 
 

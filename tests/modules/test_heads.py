@@ -148,18 +148,18 @@ def test_a_loss_of_ones_own_takes_logits_and_prepared_targets():
     ("name", "num_outputs", "width", "targets", "message"),
     [
         ("sigmoid", 2, 1, BINARY * 2 - 1, "from -1 to 1.*task: classification"),
-        ("softmax", 4, 4, CLASSES + 1, "takes targets from 0 to 3"),
-        ("multilabel", 3, 3, LABELS * 2, "takes targets from 0 to 1"),
+        ("softmax", 4, 4, CLASSES + 1, "expected targets from 0 to 3"),
+        ("multilabel", 3, 3, LABELS * 2, "expected targets from 0 to 1"),
         ("bounded_regression", 2, 2, VALUES, "scale values to that range"),
         ("softmax", 3, 3, LABELS, "head: multilabel"),
-        ("softmax", 4, 3, CLASSES, r"takes \(N, 4\). Change the width"),
-        ("regression", 2, 2, BINARY, "takes float targets; these are torch.int64"),
+        ("softmax", 4, 3, CLASSES, r"expected logits of shape \(N, 4\)"),
+        ("regression", 2, 2, BINARY, "expected float targets, got torch.int64"),
         (
             "multilabel",
             3,
             3,
             BINARY,
-            r"targets \(\d+, 1\); MultilabelHead takes \(N, 3\)",
+            r"\(N, 3\) for MultilabelHead, .* for targets \(\d+, 1\)",
         ),
     ],
 )
@@ -174,19 +174,19 @@ def test_a_batch_that_does_not_fit_the_head_is_refused(
 @pytest.mark.parametrize(
     ("head", "arguments", "message"),
     [
-        ("sigmoid", {"num_outputs": 3}, "takes two classes; the data has 3"),
+        ("sigmoid", {"num_outputs": 3}, "expected two classes, got 3"),
         ("softmx", {"num_outputs": 3}, "unknown head 'softmx'. Did you mean 'softmax'"),
         ("softmax", {"num_outputs": 3, "loss": "bce"}, "unknown loss 'bce'"),
         (
             "softmax",
             {"num_outputs": 2, "threshold": 0.2},
-            "is for head: sigmoid and multilabel",
+            "expected head: sigmoid or multilabel",
         ),
         ("sigmoid", {"num_outputs": 2, "threshold": 5.0}, "threshold takes 0 to 1"),
         (
             make_head("softmax", 3),
             {"num_outputs": 3, "loss": "mse"},
-            "loss: expected it in the head that was given, SoftmaxHead",
+            "loss: expected it as an argument of the SoftmaxHead",
         ),
         (
             "bounded_regression",

@@ -177,9 +177,9 @@ def loss(predictions, targets):
     ("metrics", "message"),
     [
         (["f2"], "unknown metric 'f2'.*Accepted: acc, balanced_acc, f1"),
-        (BETAS, "two values would be logged as binaryfbetascore;"),
-        (["acc", acc], "two values would be logged as acc;"),
-        ([loss], "two values would be logged as loss;"),
+        (BETAS, "two values to be logged as binaryfbetascore."),
+        (["acc", acc], "two values to be logged as acc."),
+        ([loss], "two values to be logged as loss."),
     ],
 )
 def test_unknown_names_and_two_values_of_one_name_are_refused(metrics, message):
@@ -188,7 +188,7 @@ def test_unknown_names_and_two_values_of_one_name_are_refused(metrics, message):
 
 
 def test_a_metric_of_classes_for_values_names_the_heads_of_classes():
-    message = "'acc' is for classes, but RegressionHead predicts values. For a target of classes"
+    message = "for values with RegressionHead, got 'acc', a metric for classes"
     with pytest.raises(InputError, match=message):
         make_metrics(RegressionHead(metrics=["acc"]))
 

@@ -62,15 +62,15 @@ def test_same_padding_keeps_the_size_and_sizes_may_be_given_per_convolution():
         (lambda: colour(torch.rand(2, 1, 8, 6)), r"expand\(-1, 3, -1, -1\)"),
         (
             lambda: colour(torch.rand(2, 3, 8, 7)),
-            r"rows of shape \(3, 8, 6\); the batch has",
+            r"rows of shape \(3, 8, 6\), got a batch of",
         ),
         (
             lambda: colour(torch.zeros(2, 3, 8, 6, dtype=torch.uint8)),
             r"inputs.float\(\) / 255",
         ),
-        (lambda: ConvNet((10,), 2), "takes images .* Use DenseModule for tables"),
-        (lambda: small_pretrained((1, 28, 28)), "takes rows of shape"),
-        (lambda: small_pretrained((32,)), "takes rows of shape"),
+        (lambda: ConvNet((10,), 2), "expected images .* Use DenseModule for tables"),
+        (lambda: small_pretrained((1, 28, 28)), "expected rows of shape"),
+        (lambda: small_pretrained((32,)), "expected rows of shape"),
         (lambda: ConvNet((1, 8, 8), 2), "convolutions leave nothing of a 8 x 8 image"),
     ],
 )

@@ -318,7 +318,7 @@ def test_members_of_a_class_that_was_not_imported_are_refused_or_given(tmp_path)
     model.hparams["make_member"]["class_path"] = "this.Member"
     path = saved(model, IS_POSITIVE, tmp_path / "a.ckpt")
     with pytest.raises(
-        InputError, match=r"got this.Member.*give a function: load_from_checkpoint"
+        InputError, match=r"got this.Member.*pass a function: load_from_checkpoint"
     ):
         EnsembleModule.load_from_checkpoint(path, weights_only=True)
     again = EnsembleModule.load_from_checkpoint(
@@ -377,7 +377,7 @@ def test_an_object_for_a_module_that_passes_arguments_on_reaches_it(tmp_path):
 def test_an_object_of_an_unknown_name_is_refused(tmp_path):
     path = saved(DenseModule((4,), 2), IS_POSITIVE, tmp_path / "a.ckpt")
     with pytest.raises(
-        InputError, match=r"^netwrok: expected an argument of .*DenseModule"
+        InputError, match=r"^netwrok: expected the name of .*DenseModule"
     ):
         Predictor.load(path, netwrok=nn.Linear(4, 2))
 

@@ -1,4 +1,4 @@
-"""Ensembles: several networks that are trained at once and whose predictions are averaged."""
+"""Ensembles: several networks that are trained together and whose predictions are averaged."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -23,13 +23,16 @@ from dlp.reader.spec import imported_class
 
 
 class EnsembleNet(nn.ModuleList):
-    """Network that averages the predictions of its members; its logits are those of the mean.
+    """Network that returns the logits of its members' mean prediction.
+
+    The predictions are averaged, not the logits, so the logits of each member are converted to
+    predictions first.
 
     Args:
-        members: Networks of one shape of inputs and logits.
-        link: Function from predictions to logits.
-        scale: Factor of each logit of ``log``, whose predictions are proportional to
-            ``exp(scale * logits)``; None is 1.
+        members: Networks with equal shapes of inputs and of logits.
+        link: Function that turns predictions into logits.
+        scale: Standard deviation of each target, used only with ``link="log"``, where predictions
+            are proportional to ``exp(scale * logits)``. None means 1.
     """
 
     def __init__(
@@ -42,11 +45,11 @@ class EnsembleNet(nn.ModuleList):
         self.members = list(members)
         self.link = link
         self.scale = scale
-        # No checkpoint holds it, so it is never built on the meta device.
+        # Never on the meta device: a checkpoint does not contain it, so nothing would fill it.
         self.factors = nn.Buffer(torch.tensor(scale or 1.0, device="cpu"), persistent=False)
 
     def forward(self, inputs: Inputs) -> Tensor:
-        """Return logits (N, C) of a batch of inputs."""
+        """Return the logits (N, C) of the mean prediction for a batch of inputs."""
         return self.mean(self.member_logits(inputs))
 
     def member_logits(self, inputs: Inputs) -> Tensor:
@@ -54,17 +57,17 @@ class EnsembleNet(nn.ModuleList):
         return torch.stack([member(inputs) for member in self])
 
     def mean(self, logits: Tensor) -> Tensor:
-        """Return the logits (N, C) of the mean of the predictions of logits (M, N, C)."""
+        """Return the logits (N, C) of the mean prediction, given the members' logits (M, N, C)."""
         return mean_logits(logits, self.link, self.factors)
 
 
 def mean_logits(logits: Tensor, link: Link, factors: Tensor | float = 1.0) -> Tensor:
-    """Return the logits (N, C) of the mean of the predictions of logits (M, N, C).
+    """Return the logits (N, C) of the mean prediction of M models.
 
     Args:
-        logits: Logits of M models.
-        link: Function from predictions to logits.
-        factors: Factor of each logit of ``log``; see `EnsembleNet`.
+        logits: Logits of the M models, (M, N, C).
+        link: Function that turns predictions into logits.
+        factors: Factor of each logit, used only with ``link="log"``; see `scale` of `EnsembleNet`.
     """
     if link == "identity":
         return logits.mean(0)
@@ -76,17 +79,24 @@ def mean_logits(logits: Tensor, link: Link, factors: Tensor | float = 1.0) -> Te
 
 
 class EnsembleModule(SupervisedModule):
-    """Modules of one kind that are trained at once on the same batches, as one module.
+    """Several modules of the same class, trained together on the same batches as one module.
 
-    Validation, test and prediction are those of the mean of their predictions; training scores are
-    the mean over the members. Predictions have also ``std``, the deviation of the members.
+    Validation, test and prediction use the mean of the members' predictions; training scores are
+    the mean over the members' scores. Predictions also contain ``std``, the standard deviation over
+    the members.
 
     Args:
         make_member: Function that builds a `SupervisedModule`, such as
-            ``partial(DenseModule, (13,), 1, "regression")``; or the import path of its class and
-            its plain arguments, ``{"class_path": ..., "init_args": {...}}``, as a checkpoint holds
-            them.
-        size: Number of members. Member k starts from the weights of the seed plus k.
+            ``partial(DenseModule, (13,), 1, "regression")``. A dictionary
+            ``{"class_path": ..., "init_args": {...}}`` with the import path of the class and its
+            plain arguments, as stored in a checkpoint, is also accepted.
+        size: Number of members. The initial weights of member k, counted from 0, are drawn with the
+            current seed plus k.
+
+    Example::
+
+        module = EnsembleModule(partial(DenseModule, (13,), 1, "regression"), size=5)
+        trainer.fit(module, datamodule=data)
     """
 
     network: EnsembleNet
@@ -103,15 +113,16 @@ class EnsembleModule(SupervisedModule):
         modules = []
         for number in range(size):
             with torch.random.fork_rng(devices=[]):
-                # Weights are drawn on the CPU; `torch.manual_seed` would also seed each GPU.
+                # Only the CPU generator: weights are drawn on the CPU, and `torch.manual_seed`
+                # would also reset the generators of the GPUs.
                 torch.default_generator.manual_seed(seed + number)
                 modules.append(make_member())
         first = modules[0]
         for name in ("training_step", "kernels", "parameter_groups"):
             if getattr(type(first), name, None) is not getattr(SupervisedModule, name):
                 raise InputError(
-                    "ensemble takes modules that are trained as a SupervisedModule is; "
-                    f"{type(first).__name__} differs in {name}. Leave ensemble out."
+                    "ensemble: expected modules with the training of SupervisedModule, got "
+                    f"{type(first).__name__}, which overrides {name}. Leave ensemble out."
                 )
         scale = None
         if first.head.link == "log":
@@ -138,7 +149,11 @@ class EnsembleModule(SupervisedModule):
             self.object_arguments = {"make_member": f"function of objects ({described})"}
 
     def forward(self, inputs: Inputs) -> Tensor:
-        """Return logits (N, C) of the mean; in training those of each member, (M * N, C)."""
+        """Return the logits (N, C) of the mean prediction.
+
+        In training mode, return the logits of all members one after another, (M * N, C), because
+        each member has its own loss.
+        """
         if self.training:
             return self.network.member_logits(inputs).flatten(0, 1)
         return super().forward(inputs)
@@ -158,7 +173,7 @@ class EnsembleModule(SupervisedModule):
         return super().training_step((inputs, repeated), batch_idx) * len(self.network)
 
     def predictions(self, inputs: Inputs) -> Outputs:
-        """Return the mean prediction, and its deviation over the members."""
+        """Return the mean prediction, and ``std``, its standard deviation over the members."""
         logits = self.network.member_logits(inputs)
         deviation = torch.stack([self.head.predict(each) for each in logits]).std(0)
         mean = self.network.mean(logits)
@@ -166,11 +181,14 @@ class EnsembleModule(SupervisedModule):
 
 
 def _member_maker(class_path: str, init_args: Mapping[str, Any]) -> Callable[[], SupervisedModule]:
-    """Return a function that builds a member; a file brings no code, so its class is imported."""
+    """Return a function that builds a member.
+
+    Its class must be imported already, because loading a checkpoint imports no code.
+    """
     kind = imported_class(class_path, SupervisedModule)
     if kind is None:
         raise InputError(
             f"make_member: expected an imported SupervisedModule, got {class_path}. Import "
-            "its class first, or give a function: load_from_checkpoint(path, make_member=...)."
+            "its class first, or pass a function: load_from_checkpoint(path, make_member=...)."
         )
     return partial(kind, **init_args)

@@ -1,4 +1,4 @@
-"""Losses and metrics over all samples of an epoch, of each stage."""
+"""Losses and metrics of each stage, over all samples of an epoch."""
 
 import torch
 from torch import Tensor, nn
@@ -12,10 +12,10 @@ from dlp.reader.answer import Answer
 
 
 class MeanLoss(Metric):
-    """Mean over samples of the mean losses of batches.
+    """Mean loss over all samples, computed from the mean loss of each batch.
 
-    Unlike `torchmetrics.MeanMetric` it shows the NaN of a diverged model without waiting for the
-    device in each step.
+    Unlike `torchmetrics.MeanMetric`, it keeps the NaN of a diverged model, and it does not wait for
+    the device in each step.
     """
 
     full_state_update = False
@@ -45,9 +45,9 @@ class StageMetrics(MetricCollection):
     """Losses and metrics of one stage, by the names under which they are logged.
 
     Args:
-        stage: ``train``, ``val`` or ``test``, with which the names begin.
-        head: Head, which names the metrics.
-        has_penalty: Whether ``data_loss``, without the penalty, is logged too.
+        stage: ``train``, ``val`` or ``test``, the prefix of the logged names.
+        head: Head whose metrics are computed.
+        has_penalty: Whether ``data_loss``, the loss without the penalty, is logged too.
     """
 
     def __init__(self, stage: str, head: Head, has_penalty: bool) -> None:
@@ -59,7 +59,7 @@ class StageMetrics(MetricCollection):
         self._sources = head.metrics
 
     def modes(self) -> dict[str, Mode]:
-        """Return the direction of each logged name that knows it."""
+        """Return whether ``min`` or ``max`` is better, for each value that declares it."""
         modes: dict[str, Mode] = {}
         for name, metric in self.items():
             if metric.higher_is_better is not None:
@@ -67,23 +67,23 @@ class StageMetrics(MetricCollection):
         return modes
 
     def begin(self, answer: Answer) -> None:
-        """Forget all batches; count classes and labels at the threshold of an answer."""
+        """Reset all metrics and set their threshold to the one in `answer`."""
         self.reset()
         set_threshold(self, self._sources, answer.threshold)
 
-    def update(  # type: ignore[override]  # as it does of every collection
+    def update(  # type: ignore[override]  # the base class takes any arguments
         self, loss: Tensor, data_loss: Tensor, scores: Tensor, targets: Tensor
     ) -> None:
         """Add a batch.
 
         Args:
-            loss: Mean loss, penalty included.
+            loss: Mean loss, including the penalty.
             data_loss: Mean loss without the penalty.
-            scores: Predictions (N, ...) as `Head.scores` gives them.
-            targets: Targets (N, ...) as `Head.metric_targets` gives them.
+            scores: Predictions (N, ...) as returned by `Head.scores`.
+            targets: Targets (N, ...) as returned by `Head.metric_targets`.
         """
         losses = {"loss": loss, "data_loss": data_loss}
-        targets = targets.clone()  # a loader may reuse their memory
+        targets = targets.clone()  # the loader may reuse their memory for the next batch
         for name, metric in self.items(keep_base=True):
             if name in losses:
                 metric.update(losses[name], len(targets))
@@ -95,8 +95,8 @@ class EpochMetrics(nn.Module):
     """Losses and metrics of training, validation and test.
 
     Args:
-        head: Head, which names the metrics.
-        has_penalty: Whether ``data_loss``, without the penalty, is logged too.
+        head: Head whose metrics are computed.
+        has_penalty: Whether ``data_loss``, the loss without the penalty, is logged too.
     """
 
     def __init__(self, head: Head, has_penalty: bool) -> None:
@@ -106,10 +106,10 @@ class EpochMetrics(nn.Module):
         self.test_stage = StageMetrics("test", head, has_penalty)
 
     def begin(self, answer: Answer) -> None:
-        """Forget all batches; count classes and labels at the threshold of an answer."""
+        """Reset the metrics of all stages and set their threshold to the one in `answer`."""
         for stage in (self.train_stage, self.val_stage, self.test_stage):
             stage.begin(answer)
 
     def modes(self) -> dict[str, Mode]:
-        """Return the direction of each logged name that knows it."""
+        """Return whether ``min`` or ``max`` is better, for each value that declares it."""
         return self.train_stage.modes() | self.val_stage.modes() | self.test_stage.modes()

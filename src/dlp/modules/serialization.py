@@ -1,4 +1,4 @@
-"""Specs of trained modules, and modules built from them."""
+"""Create the spec of a trained module, and build a module from its spec."""
 
 import inspect
 from collections.abc import Mapping
@@ -16,15 +16,18 @@ from dlp.reader.spec import Card, Component, ModelSpec, encoder_component
 if TYPE_CHECKING:
     from dlp.modules.supervised import SupervisedModule
 
-#: Arguments of modules that predictions do not need.
+#: Arguments of a module that are not needed for predictions.
 _FOR_TRAINING = {"loss", "metrics", "optimizer", "scheduler"}
 
 
 def make_spec(module: "SupervisedModule", data: Any, num_epochs: int) -> ModelSpec:
-    """Return the spec of a module that was trained on a DataModule for some epochs.
+    """Return the spec of a trained module.
 
-    A DataModule of the project has the encoder of its rows. Without one they are arrays as the
-    network takes them.
+    Args:
+        module: Trained module.
+        data: DataModule that it was trained on, or None. If it has no `encoder`, the spec says that
+            inputs are arrays that are passed to the network unchanged.
+        num_epochs: Number of epochs that it was trained for.
     """
     num_rows = {}
     if isinstance(getattr(data, "encoder", None), Encoder):
@@ -47,7 +50,13 @@ def make_spec(module: "SupervisedModule", data: Any, num_epochs: int) -> ModelSp
 
 
 def output_names(data: Any, count: int) -> list[str]:
-    """Return the names that a DataModule of the project has for the outputs, else numbers."""
+    """Return the names of the outputs of a model.
+
+    Args:
+        data: DataModule that may have `output_names`.
+        count: Number of outputs. If `data` has no such number of names, a single output is called
+            ``value``, and several outputs are numbered from 0.
+    """
     names = getattr(data, "output_names", None) or []
     if len(names) == count:
         return list(names)
@@ -57,11 +66,12 @@ def output_names(data: Any, count: int) -> list[str]:
 
 
 def module_component(module: "SupervisedModule") -> Component:
-    """Return the component of a module: its class and its hyperparameters.
+    """Return the component of a module: its class, its hyperparameters and its objects.
 
-    Arguments that only a fit needs are left out of its objects. An argument without a default is
-    among them if a subclass did not save it by ``save_hyperparameters``. Lightning adds names of
-    its own, with an underscore.
+    The objects are the arguments that a file cannot store. They do not include arguments that are
+    only needed for training. They do include each required argument that a subclass forgot to save
+    with ``save_hyperparameters``. Hyperparameters that begin with an underscore are Lightning's and
+    are left out.
     """
     saved = module.object_arguments
     objects = {name: path for name, path in saved.items() if name not in _FOR_TRAINING}
@@ -69,7 +79,7 @@ def module_component(module: "SupervisedModule") -> Component:
         is_named = parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
         is_known = name in module.hparams or name in saved
         if is_named and parameter.default is parameter.empty and not is_known:
-            objects[name] = "save it by self.save_hyperparameters() in the module's __init__"
+            objects[name] = "save it with self.save_hyperparameters() in the module's __init__"
     arguments = {key: value for key, value in module.hparams.items() if not key.startswith("_")}
     return Component(class_path(module), arguments, objects)
 
@@ -79,8 +89,8 @@ def build_module(component: Component, **objects: Any) -> "SupervisedModule":
 
     Args:
         component: Component of the module.
-        **objects: Arguments that a file does not hold, by name. One that is no argument of the
-            class, such as another network, replaces the attribute of that name.
+        **objects: Arguments that a file cannot store, by name. If the class has no argument of that
+            name, the object replaces the attribute of that name, such as `network`.
 
     Raises:
         MissingCodeError: If the class is not imported, or an object is missing.
@@ -93,7 +103,7 @@ def build_module(component: Component, **objects: Any) -> "SupervisedModule":
     for name, parameter in inspect.signature(kind).parameters.items():
         if parameter.kind is not parameter.VAR_KEYWORD:
             names.add(name)
-        elif not component.class_path.startswith("dlp.modules."):  # theirs pass on no networks
+        elif not component.class_path.startswith("dlp.modules."):  # their **training has no network
             names.update(objects)
     arguments = {name: value for name, value in objects.items() if name in names}
     with naming("the checkpoint"):
@@ -101,8 +111,8 @@ def build_module(component: Component, **objects: Any) -> "SupervisedModule":
     for name in objects.keys() - arguments.keys():
         if not hasattr(module, name):
             raise InputError(
-                f"{name}: expected an argument of {component.class_path} that is an object, such "
-                "as network or head, got another name. Leave it out."
+                f"{name}: expected the name of an argument or attribute of "
+                f"{component.class_path}, such as network or head, got another name. Leave it out."
             )
         setattr(module, name, objects[name])
     return module
@@ -112,12 +122,12 @@ def spec_in(checkpoint: Mapping[str, Any]) -> ModelSpec:
     """Return the spec of the model in a checkpoint.
 
     Raises:
-        InputError: If the checkpoint has none that this version reads.
+        InputError: If the checkpoint has no spec, or a spec that this version cannot read.
     """
     if "spec" not in checkpoint:
         raise InputError(
-            "the checkpoint has no spec of a model: it is not of a SupervisedModule. Give one "
-            "that is."
+            "the checkpoint: expected the spec of a SupervisedModule, got a checkpoint of another "
+            "module. Give a checkpoint that a SupervisedModule wrote."
         )
     with naming("the checkpoint"):
         return ModelSpec.from_dict(checkpoint["spec"])

@@ -1,4 +1,4 @@
-"""Files of weights: read, and loaded into a network."""
+"""Read files of weights and load them into a network."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,18 +11,29 @@ from dlp.errors import naming, reading
 
 
 def read_file(path: str | Path, *names: str) -> dict[str, Any]:
-    """Return the dictionary in a file of ``torch.save``; it has the given names."""
+    """Return the dictionary in a file that ``torch.save`` wrote.
+
+    Args:
+        path: Path of the file.
+        *names: Keys that the dictionary must have.
+
+    Raises:
+        InputError: If the file cannot be read, or a key is missing.
+    """
     with reading(path, "a checkpoint"):
         content = dict(torch.load(path, map_location="cpu", weights_only=True))
         for name in names:
-            content[name]  # else a KeyError
+            content[name]  # raises KeyError if it is missing
     return content
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """Return the tensors of a file: a state dict, also as ``state_dict`` or ``model`` in it.
+    """Return the state dict in a file.
 
-    A file called ``.safetensors`` is of that format.
+    Args:
+        path: Path of a ``.safetensors`` file, or of a file that ``torch.save`` wrote. The latter
+            contains the state dict itself, or a dictionary with the state dict under the key
+            ``state_dict`` or ``model``.
     """
     if Path(path).suffix == ".safetensors":
         with reading(path, "a checkpoint"):
@@ -36,8 +47,14 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
 def load_weights(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Load weights by name into a network, which may be on the meta device.
 
-    All names of the file may have one prefix, as in the checkpoint of a larger model, whose other
-    tensors are left out, as are those of children that the network does not have.
+    Args:
+        network: Network whose weights are replaced. They become float32.
+        tensors: Weights by name. All names may have the same prefix, as in the checkpoint of a
+            larger model. Tensors without the prefix are ignored, and so are tensors that belong to
+            children that the network does not have.
+
+    Raises:
+        InputError: If the names or shapes do not fit the network.
     """
     own = network.state_dict()
     first = next(iter(own))
@@ -51,4 +68,4 @@ def load_weights(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
             weights[inner] = tensor
     with naming("the weights are of another network"):
         network.load_state_dict(weights, assign=True)
-    network.float()  # a file may have half precision
+    network.float()  # the file may contain half precision

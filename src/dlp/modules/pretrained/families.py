@@ -1,4 +1,4 @@
-"""Torchvision's classification networks as chains of stages."""
+"""Classification networks from torchvision as chains of stages."""
 
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,8 @@ from dlp.errors import check_choice, downloading, reading
 from dlp.modules.pretrained.staged import StagedNetwork
 from dlp.modules.weights import load_weights
 
-#: Patterns of names. These networks run their children one after another, or the children of
-#: ``features``.
+#: Patterns of the accepted names. These networks run their children, or the children of
+#: ``features``, one after another.
 FAMILIES = (
     "alexnet",
     "convnext*",
@@ -25,8 +25,14 @@ FAMILIES = (
 
 
 def torchvision_network(name: str, weights: str | None) -> StagedNetwork:
-    """Return a network of torchvision, with published weights if `weights` names them."""
-    from torchvision import models  # research code on other networks does not wait for it
+    """Return a network from torchvision.
+
+    Args:
+        name: Name of the network, such as ``vgg16``.
+        weights: Name of published weights, which are loaded. With None the network has random
+            weights. With any other text the caller must load a file.
+    """
+    from torchvision import models  # imported here, because other networks do not need it
 
     check_choice("backbone", name, models.list_models(models, FAMILIES))
     published = models.get_model_weights(name).__members__
@@ -43,7 +49,10 @@ def torchvision_network(name: str, weights: str | None) -> StagedNetwork:
 
 
 def _blocks(network: nn.Module) -> dict[str, list[str]]:
-    """Begin a stage after each max-pooling and before each child with a strided convolution."""
+    """Return the names of the modules in each stage.
+
+    A stage begins after each max-pooling layer, and at each child with a strided convolution.
+    """
     prefix = "features." if hasattr(network, "features") else ""
     stages: dict[str, list[str]] = {}
     previous = None
@@ -60,12 +69,20 @@ def _blocks(network: nn.Module) -> dict[str, list[str]]:
 
 
 def load_published(network: nn.Module, entry: Any) -> None:
-    """Load published weights, downloaded once and checked by their hash."""
+    """Load published weights. They are downloaded once and checked by their hash.
+
+    Args:
+        network: Network whose weights are replaced.
+        entry: A member of torchvision's `WeightsEnum`.
+
+    Raises:
+        InputError: If the download fails, or the file is damaged.
+    """
     file = Path(torch.hub.get_dir(), "checkpoints", entry.url.rpartition("/")[2])
     advice = f"Put {entry.url} there, or give the path of a copy as weights."
     refusal = downloading(file.parent, file.name, advice)
     if file.exists():
-        refusal = reading(file, "weights; delete it, and it is downloaded again")
+        refusal = reading(file, "weights; delete it to download it again")
     with refusal:
         tensors = entry.get_state_dict(check_hash=True, weights_only=True, map_location="cpu")
     load_weights(network, tensors)

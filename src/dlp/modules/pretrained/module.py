@@ -17,27 +17,30 @@ from dlp.modules.supervised import SupervisedModule, TrainingArguments, penalise
 class PretrainedModule(SupervisedModule):
     """`PretrainedNet` with a head.
 
-    The optimizer has the groups ``head`` and ``backbone``, with all their parameters, whatever is
-    frozen. A checkpoint contains the whole model; restoring it downloads nothing.
+    The optimizer has the parameter groups ``head`` and ``backbone``. They contain all parameters,
+    including frozen ones, so that stages can be unfrozen during training. A checkpoint contains the
+    whole model, so restoring it downloads nothing.
 
     Args:
-        input_shape: Shape of one image, (3, H, W); the data sets it on the command line.
-        num_outputs: Number of classes (2 for binary), labels or target columns; the data sets it
-            on the command line.
-        head: Kind of problem.
-        backbone: Network of torchvision (``vgg16``, ``resnet50`` ...) or timm
-            (``timm/convnext_tiny`` ...), or a subclass of `Backbone` by its import path.
-        weights: Name of published weights (``DEFAULT``, ``IMAGENET1K_V1``, a tag of timm), the path
-            of a state dict of the network or its features, or null for random weights.
-        trainable_stages: Number of the deepest stages that are trained, or ``all``.
-        pool: ``avg`` takes the mean of each map, ``flatten`` takes all values.
-        hidden: Number of units of each hidden layer; an empty list gives a linear model.
+        input_shape: Shape of one image, (3, H, W). On the command line it comes from the data.
+        num_outputs: Number of classes (2 for binary), labels or target columns. On the command
+            line it comes from the data.
+        head: Kind of problem, by the name of a head; or a `Head`.
+        backbone: Network from torchvision (``vgg16``, ``resnet50``, ...) or from timm
+            (``timm/convnext_tiny``, ...), or the import path of a subclass of `Backbone`.
+        weights: Name of published weights (``DEFAULT``, ``IMAGENET1K_V1``, or a tag in timm), the
+            path of a state dict of the network or of its features, or null for random weights.
+        trainable_stages: Number of stages that are trained, counted from the deepest one, or
+            ``all``.
+        pool: ``avg`` takes the mean of each feature map, ``flatten`` takes all values.
+        hidden: Number of units in each hidden layer; an empty list gives a linear model.
         activation: Activation after each hidden layer.
-        dropout: Rate of dropout after each hidden layer.
-        scaling: ``weights`` standardises images as the weights' own transforms do, those of a file
-            as ``DEFAULT``; a name of weights as theirs; ``unit`` leaves the images in [0, 1], the
-            book's plain 1/255.
-        backbone_lr: Learning rate of the backbone; null takes the optimizer's.
+        dropout: Dropout rate after each hidden layer.
+        scaling: How images in [0, 1] are standardised. ``weights`` uses the mean and standard
+            deviation with which the weights were trained (for a file or random weights, those of
+            ``DEFAULT``). The name of other weights uses theirs. ``unit`` leaves the images in
+            [0, 1], as the book does.
+        backbone_lr: Learning rate of the backbone. null means the learning rate of the optimizer.
         **training: See `SupervisedModule`.
     """
 
@@ -69,15 +72,15 @@ class PretrainedModule(SupervisedModule):
             base, input_shape, num_logits, pool, hidden, activation, dropout
         )
         self.backbone_lr = backbone_lr
-        # The weights come from the checkpoint.
+        # Saved as None, because a restored module gets its weights from the checkpoint.
         self.save_arguments({**locals(), "weights": None})
 
     def kernels(self) -> list[Tensor]:
-        """Return the weights of the dense stack but its last layer's."""
+        """Return the kernels of the dense layers except for the last one."""
         return penalised_kernels(self.network.classifier)
 
     def parameter_groups(self) -> list[ParameterGroup]:
-        """Return the groups ``head`` and ``backbone``."""
+        """Return the parameter groups ``head`` and ``backbone``."""
         head = {"params": self.network.classifier.parameters(), "name": "head"}
         weights = self.network.backbone.parameters()
         backbone: ParameterGroup = {"params": weights, "name": "backbone"}

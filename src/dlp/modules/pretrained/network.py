@@ -1,4 +1,4 @@
-"""Backbone with a dense stack, which also starts from stored features."""
+"""Backbone with dense layers, which also accepts stored features as input."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -13,23 +13,30 @@ Pool = Literal["avg", "flatten"]
 
 
 class StoredFeatures(NamedTuple):
-    """Output (N, ...) of the first parts of a `PretrainedNet`, `depth` of them, for images."""
+    """Features that the first parts of a `PretrainedNet` computed from images.
+
+    Args:
+        values: Output of the last of these parts, (N, ...).
+        depth: Number of parts that were run: stages of the backbone, and then the pooling.
+    """
 
     values: Tensor
     depth: int
 
 
 class PretrainedNet(nn.Module):
-    """Backbone, pooling and dense stack: ``backbone``, ``pooling``, ``classifier``.
+    """Backbone, pooling and dense layers.
+
+    They are the children ``backbone``, ``pooling`` and ``classifier``.
 
     Args:
-        backbone: Network from images to maps.
+        backbone: Network that turns images into feature maps.
         input_shape: Shape of one image, (3, H, W).
-        num_outputs: Number of units of the last layer, which has no activation.
-        pool: ``avg`` takes the mean of each map, ``flatten`` takes all values.
-        hidden: Number of units of each hidden layer; an empty list gives a linear model.
+        num_outputs: Number of units in the last layer, which has no activation.
+        pool: ``avg`` takes the mean of each feature map, ``flatten`` takes all values.
+        hidden: Number of units in each hidden layer; an empty list gives a linear model.
         activation: Activation after each hidden layer.
-        dropout: Rate of dropout after each hidden layer.
+        dropout: Dropout rate after each hidden layer.
     """
 
     def __init__(
@@ -59,9 +66,13 @@ class PretrainedNet(nn.Module):
         initialise(self.classifier)
 
     def forward(self, inputs: Tensor | StoredFeatures) -> Tensor:
-        """Return logits (N, num_outputs) of float images (N, 3, H, W) in [0, 1] or their features.
+        """Return logits (N, num_outputs).
 
-        ``forward(features(images, depth))`` equals ``forward(images)`` if that part is frozen.
+        ``forward(features(images, depth))`` equals ``forward(images)`` if the first `depth` parts
+        are frozen.
+
+        Args:
+            inputs: Float images (N, 3, H, W) in [0, 1], or features from `features`.
         """
         values, depth = inputs if isinstance(inputs, StoredFeatures) else (inputs, 0)
         logits: Tensor = self.classifier(self._run(values, depth, self.depth))
@@ -69,7 +80,12 @@ class PretrainedNet(nn.Module):
 
     @torch.no_grad()
     def features(self, images: Tensor, depth: int) -> StoredFeatures:
-        """Return the output of the first parts, computed in evaluation mode."""
+        """Return the features of images after the first parts, computed in evaluation mode.
+
+        Args:
+            images: Float images (N, 3, H, W) in [0, 1].
+            depth: Number of parts to run, at most the attribute `depth`.
+        """
         is_training = self.backbone.training
         self.backbone.eval()
         values = self._run(images, 0, depth)
@@ -82,7 +98,7 @@ class PretrainedNet(nn.Module):
         start: int,
         stop: int,
     ) -> Tensor:
-        """Run the parts from `start` to `stop`; the pooling is the last one."""
+        """Run the parts from `start` to `stop` - 1. The last part is the pooling."""
         if start == self.depth:
             return values
         values = self.backbone.run(values, start, stop)

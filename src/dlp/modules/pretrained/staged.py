@@ -1,4 +1,4 @@
-"""Contract of a `Backbone`: a network whose modules form stages, and the images that it takes."""
+"""What `Backbone.build` returns: a network, its stages, and the scaling of its images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,15 +8,17 @@ from torch import nn
 
 @dataclass(frozen=True)
 class StagedNetwork:
-    """Network as a chain of stages, from the stem to the deep end.
+    """Network as a chain of stages, from the stem to the deepest stage.
 
     Args:
-        network: Network of float images (N, 3, H, W), standardised.
-        stages: Dotted names of the network's modules by stage. Each takes the output of the one
-            before; the last one returns maps (N, C, h, w) or features (N, C). An empty name is the
-            network itself, if it is one stage. Other children, such as a classifier, are left out.
+        network: Network whose inputs are standardised float images (N, 3, H, W).
+        stages: Dotted names of the network's modules in each stage, by the name of the stage. Each
+            module gets the output of the previous one. The last one returns feature maps
+            (N, C, h, w) or features (N, C). If the whole network is one stage, the name of its
+            module is empty. Children in no stage, such as a classifier, are removed.
         scalings: Mean and standard deviation of each channel of images in [0, 1], by the name of
-            published weights, and as ``DEFAULT`` for random weights and for weights from a file.
+            published weights. The key ``DEFAULT`` is required: it is used for random weights and
+            for weights from a file.
     """
 
     network: nn.Module

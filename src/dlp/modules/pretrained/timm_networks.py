@@ -1,4 +1,4 @@
-"""Networks of timm as chains of stages, cut where their ``feature_info`` says."""
+"""Networks from timm as chains of stages, whose ends are in timm's ``feature_info``."""
 
 from functools import partial
 from typing import Any
@@ -14,7 +14,13 @@ with extra("timm"):
 
 
 def timm_network(name: str, weights: str | None) -> StagedNetwork:
-    """Return a network of timm, with published weights if their tag is named."""
+    """Return a network from timm.
+
+    Args:
+        name: Name of the network in timm, without a tag.
+        weights: Tag of published weights, or ``DEFAULT``, which are loaded. With None or any other
+            text the network has random weights.
+    """
     check_choice("backbone", name, timm.list_models())
     default: Any = timm.get_pretrained_cfg(name)
     scalings = {"DEFAULT": (default.mean, default.std)}
@@ -22,7 +28,7 @@ def timm_network(name: str, weights: str | None) -> StagedNetwork:
     for full_name, config in published.items():
         scalings[full_name.partition(".")[2]] = (config.mean, config.std)
     full_name = f"{name}.{weights}"
-    with reading(full_name, "weights of timm; the path of a file is taken, too"):
+    with reading(full_name, "weights of timm; the path of a file is also accepted"):
         network: Any = timm.create_model(
             full_name if full_name in published else name,
             pretrained=weights in scalings,
@@ -34,9 +40,11 @@ def timm_network(name: str, weights: str | None) -> StagedNetwork:
 
 
 def _stages(network: Any) -> dict[str, list[str]]:
-    """Return the modules that ``forward_features`` calls in turn, cut where ``feature_info`` is.
+    """Return the names of the modules in each stage.
 
-    A network that computes more than them, such as a vision transformer, is one stage.
+    The modules are those that ``forward_features`` calls one after another, and a stage ends where
+    ``feature_info`` has an entry. A network that computes something between its modules, such as a
+    vision transformer, is a single stage.
     """
     ends = [stage["module"] for stage in network.feature_info]
     containers = {end.rpartition(".")[0] for end in ends} | {""}
