@@ -42,6 +42,13 @@ def is_date(column: Column) -> bool:
     return column.dtype.kind == "M"
 
 
+def is_numeric_or_date(column: Column) -> bool:
+    """Return True for numbers, booleans and dates."""
+    from pandas.api.types import is_numeric_dtype  # an exported model has no column to ask about
+
+    return is_numeric_dtype(column) or is_date(column)
+
+
 def text_field(name: str) -> Field:
     """Return the field of a column of texts, which has no typical cell."""
     return Field(name=name, kind="text", typical="", categories=None, date_format=None, range=None)

@@ -18,6 +18,7 @@ from .fields import (
     category_field,
     date_field,
     is_date,
+    is_numeric_or_date,
     number_field,
     text_field,
 )
@@ -172,14 +173,11 @@ class TableEncoder(TwoStepEncoder[Table, ConvertedTable]):
 
     def _kind(self, column: Column) -> Literal["text", "category", "number"]:
         """Return what a column becomes; a date is a number."""
-        import pandas as pd
-
         if column.name in self.text_columns:
             return "text"
         if column.name in self.categorical_columns:
             return "category"
-        is_number = is_date(column) or pd.api.types.is_numeric_dtype(column)
-        if is_number or column.name in self.numeric_columns:
+        if is_numeric_or_date(column) or column.name in self.numeric_columns:
             return "number"
         return "category"
 

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from dlp.datamodules import TableDataModule
 from dlp.datamodules.tables.files import plain_table, read_pieces, read_table
-from dlp.datamodules.tables.kinds import check_inputs, is_numeric_or_date
+from dlp.datamodules.tables.kinds import check_inputs
 from dlp.errors import InputError
+from dlp.reader.fields import is_numeric_or_date
 from helpers.tables import read_converted
 
 GERMAN = {"parse_dates": ["d"], "date_format": "%d.%m.%Y"}

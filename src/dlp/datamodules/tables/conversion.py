@@ -14,12 +14,12 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import compute
 
-from dlp.datamodules.tables.kinds import is_numeric_or_date, read_arguments
+from dlp.datamodules.tables.kinds import read_arguments
 from dlp.datamodules.tables.trained_types import column_numbers
 from dlp.errors import Fix, InputError, inline, naming
 from dlp.reader.cells import CellConverter
 from dlp.reader.encoder import Floats, Options
-from dlp.reader.fields import Column, is_date
+from dlp.reader.fields import Column, is_date, is_numeric_or_date
 from dlp.reader.notation import column_option, missing_values
 
 _CODE = r"^\s*0\d+\s*$"  # 00501, of which a number keeps 501

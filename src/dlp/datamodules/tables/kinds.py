@@ -9,7 +9,7 @@ import pandas as pd
 
 from dlp.errors import Fix, InputError, inline
 from dlp.reader.encoder import Options
-from dlp.reader.fields import Column, is_date
+from dlp.reader.fields import Column, is_date, is_numeric_or_date
 from dlp.reader.notation import number
 
 _NUMBER_OR_DATE = r"[^\w]*\d[\d.,'\s\u2019/]*[^\w]*|\d{4}-\d\d-\d\d.*"
@@ -20,11 +20,6 @@ _GERMAN_NUMBER = r"-?(\d+|\d{1,3}(\.\d{3})+)(,\d\d?)?"
 _NO_NAME = "Unnamed: "  # of pandas, with the place of the column
 _MAX_CODES = 20
 _MAX_CATEGORIES = 1000
-
-
-def is_numeric_or_date(column: Column) -> bool:
-    """Return True for numbers, booleans and dates."""
-    return pd.api.types.is_numeric_dtype(column) or is_date(column)
 
 
 def is_category(column: Column) -> bool:

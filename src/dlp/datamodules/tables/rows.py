@@ -10,10 +10,10 @@ import pandas as pd
 
 from dlp.console import say
 from dlp.datamodules.rows import Array, Estimator, Estimators, Indices, Rows
-from dlp.datamodules.tables.kinds import check_target, is_numeric_or_date
+from dlp.datamodules.tables.kinds import check_target
 from dlp.errors import check_choice, inline
 from dlp.reader.encoder import Options
-from dlp.reader.fields import Column, is_date
+from dlp.reader.fields import Column, is_date, is_numeric_or_date
 from dlp.reader.rows import Columns
 from dlp.reader.tokens import tokenise
 
