@@ -1,15 +1,17 @@
 # %% [markdown]
 # # 5.3 Pretrained networks
 #
-# A network that was trained on ImageNet, a million photographs of 1,000 classes, has
-# filters for edges, fur, eyes and wheels. So take its convolutions, the **backbone**,
-# and train a small new network on top, the **head**.
+# A network that was trained on ImageNet, a million photographs in 1,000 classes, has
+# filters for edges, fur, eyes and wheels. So take its convolutions, which are called
+# the **backbone**, and train a small new network on top of them, the **head**.
 #
-# The backbone here is MobileNetV2. It has five **stages**, groups of torchvision's 19
-# blocks, and each is frozen or trained as one. torchvision downloads the weights
-# (14 MB) once, unless `DLP_WEIGHTS` names a file. Here it names another training of
-# MobileNetV2, so your numbers will differ. The task is that of section 5.2: cats or
-# dogs, with 200 photographs.
+# The backbone here is MobileNetV2. We group torchvision's 19 blocks into five
+# **stages**, each of which is frozen or trained as a whole. torchvision downloads the
+# weights (14 MB) once, unless `DLP_WEIGHTS` names a file. The outputs on this page were
+# computed with such a file, from another training of MobileNetV2, so your numbers will
+# differ. The task is the same as in section 5.2, cats or dogs, but with only 200
+# photographs to train on. They have 96 x 96 pixels, so do not compare these accuracies
+# with the book's.
 
 # %%
 # %matplotlib inline
@@ -38,16 +40,16 @@ print(f"{count:,} weights in {len(backbone.stages)} stages")
 # %% [markdown]
 # ## Feature extraction in plain torch
 #
-# The backbone is **frozen**: `requires_grad_(False)` keeps its weights, and `eval()`
-# the means that some layers keep (batch normalisation, below). `Backbone` does both.
-# Its output for a photograph is then always the same. Compute it once, without
-# gradients, and take the mean of each map. Each photograph is now a row of 1,280
-# numbers, its **features**.
+# The backbone is **frozen**: `requires_grad_(False)` keeps its weights unchanged, and
+# `eval()` does the same for the statistics that some layers store (batch normalisation,
+# see below). `Backbone` does both. Its output for a photograph is then always the same.
+# So we compute it once, without gradients, and take the mean of each feature map. Each
+# photograph is now a row of 1,280 numbers, its **features**.
 
 
 # %%
 def extract(network, part):
-    """Return what a network makes of the photographs of a part, and their classes."""
+    """Return a network's outputs for the photographs of a part, and their classes."""
     outputs, classes = [], []
     with torch.no_grad():
         for images, targets in data.loader(part):
@@ -57,7 +59,7 @@ def extract(network, part):
 
 
 def extract_features(backbone):
-    """Return features and classes to train on, then those to validate on."""
+    """Return features and classes for training, then for validation."""
     maps, y_train = extract(backbone, "train")
     val_maps, y_val = extract(backbone, "val")
     return maps.mean(dim=(2, 3)), y_train, val_maps.mean(dim=(2, 3)), y_val
@@ -95,15 +97,15 @@ assert head_accuracy > 0.8
 # %% [markdown]
 # ## The same with dlp
 #
-# `PretrainedModule` joins a backbone and a head, its `classifier`. `CacheFeatures`
-# stores the features. Steps are of 20 photographs in place of all, hence another
-# accuracy. After the fit we compare each tensor of the backbone with its copy from
-# before: frozen means equal to the last bit.
+# `PretrainedModule` joins a backbone and a head, which is its `classifier`.
+# `CacheFeatures` stores the features. Each step takes 20 photographs, not all 200, so
+# the accuracy is a little different. After the fit, we compare each tensor of the
+# backbone with a copy from before the fit: frozen means equal to the last bit.
 
 
 # %%
 def fit(data, callbacks, epochs, **settings):
-    """Return metrics, changed tensors of the backbone, and the model."""
+    """Return the metrics, the names of changed backbone tensors, and the model."""
     torch.manual_seed(0)
     settings = {"hidden": [], **settings}  # the head is one dense layer
     model = PretrainedModule(
@@ -139,33 +141,37 @@ assert sum(p.numel() for p in frozen_model.network.classifier.parameters()) == 1
 assert frozen["val_acc"][-1] > 0.8
 
 # %% [markdown]
-# With augmentation the training photographs change in every epoch, so their features
-# cannot be stored.
+# With augmentation, the training photographs are different in every epoch, so their
+# features cannot be stored.
 #
-# ## Why you get 0.90 and the book 0.96
+# ## Why you get 0.90 and the book gets 0.96
 #
-# The book's first edition freezes VGG16, trains with augmentation, and prints a
-# validation accuracy of 0.96. The same code in a later Keras gives about 0.90. Why? It
-# has two mistakes that count, and one hides the other.
+# The first edition of the book freezes VGG16, trains with augmentation, and prints a
+# validation accuracy of 0.96. The same code gives about 0.90 with a later version of
+# Keras. Why? The code contains two mistakes that matter, and one of them hides the
+# other.
 #
 # - **The frozen network was not frozen.** The code sets `conv_base.trainable = False`.
-#   Keras 2.0.8 then counted 4 trainable tensors, and trained all 30; Keras 2.1.0 mended
-#   that. So 0.96 belongs to a network that was trained throughout.
-# - **The weights expect other images.** The book divides pixels by 255. VGG16 had
-#   learned from pixels up to 255, less a mean colour, in the order blue, green, red.
+#   Keras 2.0.8 then counted 4 trainable tensors, but it still trained all 30. Keras
+#   2.1.0 fixed this. So the 0.96 belongs to a network in which all layers were trained.
+# - **The weights expect other images.** The book divides pixels by 255. VGG16 was
+#   trained on pixels up to 255, with a mean colour subtracted and with the channels in
+#   the order blue, green, red.
 #
 # | VGG16 | images | validation accuracy here |
 # | --- | --- | --- |
-# | frozen, features stored | as expected | 0.970 (3 seeds) |
-# | frozen, augmented | as expected | 0.970 (1 seed) |
-# | frozen, features stored | the book's | 0.897 (3 seeds) |
-# | all trained, augmented | the book's | 0.970 (1 seed) |
+# | frozen, features stored | as the weights expect | 0.970 (3 seeds) |
+# | frozen, augmented | as the weights expect | 0.970 (1 seed) |
+# | frozen, features stored | as in the book | 0.897 (3 seeds) |
+# | all trained, augmented | as in the book | 0.970 (1 seed) |
 #
-# The book's images cost seven points, and training all layers wins them back. So expect
-# 0.90, though frozen and augmented was not measured on them. The second edition
-# prepares the images as expected, and prints 0.98 for that case.
+# With images as in the book, the accuracy is seven points lower, and training all
+# layers makes up for this. So with a frozen network, expect about 0.90. However, we did
+# not measure a frozen network with augmentation on such images. The second edition
+# prepares the images as the weights expect, and prints 0.98 for a frozen network with
+# augmentation.
 #
-# Torch invites the first mistake too. Is this network frozen?
+# The first mistake is easy to make in torch too. Is this network frozen?
 
 # %%
 network = Backbone("mobilenet_v2", weights, trainable_stages="all")
@@ -185,12 +191,13 @@ print("first kernel unchanged:", kernel.equal(before))
 assert not kernel.equal(before)
 
 # %% [markdown]
-# It is not: `requires_grad_` is a method, and the assignment puts `False` in its place.
-# Only comparing the weights before and after tells.
+# It is not: `requires_grad_` is a method, and the assignment replaces this method by
+# `False`. You only notice the mistake if you compare the weights before and after
+# training.
 #
-# Now the second mistake. `Backbone` scales colours to mean 0 and deviation 1, as its
-# weights expect. With `scaling="unit"` it leaves them in [0, 1]. Five heads, from other
-# random weights each, learn from either kind.
+# Now the second mistake. `Backbone` scales the colours to mean 0 and deviation 1, as
+# its weights expect. With `scaling="unit"`, the colours stay in [0, 1]. We train five
+# heads on each kind of image, and each head starts from other random weights.
 
 # %% tags=["real"]
 unscaled = extract_features(Backbone("mobilenet_v2", weights, scaling="unit"))
@@ -206,32 +213,34 @@ pd.DataFrame(
 assert all(train_head(*scaled, s) > train_head(*unscaled, s) for s in range(5))
 
 # %% [markdown]
-# Each head is better on the images that its weights expect; so it is with four other
-# choices of photographs.
+# With every seed, the head is more accurate on images that are scaled as the weights
+# expect. The same is true for four other selections of photographs.
 #
 # ## Fine-tuning
 #
-# The deepest stage knows the objects of ImageNet. **Fine-tuning** lets it move a little
-# towards your photographs. The book has five steps:
+# The deepest stage recognises the objects of ImageNet. **Fine-tuning** adapts this
+# stage a little to your photographs. The book describes five steps:
 #
 # 1. Put a new head on a trained network.
 # 2. Freeze the network.
 # 3. Train the head.
 # 4. Unfreeze the deepest layers.
-# 5. Train these layers and the head together, the layers at a small learning rate.
+# 5. Train these layers and the head together, with a small learning rate for the
+#    layers.
 #
-# ![First the head alone is trained, then the deepest stage with
+# ![First only the head is trained, then the deepest stage with
 # it](../docs/figures/fine_tuning.svg)
 #
-# Why the head first? A new head makes large errors, and their gradients might spoil
-# what the deepest stage knows (exercise 2).
+# Why is the head trained first? A new head makes large errors, and their gradients
+# might spoil what the deepest stage has learned (exercise 2).
 #
-# That stage has **batch normalisation**: it shifts and scales the outputs of a layer by
-# their mean and deviation. In training mode these are of the batch, here of 20
-# photographs, in evaluation mode of ImageNet. We keep evaluation mode.
+# The deepest stage contains **batch normalisation**, which shifts and scales the
+# outputs of a layer by their mean and deviation. In training mode, the mean and the
+# deviation come from the batch, here of 20 photographs. In evaluation mode, they come
+# from ImageNet. We keep evaluation mode.
 #
-# The other stages stay frozen, so their output is computed once. The deepest, blocks 14
-# to 18, starts from there.
+# The other stages stay frozen, so we compute their output only once. The deepest stage,
+# blocks 14 to 18, takes this output as its input.
 
 
 # %%
@@ -255,7 +264,7 @@ def train(network, optimizer, x_train, y_train, x_val, y_val, epochs):
 
 
 def fine_tune(maps, rate, epochs=10, head_epochs=10):
-    """Train a head, then the deepest stage with it, if it has a rate."""
+    """Train a head, then also the deepest stage, unless its rate is 0."""
     x_train, y_train, x_val, y_val = maps
     stage = Backbone("mobilenet_v2", weights).model.features[14:]  # frozen: step 2
     stage = nn.Sequential(*stage, nn.AdaptiveAvgPool2d(1), nn.Flatten())
@@ -267,7 +276,7 @@ def fine_tune(maps, rate, epochs=10, head_epochs=10):
     losses = train(head, optimizer, *features, head_epochs)  # step 3
     if rate == 0:
         return losses + train(head, optimizer, *features, epochs)
-    stage.requires_grad_(True)  # step 4; the mode of evaluation stays
+    stage.requires_grad_(True)  # step 4; it stays in evaluation mode
     optimizer.add_param_group({"params": stage.parameters(), "lr": rate})
     network = nn.Sequential(stage, head)
     return losses + train(network, optimizer, *maps, epochs)  # step 5
@@ -286,7 +295,7 @@ few = [tensor[:40] for tensor in maps]
 assert len(fine_tune(few, 0.0001, epochs=1)) == 11
 
 # %% [markdown]
-# Which rate is small enough?
+# Which learning rate is small enough?
 
 # %% tags=["real"] alt="At 0.0001 the loss is mostly below frozen, at 0.001 far above"
 epochs = {0: 10, 0.0001: 10, 0.001: 3}
@@ -303,12 +312,14 @@ axes.legend()
 plt.show()
 
 # %% [markdown]
-# In this run one epoch at 0.001 ruins the stage. At 0.0001 the loss is mostly below the
-# frozen one; both end above their lowest. Is that luck? Here are five seeds, each with
-# other photographs, and 200 handwritten digits, of which ImageNet has none. (By
-# `benchmarks/course/08_pretrained.py`; frozen heads had 30 epochs, on digits 60.)
+# In this run, one epoch at a rate of 0.001 ruins the stage. At 0.0001 the loss is
+# mostly lower than with the frozen network, although both curves end above their lowest
+# point. Is the gain luck? The next figure shows five seeds, each with other
+# photographs. It also shows 200 handwritten digits, and ImageNet has no such pictures.
+# (The numbers come from `benchmarks/course/08_pretrained.py`. The heads of frozen
+# networks were trained for 30 epochs, on digits for 60.)
 
-# %% alt="With five seeds: cats and dogs gain little, digits more, and 0.001 does harm"
+# %% alt="Over five seeds cats and dogs gain little, digits more; 0.001 does harm"
 cats_and_dogs = {
     "frozen": [0.262, 0.17, 0.223, 0.195, 0.235],
     "rate 0.0001": [0.246, 0.105, 0.226, 0.176, 0.236],
@@ -351,21 +362,31 @@ if measured.exists():  # in a clone
         assert list(shown.values()) == expected
 
 # %% [markdown]
-# At 0.001 the answers are no better than a coin's. At 0.0001 three seeds gain 0.016 to
-# 0.065 on cats and dogs, two gain nothing. In accuracy four gain about 1 to 3 points
-# (mean of epochs 11 to 20). Stop at the lowest loss: after 20 epochs four are worse
-# than the frozen network. On digits all five gain 0.02 to 0.17, or 1 to 7 points in the
-# best epoch. With 2,000 photographs and a rate of 0.00001 this network gained nothing,
-# VGG16 a point (results). In these cases it paid more on pictures unlike ImageNet's.
+# With a rate of 0.001, the answers are no better than a coin toss. With 0.0001, there
+# are gains:
 #
-# By the lowest loss, batch normalisation in training mode is worse with four seeds on
-# cats and dogs, by 0.01 to 0.07. On digits it is better with four, one by 0.002 only,
-# and the fifth is worse by 0.15. No rule follows.
+# - **Cats and dogs**: With three seeds, the lowest loss is 0.016 to 0.065 lower than
+#   with the frozen network. With the other two it is not lower. The accuracy is about 1
+#   to 3 points higher with four seeds (mean over the epochs 11 to 20). Stop at the
+#   lowest loss: after 20 epochs, the loss is higher than the frozen network's lowest
+#   loss with four seeds.
+# - **Digits**: With all five seeds, the lowest loss is 0.02 to 0.17 lower, and the
+#   accuracy in the best epoch is 1 to 7 points higher.
+#
+# With 2,000 photographs of cats and dogs and a rate of 0.00001, this network gained
+# nothing, and VGG16 gained one point (see the page "Results"). In these cases,
+# fine-tuning gained more on pictures that are unlike those in ImageNet.
+#
+# What if batch normalisation is in training mode? On cats and dogs, the lowest loss is
+# then 0.01 to 0.07 higher with four seeds. On digits it is lower with four seeds, but
+# only by 0.002 with one of them, and 0.15 higher with the fifth. No rule follows from
+# this.
 #
 # ## Fine-tuning with dlp
 #
-# `Unfreeze` does steps 4 and 5; `train_batch_norm=True` sets the other mode. What
-# changes in four epochs? (`block5` is the fifth stage.)
+# `Unfreeze` does steps 4 and 5. To use training mode for batch normalisation, set
+# `train_batch_norm=True`. Which blocks change in four epochs? (`block5` is the fifth
+# stage.)
 
 # %%
 callbacks = [CacheFeatures(), Unfreeze(at_epoch=3, stages=1)]
@@ -376,7 +397,7 @@ print("blocks that changed:", blocks)
 print("statistics of batch normalisation that changed:", statistics)
 
 # %% tags=["hide"]
-assert blocks == list(range(14, 19))  # the deepest stage alone
+assert blocks == list(range(14, 19))  # only the deepest stage
 assert statistics == []
 first_epochs = zip(frozen["train_loss"][:2], tuned["train_loss"][:2], strict=True)
 assert all(abs(one - other) < 0.01 for one, other in first_epochs)
@@ -384,22 +405,23 @@ assert all(abs(one - other) < 0.01 for one, other in first_epochs)
 # %% [markdown]
 # ## Exercises
 #
-# **1. Predict, then run.** The head learned from 200 photographs. How much accuracy is
-# left with the first 30 of them alone?
+# **1. Predict, then run.** The head learned from 200 photographs. How much of its
+# accuracy is left if it learns from only the first 30?
 
 # %% tags=["answer"]
 few_accuracy = train_head(x_train[:30], y_train[:30], x_val, y_val)
 print(f"30 photographs {few_accuracy:.3f}, 200 photographs {head_accuracy:.3f}")
 
 # %% [markdown] tags=["answer"]
-# Here all of it; over five seeds 0.83 to 0.88, beside 0.86 to 0.92 with 200.
+# In this run all of it is left. Over five seeds with different photographs, the
+# accuracy is 0.83 to 0.88 with 30 photographs, and 0.86 to 0.92 with 200.
 
 # %% tags=["hide", "real"]
 assert few_accuracy > 0.6
 
 # %% [markdown]
 # **2. Change one thing.** Skip step 3: `fine_tune(maps, 0.0001, 20, head_epochs=0)`.
-# Does the deepest stage lose what it knew?
+# Does the deepest stage lose what it has learned?
 
 # %% tags=["answer", "real"]
 skipped = fine_tune(maps, 0.0001, 20, head_epochs=0)
@@ -407,13 +429,13 @@ print(f"first epoch {skipped[0]:.3f}, lowest {min(skipped):.3f}")
 print(f"with step 3: lowest {min(tried[0.0001]):.3f}")
 
 # %% [markdown] tags=["answer"]
-# Not at this small rate. Over five seeds the lowest loss is lower with three and higher
-# with two, by at most 0.05, after 20 tuned epochs in place of ten. Here step 3 is a
-# precaution.
+# Not at this small rate. We compared five seeds, with 20 epochs of fine-tuning if step
+# 3 is skipped, and with ten if it is not. Without step 3, the lowest loss is lower with
+# three seeds and higher with two, by at most 0.05. So here step 3 is only a precaution.
 
 # %% [markdown]
-# **3. Write it.** This network has no gradients, and still `check` says that training
-# changed it. What changed, and why? Write a `Frozen` that stays frozen.
+# **3. Write it.** This network computes no gradients, and yet `check` says that
+# training changed it. What changed, and why? Write a `Frozen` that stays frozen.
 
 
 # %%
@@ -426,7 +448,7 @@ class Frozen(nn.Module):
         ...  # more?
 
     def train(self, mode=True):
-        """Set the mode of this network and of the one in it."""
+        """Set the mode of this network and of the network in it."""
         return super().train(mode)  # or what?
 
     def forward(self, images):
@@ -435,7 +457,7 @@ class Frozen(nn.Module):
 
 
 def check(frozen_class):
-    """Train a head on a frozen network; say whether anything of it changed."""
+    """Train a head on a frozen network; report whether this network changed."""
     body = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU())
     before = {name: tensor.clone() for name, tensor in body.state_dict().items()}
     pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
@@ -468,7 +490,7 @@ class Frozen(nn.Module):
         self.network = network.requires_grad_(False).eval()
 
     def train(self, mode=True):
-        """Set the mode of this network; the one in it stays in evaluation mode."""
+        """Set the mode of this network; the network in it stays in evaluation mode."""
         super().train(mode)
         self.network.eval()
         return self
@@ -481,8 +503,8 @@ class Frozen(nn.Module):
 print(check(Frozen))
 
 # %% [markdown] tags=["answer"]
-# The statistics of batch normalisation are no parameters: in training mode the batches
-# move them, not gradients.
+# The statistics of batch normalisation are not parameters. In training mode they are
+# changed by the batches, not by gradients.
 
 # %% tags=["hide"]
 assert check(Frozen) == "you have it"
@@ -490,12 +512,12 @@ assert check(Frozen) == "you have it"
 # %% [markdown]
 # ## Summary
 #
-# - Scale images as the weights expect. Check that frozen weights stay equal.
-# - Fine-tune at a small rate and stop early. Here it gained more where the pictures are
-#   unlike ImageNet's.
+# - Scale images as the weights expect. Check that frozen weights do not change.
+# - Fine-tune at a small rate and stop early. Here, fine-tuning gained more on pictures
+#   that are unlike those in ImageNet.
 #
 # **On the command line**, with 2,000 photographs:
-# `dlp fit --config cats_dogs_features --config mobilenet` is right on 96 % of the test
-# images.
+# `dlp fit --config cats_dogs_features --config mobilenet` trains a network that is
+# right on 96 % of the test images.
 #
 # Next: [5.4 Seeing](09_seeing.py)
