@@ -172,7 +172,7 @@ def test_a_full_disk_is_a_sentence(monkeypatch, capsys, file):
     message = capsys.readouterr().err
     assert (file or "a file") in message
     assert "no space is left on the disk" in message
-    assert "Files that were written before are complete." in message
+    assert "Files that were written earlier are complete." in message
 
 
 @pytest.mark.parametrize(

@@ -41,8 +41,8 @@ def test_a_config_is_a_path_or_a_name():
         (b"trainer: {max_epochs: 3}\ntrainer: {}", "'trainer' is given twice"),
         (b"a: [{b: 1, b: 2}]", "'b' is given twice"),
         (b"trainer: {max_epochs: 3", "cannot be read as a config: while parsing"),
-        ("# café".encode("latin-1"), r"x\.yaml is not in UTF-8: .* Save it in UTF-8"),
-        (b"trainer:\n\tmax_epochs: 3", "line 2 has a tab; indent by blanks"),
+        ("# café".encode("latin-1"), r"x\.yaml is not in UTF-8: .* Save it as UTF-8"),
+        (b"trainer:\n\tmax_epochs: 3", "line 2 has a tab; indent with spaces"),
         (b"- imdb", "cannot be read as a config"),
         (b"# imdb", "cannot be read as a config: it is empty."),
         (b"[" * 600, "cannot be read as a config: maximum recursion depth exceeded"),
@@ -63,7 +63,7 @@ def test_a_config_that_is_none_is_refused(content, message):
 )
 def test_a_word_whose_keys_are_comments_is_refused(content, key):
     Path("x.yaml").write_text(content, "utf-8")
-    with pytest.raises(InputError, match=f"^{key} has no keys"):
+    with pytest.raises(InputError, match=f"^{key}: expected keys below it"):
         dict(flatten(read_config(Path("x.yaml"))))
 
 

@@ -44,7 +44,7 @@ def test_a_missing_package_is_a_sentence_with_the_command_that_installs_it():
         (partial(TableDataModule, "table.csv", "y", bins=-1), "bins takes 0 or more"),
         (
             lambda: DenseModule((3,), 1, "regression", target_mean=np.ones(2)),
-            "is a NumPy array",
+            "got a NumPy array",
         ),
     ],
 )

@@ -52,7 +52,9 @@ def test_another_file_than_the_published_one_is_refused(tmp_path):
         files.download(origin.as_uri(), tmp_path / "sets" / "file", "0" * 64)
     assert not [*(tmp_path / "sets").iterdir()]
     (tmp_path / "file").write_text("publi")
-    with pytest.raises(InputError, match="file is not the published file; delete it"):
+    with pytest.raises(
+        InputError, match="file: expected the published file, got another"
+    ):
         files.download(
             origin.as_uri(), tmp_path / "file", hashlib.sha256(b"published").hexdigest()
         )
@@ -100,7 +102,7 @@ def test_a_damaged_cached_file_is_built_again(damage, cached, capsys):
     damage(path, path.with_name("key.arrow.crc"))
     assert content() == "content"
     assert len(builds) == 2
-    assert "key.arrow is damaged; it is built again" in capsys.readouterr().out
+    assert "key.arrow is damaged and is built again" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("folder", ["texts/key.arrow/folder", "other"])

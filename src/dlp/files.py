@@ -1,4 +1,4 @@
-"""Folders of the project, atomic writes, cached files and checked downloads."""
+"""Data and cache folders, atomic writes, cached files and checked downloads."""
 
 import hashlib
 import json
@@ -26,7 +26,10 @@ _PIECE = 1_000_000  # bytes
 
 
 def cache_dir() -> Path:
-    """Return the folder of rebuildable files: ``DLP_CACHE_DIR``, else ``~/.cache/dlp``."""
+    """Return the folder for files that can be built again.
+
+    It is ``DLP_CACHE_DIR`` if that is set, otherwise ``dlp`` in ``XDG_CACHE_HOME`` or ``~/.cache``.
+    """
     if folder := os.environ.get("DLP_CACHE_DIR"):
         return Path(folder)
     caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -34,15 +37,22 @@ def cache_dir() -> Path:
 
 
 def find_data_dir(path: AnyPath | None = None) -> Path:
-    """Return the folder of the reference sets: `path`, ``DLP_DATA_DIR``, else the cache's data."""
+    """Return the folder of the reference sets.
+
+    It is `path` if given, otherwise ``DLP_DATA_DIR`` if that is set, otherwise ``data`` in the
+    cache folder.
+    """
     return Path(path or os.environ.get("DLP_DATA_DIR") or cache_dir() / "data").expanduser()
 
 
 @contextmanager
 def atomic_path(path: Path, sync: bool = True) -> Iterator[Path]:
-    """Yield a temporary path next to `path`; move it there if the block succeeds.
+    """Yield a temporary path next to `path`, and rename it to `path` if the block succeeds.
 
-    Without `sync` the file may be lost or empty after a power failure within seconds.
+    Args:
+        path: Path of the complete file. Its folder is created.
+        sync: Whether to wait until the file is on the disk. If False, the file may be lost or empty
+            after a power failure within the next seconds.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid4().hex}")
@@ -53,7 +63,7 @@ def atomic_path(path: Path, sync: bool = True) -> Iterator[Path]:
         else:
             temporary.replace(path)
     except OSError as error:
-        if error.filename in (None, str(temporary)):  # a full disk names no file
+        if error.filename in (None, str(temporary)):  # the error of a full disk has no file name
             error.filename = str(path)
         raise
     finally:
@@ -61,22 +71,22 @@ def atomic_path(path: Path, sync: bool = True) -> Iterator[Path]:
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Remove the temporary files of `atomic_path` that killed processes left in a folder."""
+    """Remove temporary files from `atomic_path` that killed processes left in a folder."""
     for path in folder.glob(".*"):
         if re.fullmatch(r"\..+\.[0-9a-f]{32}", path.name):
             path.unlink(missing_ok=True)
 
 
 def move(source: Path, path: Path) -> None:
-    """Move a file to `path`, on the same file system, once it is on the disk."""
+    """Write a file to the disk, then move it to `path` on the same file system."""
     _sync(source, os.O_RDWR)
     source.replace(path)
-    with suppress(OSError):  # Windows and some file systems sync no folders
+    with suppress(OSError):  # Windows and some file systems cannot sync folders
         _sync(path.parent, os.O_RDONLY)
 
 
 def _sync(path: Path, flags: int) -> None:
-    """Wait until a file, or the names in a folder, are on the disk: power may fail at any time."""
+    """Wait until a file, or the list of names in a folder, is on the disk."""
     descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
@@ -97,12 +107,13 @@ def write_json(path: Path, content: object) -> None:
 
 
 class TableWriter(ExitStack):
-    """Writer of a table in pieces; the file is there once its block succeeds with rows.
+    """Context manager that writes a table in pieces.
 
-    Floats have nine digits, those of object columns all.
+    The file appears when the block ends without an error and at least one piece was appended. In a
+    CSV file, floats have nine significant digits, and floats in object columns have all digits.
 
     Args:
-        path: Path of the file, CSV or .parquet; None prints the rows.
+        path: Path of the file, CSV or .parquet. None prints the rows instead.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -113,7 +124,7 @@ class TableWriter(ExitStack):
         self._parquet: Any = None
 
     def append(self, frame: "pd.DataFrame") -> None:
-        """Append rows, with the columns of the first ones."""
+        """Append rows. The columns of the first frame are used for all rows."""
         if self.path is None:
             say(frame.to_string(index=False))
             return
@@ -133,34 +144,37 @@ class TableWriter(ExitStack):
         if is_first:
             schema = pa.Schema.from_pandas(rows, preserve_index=False)
             self._parquet = self.enter_context(ParquetWriter(self._temporary, schema))
-        with naming(f"{self.path} has one type per column, .csv any"):
+        with naming(f"{self.path}: each column needs one type, use .csv for mixed types"):
             self._parquet.write_table(pa.Table.from_pandas(rows, self._parquet.schema))
 
 
 def write_table(path: Path | None, frame: "pd.DataFrame") -> None:
-    """Write a table at once, as `TableWriter` does."""
+    """Write a whole table as `TableWriter` does."""
     with TableWriter(path) as table:
         table.append(frame)
 
 
 def save_figure(figure: "Figure", path: Path) -> None:
-    """Write a figure atomically, as PNG or what the ending of the path names."""
+    """Write a figure atomically, in the format of the path's suffix, such as .png."""
     with atomic_path(path) as temporary, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # in the name of a class
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # for names of classes
         figure.savefig(temporary, format=path.suffix[1:], dpi=110)
 
 
 @contextmanager
 def one_at_a_time(name: str) -> Iterator[None]:
-    """Run the block in one process at a time; the others wait.
+    """Run the block in one process at a time; the other processes wait.
 
     Args:
-        name: Name of what the block writes, the same in all processes.
+        name: Name of the lock. It must be equal in all processes that write the same file.
+
+    Raises:
+        InputError: If the cache folder cannot be written.
     """
-    from filelock import FileLock  # 0.1 seconds that most commands do not need
+    from filelock import FileLock  # takes 0.1 seconds, and most commands do not need it
 
     path = cache_dir() / "locks" / name
-    lock = FileLock(path)  # gone with its process
+    lock = FileLock(path)  # released when its process ends
     try:
         lock.acquire()
     except OSError as error:
@@ -176,9 +190,17 @@ def one_at_a_time(name: str) -> Iterator[None]:
 def cached_file(name: str, build: Callable[[Path], None], load: Callable[[Path], T]) -> T:
     """Return the content of a cached file; build the file if it is missing or damaged.
 
-    Its name contains a key of everything that the content depends on. The checksum is compared
-    before each use. `build` writes the file to a path, `load` reads it. Of several processes one
-    builds a missing file and the others wait.
+    The checksum is compared before each use. If several processes need a missing file, one of them
+    builds it and the others wait.
+
+    Args:
+        name: Path below the cache folder. It must contain a key of everything that the content
+            depends on.
+        build: Function that writes the file to a path.
+        load: Function that reads the file.
+
+    Raises:
+        InputError: If the cache folder cannot be written.
     """
     path = cache_dir() / name
     checksum = path.with_name(f"{path.name}.crc")
@@ -193,10 +215,10 @@ def cached_file(name: str, build: Callable[[Path], None], load: Callable[[Path],
             with one_at_a_time(path.name):
                 if not path.exists():
                     write()
-        with suppress(Exception):  # each reader fails in its own way
+        with suppress(Exception):  # the exception for a damaged file depends on the reader
             if checksum.read_text("utf-8") == crc32(path):
                 return load(path)
-        say(f"{path} is damaged; it is built again")
+        say(f"{path} is damaged and is built again")
         write()
     except OSError as error:
         raise InputError(
@@ -207,8 +229,8 @@ def cached_file(name: str, build: Callable[[Path], None], load: Callable[[Path],
 
 
 def crc32(path: Path) -> str:
-    """Return the CRC-32 of a file, which finds damage; of a large file that of 64 MB."""
-    import numpy as np  # readers of runs do not wait for it
+    """Return the CRC-32 of a file, or of samples of 64 MB in total if it is larger than that."""
+    import numpy as np  # imported here, because commands that only read runs do not need it
 
     content = np.memmap(path, mode="r")
     checksum = len(content)
@@ -218,7 +240,12 @@ def crc32(path: Path) -> str:
 
 
 def absent(path: Path, advice: str = "") -> InputError:
-    """Return the error for a path that does not exist, with the most similar one of its folder."""
+    """Return the error for a path that does not exist.
+
+    Args:
+        path: The path. If its folder contains a similar name, the message suggests it.
+        advice: Text at the end of the message. It must begin with a space.
+    """
     hint = ""
     if path.parent.is_dir():
         names = [neighbour.name for neighbour in path.parent.iterdir()]
@@ -236,7 +263,13 @@ def sha256(path: Path) -> str:
 def download(url: str, path: Path, expected: str) -> Path:
     """Return the path of a published file; download it if it is missing.
 
-    Its SHA-256 begins with `expected`, which is empty if none is published.
+    Args:
+        url: Address of the file.
+        path: Path at which it is stored.
+        expected: First characters of its SHA-256. An empty text accepts any file.
+
+    Raises:
+        InputError: If the download fails, or the file has another SHA-256.
     """
     if not path.exists():
         import torch
@@ -247,20 +280,25 @@ def download(url: str, path: Path, expected: str) -> Path:
             torch.hub.download_url_to_file(url, str(path), expected, progress=False)
         except (OSError, RuntimeError) as error:  # RuntimeError: another hash
             raise InputError(
-                f"cannot download {url} ({error}). On a machine with network, download it and copy "
-                f"it to {path}."
+                f"cannot download {url} ({error}). Download it on a machine with a network "
+                f"connection and copy it to {path}."
             ) from error
     elif not sha256(path).startswith(expected):
-        raise InputError(f"{path} is not the published file; delete it and run again.")
+        raise InputError(
+            f"{path}: expected the published file, got another one. Delete it and run again."
+        )
     return path
 
 
 def hub_commit(name: str) -> str | None:
-    """Return the newest commit of a data set of the Hub; without network the last one seen."""
-    from huggingface_hub import HfApi  # 0.2 seconds that most commands do not need
+    """Return the newest commit of a data set on the Hugging Face Hub.
+
+    Without a network connection, it is the last commit that was seen, or None.
+    """
+    from huggingface_hub import HfApi  # takes 0.2 seconds, and most commands do not need it
 
     last_seen = cache_dir() / "texts" / f"{name.replace('/', '_')}.commit"
-    with suppress(Exception):  # of the Hub and the network, each its own
+    with suppress(Exception):  # the Hub and the network raise many kinds
         write_text(last_seen, str(HfApi().dataset_info(name, timeout=10).sha))
     if not last_seen.exists():
         return None

@@ -1,7 +1,7 @@
-"""Denormal floats taken for zero: a step of small nets is 3 times as fast on Intel's CPUs.
+"""Treat denormal floats as zero, which makes a step of small nets 3 times as fast on Intel CPUs.
 
-On AMD's EPYC the gain is within the noise. The running averages of RMSprop decay to such numbers
-where a unit is dead.
+On an AMD EPYC the gain is within the noise. Denormal floats arise where a unit is dead, because the
+running averages of RMSprop decay towards zero.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from dlp.speed import is_on
 
 @contextmanager
 def flushed_denormals() -> Iterator[None]:
-    """Flush floats below 1e-38 to zero inside the block, in the calling thread."""
+    """Round floats below 1e-38 to zero inside the block, in the calling thread only."""
     torch.set_flush_denormal(is_on())
     try:
         yield

@@ -1,4 +1,4 @@
-"""Functions run at once by copies of this process, each on a core of its own."""
+"""Run functions at the same time in copies of this process, each on its own core."""
 
 import ctypes
 import multiprocessing
@@ -13,19 +13,19 @@ import torch
 
 T = TypeVar("T")
 
-#: Functions to run: a copy of the process has them, so they need not be pickled.
+#: Functions to run. They are not pickled, because a forked process inherits them.
 _functions: Sequence[Callable[[], Any]] = ()
 
 
 def num_cores() -> int:
-    """Return the number of processes that may run at once; 1 where copies are not possible."""
+    """Return the number of cores that this process may use, or 1 where it cannot be forked."""
     if sys.platform != "linux":
         return 1
     return len(os.sched_getaffinity(0))
 
 
 def run_at_once(functions: Sequence[Callable[[], T]]) -> list[T]:
-    """Return the result of each function, each run by a copy of this process."""
+    """Return the results of functions without arguments, each run in a copy of this process."""
     global _functions
     _functions = functions
     context = multiprocessing.get_context("fork")
@@ -38,7 +38,10 @@ def _run(number: int) -> Any:
 
 
 def _begin() -> None:
-    """End with the parent, and compute on one thread: OpenMP's threads are not copied."""
+    """Prepare a copy: it ends with its parent, and computes on one thread.
+
+    The threads of OpenMP are not copied, so computing on several threads would hang.
+    """
     death_signal = 1  # PR_SET_PDEATHSIG of prctl.h
     ctypes.CDLL(None).prctl(death_signal, signal.SIGKILL)
     torch.set_num_threads(1)

@@ -1,10 +1,11 @@
-"""RMSprop's step by torch's fused Adam, one pass over the weights: 2 to 4 times as fast on the CPU.
+"""Compute the step of RMSprop with torch's fused Adam, which is 2 to 4 times as fast on the CPU.
 
-Stacked folds take 35 % less CPU time and a convnet's step 7 %; a fit of Reuters gains nothing.
+The fused kernel passes over the weights once. Stacked folds take 35 % less CPU time, and a step of
+a convnet takes 7 % less. A fit of Reuters gains nothing.
 
-Adam without its first moment and bias corrections is RMSprop. The public ``torch.optim.adam.adam``
-checks and groups its arguments in each call: 240 instead of 140 us a stacked step. Proposal for
-upstream: ``RMSprop(fused=True)``.
+Adam without its first moment and its bias corrections is RMSprop. The private kernel is called
+because the public ``torch.optim.adam.adam`` checks and groups its arguments in each call: a stacked
+step takes 240 us with it and 140 us without. Proposal for upstream: ``RMSprop(fused=True)``.
 """
 
 from collections.abc import Mapping
@@ -14,12 +15,12 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-#: Number of steps after which Adam's bias corrections are exactly 1.
+#: Number of a step so late that Adam's bias corrections are exactly 1.
 _LATE_STEP = torch.tensor(1e9)
 
 
 def can_fuse(weight: Tensor) -> bool:
-    """Return True for a weight on the CPU without gaps in memory."""
+    """Return True if a weight is on the CPU and has no gaps in memory."""
     is_dense = torch.empty_like(weight).stride() == weight.stride()
     return is_dense and weight.device.type == "cpu"
 
@@ -30,7 +31,14 @@ def fused_step(
     averages: list[Tensor],
     options: Mapping[str, Any],
 ) -> None:
-    """Update weights and their running averages of squared gradients, which lie as the weights."""
+    """Update weights and running averages in place.
+
+    Args:
+        weights: Weights.
+        gradients: Gradient of each weight, with the strides of the weight.
+        averages: Running average of the squared gradients of each weight, with its strides.
+        options: ``lr``, ``alpha``, ``eps`` and ``weight_decay``.
+    """
     torch._fused_adam_(
         weights,
         gradients,
@@ -49,14 +57,18 @@ def fused_step(
 
 
 def laid_out_as(weight: Tensor, tensor: Tensor) -> Tensor:
-    """Return a tensor with the strides of the weight; the fused kernel ignores strides."""
+    """Return a tensor with the strides of the weight, because the fused kernel ignores strides."""
     if tensor.stride() == weight.stride():
         return tensor
     return torch.empty_like(weight).copy_(tensor)
 
 
 def fused_update(optimizer: Optimizer) -> bool:
-    """Update all weights that have a gradient; return False where the kernel cannot."""
+    """Update all weights that have a gradient.
+
+    Returns:
+        True, or False if a weight cannot be fused. Then no weight was changed.
+    """
     for group in optimizer.param_groups:
         if not all(map(can_fuse, group["params"])):
             return False
@@ -69,10 +81,10 @@ def fused_update(optimizer: Optimizer) -> bool:
             if not state:
                 state["step"] = torch.zeros(())
                 state["square_avg"] = torch.zeros_like(weight)
-            # The one of a checkpoint may be laid out in another way.
+            # An average that comes from a checkpoint may have other strides.
             state["square_avg"] = laid_out_as(weight, state["square_avg"])
             gradient = laid_out_as(weight, weight.grad)
-            # As flat tensors, in the order of memory, they take a third of a step.
+            # Flat views in the order of memory make the step 3 times as fast.
             shape = (weight.numel(),)
             tensors = (weight, gradient, state["square_avg"])
             views.append([tensor.as_strided(shape, (1,)) for tensor in tensors])
