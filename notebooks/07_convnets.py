@@ -1,19 +1,21 @@
 # %% [markdown]
 # # 5.1, 5.2 Convnets
 #
-# A dense layer has a weight of its own for each pixel. Move a digit a few pixels to the
-# right, and other weights meet its strokes. A **convolution** looks through a small
-# window of 3 by 3 pixels and uses the same nine weights, its **kernel**, at each
-# position. A pattern that it learns in one place is recognised in every place.
+# A dense layer has a separate weight for each pixel. If you move a digit a few pixels
+# to the right, its strokes meet other weights. A **convolution** looks through a small
+# window of 3 x 3 pixels and uses the same nine weights, its **kernel**, at every
+# position. So it recognises a pattern in every place, even if it learned the pattern in
+# only one.
 #
 # ![A kernel of nine weights slides over an image and writes one number per
 # position](../docs/figures/convolution.svg)
 #
 # ## A convolution in plain torch
 #
-# At each position, multiply the nine pixels by the nine weights and add the products.
-# The sums form a new image, a **map**. This kernel subtracts the left column of the
-# window from the right one. Where will its map be bright?
+# At each position, multiply the nine pixels in the window by the nine weights and add
+# up the products. The sums form a new image, which is called a **feature map**, or map
+# for short. This kernel subtracts the left column of the window from the right column.
+# Where will its map be bright?
 
 # %%
 # %matplotlib inline
@@ -46,10 +48,11 @@ for y in range(26):
         edge_map[y, x] = (window * kernel).sum()
 
 # %% [markdown]
-# `nn.Conv2d` does the same, much faster. The map is two pixels smaller than the image,
-# since the window has to fit inside (`padding="same"` adds zeros around the image and
-# keeps its size). The **stride** is the number of pixels from one position to the next.
-# Here it is 1; with 2 the map is half as wide and high.
+# `nn.Conv2d` does the same, only much faster. The map is two pixels smaller than the
+# image in each direction, because the whole window must fit inside the image.
+# (`padding="same"` adds zeros around the image, so that the map is as large as the
+# image.) The **stride** is the number of pixels from one position to the next. Here it
+# is 1. If it were 2, the map would be half as wide and half as high.
 
 # %%
 layer = nn.Conv2d(in_channels=1, out_channels=1, kernel_size=3, bias=False)
@@ -57,15 +60,16 @@ layer.weight.data[0, 0] = kernel
 print("the same map:", torch.allclose(layer(images[:1])[0, 0], edge_map, atol=1e-5))
 
 # %% [markdown]
-# ReLU keeps what is positive. **Max pooling** then keeps the largest value of each 2 by
-# 2 block: the strongest answer stays, its exact position does not matter any more.
+# ReLU keeps only positive values. **Max pooling** then keeps the largest value in each
+# block of 2 x 2: the strongest response is kept, and its exact position no longer
+# matters.
 
 # %%
 blocks = edge_map.relu().reshape(13, 2, 13, 2)
 pooled = blocks.amax(dim=(1, 3))
 print("like MaxPool2d:", pooled.equal(nn.MaxPool2d(2)(edge_map.relu()[None])[0]))
 
-# %% alt="A digit; its map, bright at left edges; the map pooled, with larger squares"
+# %% alt="A digit; its map, bright at left edges; the pooled map, with larger squares"
 pictures = [image, edge_map.relu() / 3, pooled / 3]
 pictures = [nn.functional.interpolate(p[None, None], 364)[0] for p in pictures]
 image_grid(torch.stack(pictures), ["digit", "map: left edges", "pooled"], num_columns=3)
@@ -79,14 +83,16 @@ assert edge_map.min() < -1
 # %% [markdown]
 # ## Filters and channels
 #
-# A colour image has three **channels**: red, green and blue. A layer has many
-# **filters**, and each writes one map, a channel for the next layer. A filter looks at
-# all channels of its input: behind a layer of 32 filters its window is 3 x 3 x 32.
-# Nobody chooses its weights; training does.
+# A colour image has three **channels**, red, green and blue; a grey image has one. A
+# layer has many **filters**. Each filter writes one map, and this map is a channel of
+# the next layer's input. A filter looks at all channels of its input: after a layer
+# with 32 filters, its window is 3 x 3 x 32. Nobody chooses the weights of the filters;
+# they are learned in training.
 #
-# On which axis are the channels? In torch an image is (channels, height, width), in the
-# book's Keras (height, width, channels). One line turns one into the other. The
-# photographs are a download of 800 MB, once.
+# On which axis are the channels? In torch, an image has the shape (channels, height,
+# width). In Keras, as the book uses it, the shape is (height, width, channels). One
+# line converts one into the other. The next cell downloads the photographs (800 MB),
+# but only once.
 
 # %%
 album = CatsVsDogsDataModule(None, 20, image_size=150, val_size=20, test_size=None)
@@ -110,9 +116,10 @@ assert for_keras.shape == (20, 150, 150, 3)
 # from 3 to 128; a dense layer of 512 and one output
 # follow](../docs/figures/convnet.svg)
 #
-# How much of the photograph does one value of a map see? The square of pixels that
-# count for it is its **receptive field**. A window of 3 makes it two steps wider, a
-# pooling of 2 one step. A step is one pixel at first; each pooling doubles it.
+# How much of the photograph does one value in a map see? The square of pixels that
+# influence this value is its **receptive field**. A window of size 3 makes the square
+# two steps wider, and a pooling of size 2 makes it one step wider. A step is one pixel
+# at first, and each pooling doubles it.
 
 # %%
 layers = []
@@ -138,9 +145,10 @@ table = pd.DataFrame(rows, columns=["layer", "output", "weights", "one value see
 table[table["layer"] != "ReLU"]
 
 # %% [markdown]
-# Down the table the maps shrink and get deeper: from 150 to 7, from 3 channels to 128.
-# A convolution has (3 · 3 · inputs + 1) · outputs weights, 1 for the bias. The first
-# dense layer has 93 % of the 3.5 million.
+# From the top of the table to the bottom, the maps get smaller and deeper: their sides
+# shrink from 150 to 7, and their channels grow from 3 to 128. A convolution has (3 · 3
+# · inputs + 1) · outputs weights, where inputs and outputs are numbers of channels and
+# the 1 is the bias. The first dense layer has 93 % of the network's 3,453,121 weights.
 
 # %% tags=["hide"]
 sides = table["one value sees"][table["layer"].isin(["Conv2d", "MaxPool2d"])]
@@ -153,7 +161,7 @@ assert round(7 * 7 * 128 * 512 / 3_453_121, 2) == 0.93
 book = ConvNetModule((3, 150, 150), 2, "sigmoid", [32, 64, 128, 128], dense=[512])
 assert sum(weights.numel() for weights in book.parameters()) == 3_453_121
 
-# %% alt="A cat with four nested squares at an eye; cut out, they show spot to face"
+# %% alt="Four squares around a cat's eye; cut out, they range from a spot to the face"
 figure = Figure(figsize=(11, 2.7), layout="constrained")
 axes = figure.subplots(1, 5)
 y, x = 73, 58  # the middle of an eye
@@ -170,22 +178,23 @@ for axis in axes:
 figure
 
 # %% [markdown]
-# So patterns form a **hierarchy**. The first convolution sees no more than an edge or a
-# spot. The second can join edges to a pupil, the third that to an eye, the fourth to a
-# part of a face. There are few kinds of edges and many parts of animals, so deeper
-# layers get more filters.
+# So the patterns form a **hierarchy**. The first convolution sees no more than an edge
+# or a spot. The second can combine edges into a pupil, the third can combine the pupil
+# with other parts into an eye, and the fourth sees a part of the face. There are few
+# kinds of edges but many parts of animals, so deeper layers get more filters.
 #
-# Windows are 3 x 3 or 5 x 5. Two layers of 3 x 3 see as much as one of 5 x 5, with 18
-# weights per pair of channels in place of 25.
+# Windows are usually 3 x 3 or 5 x 5. Two layers with windows of 3 x 3 see as much as
+# one layer with 5 x 5, but they need only 18 weights per pair of channels instead of
+# 25.
 #
 # ## Dense or convolutional?
 #
-# A dense network and a smaller convnet train on the same digits for three epochs.
+# We train a dense network and a smaller convnet on the same digits for three epochs.
 
 
 # %%
 def fit(model, data, epochs):
-    """Train a model; return its metrics per epoch."""
+    """Train a model; return its metrics for each epoch."""
     history = History()
     Trainer(
         max_epochs=epochs,
@@ -213,13 +222,14 @@ for name, model in {"dense": dense, "convnet": conv}.items():
     print(f"{name}: {count:,} weights, validation accuracy {scores[name]:.3f}")
 
 # %% [markdown]
-# The convnet has less than a quarter of the weights and makes fewer mistakes. Which?
-# Here are the twelve wrong answers of which it was most sure.
+# The convnet has less than a quarter of the weights, and it makes fewer mistakes. Which
+# digits does it get wrong? Here are the twelve wrong answers of which it was most
+# certain.
 
 # %% tags=["hide"]
 assert scores["convnet"] > scores["dense"] + 0.01
 
-# %% alt="Twelve digits that were read wrongly, each with its class and what was read"
+# %% alt="Twelve digits that were read wrongly, with their class and what was read"
 images, digits = next(iter(data.val_dataloader()))
 conv.eval()
 with torch.no_grad():
@@ -236,36 +246,37 @@ assert sure[wrong].min() > 0.5
 assert sure[wrong].median() > 0.8
 
 # %% [markdown]
-# Some are hard for us too: a 7 and a 1 with a bar at the foot, read as 2. Others are
-# not, such as the plain 8. The network gave each of its answers more than 0.5, and
-# most of them more than 0.8.
+# Some of these digits are hard for us too: a 7 and a 1 with a bar at the foot were read
+# as 2. Others are not hard, such as the plain 8. The network gave each of these answers
+# a probability of more than 0.5, and most of them more than 0.8.
 #
 # ## Few photographs
 #
-# Here are 1,000 cats and dogs of 40 x 40 pixels to learn from, 500 to validate.
-# With few images a network overfits. **Augmentation** varies them: it turns, shifts,
-# zooms and mirrors each training image at random, anew in each epoch. Only changes that
-# keep the class are allowed, and validation images are never changed.
+# Now we train on 1,000 photographs of cats and dogs with 40 x 40 pixels, and validate
+# on 500. With so few images a network overfits. **Augmentation** varies the images: in
+# every epoch, it turns, shifts, zooms and mirrors each training image at random. It may
+# only make changes that keep the class, and validation images are never changed.
 
 # %% alt="A photograph and seven copies, each turned, shifted, zoomed or mirrored"
-augmentation = RandomAffine(rotation=15, shift=0.1, zoom=0.1)  # flips by itself
+augmentation = RandomAffine(rotation=15, shift=0.1, zoom=0.1)  # it also mirrors
 options = {"image_size": 40, "batch_size": 40, "val_size": 500, "test_size": None}
 photos = CatsVsDogsDataModule(None, 750, **options)
 changed_photos = CatsVsDogsDataModule(None, 750, augmentation=augmentation, **options)
 
 torch.manual_seed(0)
 images, classes = next(iter(photos.train_dataloader()))
-chances = torch.rand(7, augmentation.draws)  # what happens to each of seven copies
+chances = torch.rand(7, augmentation.draws)  # random numbers for seven copies
 copies = augmentation(images[:1].repeat(7, 1, 1, 1), chances)
 image_grid(torch.cat([images[:1], copies]), ["photograph"], num_columns=4)
 
 # %% [markdown]
-# The same convnet learns twice, from the photographs as they are and with augmentation.
+# We train the same convnet twice: once on the original photographs, and once with
+# augmentation.
 
 
 # %%
 def fit_photos(data_module, epochs):
-    """Train a new convnet; return its metrics per epoch."""
+    """Train a new convnet; return its metrics for each epoch."""
     torch.manual_seed(0)
     model = ConvNetModule(
         data_module.input_shape,
@@ -302,11 +313,12 @@ panels[0].legend()
 figure
 
 # %% [markdown]
-# The table has the means of the last five epochs. Without augmentation the network
-# overfits: training goes on improving, validation does not follow. With it the gap is
-# smaller and the validation loss lower, with each of five seeds, and also after 36
-# epochs. After 18 epochs it is more often right with four of five seeds, after 36 with
-# all five, by 4 to 10 points.
+# The table shows means over the last five epochs. Without augmentation the network
+# overfits: training keeps getting better, but validation does not follow. With
+# augmentation, the gap is smaller and the validation loss is lower. This is true for
+# each of five seeds, and also after 36 epochs. The validation accuracy after 18 epochs
+# is higher with augmentation for four of the five seeds. After 36 epochs it is higher
+# for all five, by 4 to 10 points.
 
 # %% tags=["hide", "real"]
 gap = {name: m["train_acc"] - m["val_acc"] for name, m in last.items()}
@@ -317,9 +329,9 @@ assert last["augmented"]["val_loss"] < last["plain"]["val_loss"]
 # %% [markdown]
 # ## Exercises
 #
-# **1. Predict, then run.** Move the validation digits, one batch of 1,000, three pixels
-# to the right (`images.roll(3, dims=3)`). Which of the two networks for digits loses
-# more accuracy?
+# **1. Predict, then run.** Move the validation digits, which are one batch of 1,000,
+# three pixels to the right (`images.roll(3, dims=3)`). Which of the two networks for
+# digits loses more accuracy?
 
 # %% tags=["answer"]
 images, digits = next(iter(data.val_dataloader()))
@@ -333,16 +345,18 @@ for name, model in {"dense": dense, "convnet": conv}.items():
     print(f"{name}: {before:.3f}, moved {after:.3f}")
 
 # %% [markdown] tags=["answer"]
-# The dense network: other weights meet the strokes. The maps of the convnet only move
-# along. It loses accuracy too, since its dense layers expect each pattern at a place.
+# The dense network loses more, because the strokes now meet other weights. In the
+# convnet, the maps just move along with the digit. It loses accuracy too, because its
+# dense layers expect each pattern at a fixed place.
 
 # %% tags=["hide"]
 assert drops["dense"] > drops["convnet"] > 0
 
 # %% [markdown]
-# **2. Write it.** The loop at the top knows one image, one channel and one filter.
-# Write `convolve` for any number of each, and for a stride: images (N, C, H, W) and
-# weights (F, C, 3, 3) give maps (N, F, h, w). Then run the check.
+# **2. Write it.** The loop at the top of this notebook handles one image, one channel
+# and one filter. Write `convolve` for any number of images, channels and filters, and
+# for any stride. It takes images of shape (N, C, H, W) and weights of shape (F, C, 3,
+# 3), and returns maps of shape (N, F, h, w). Then run the check.
 
 
 # %%
@@ -378,7 +392,7 @@ def convolve_answer(images, weights, stride=1):
     for y in range(size):
         for x in range(size):
             top, left = y * stride, x * stride
-            # (N, 1, C, 3, 3); times the weights it is (N, F, C, 3, 3)
+            # (N, 1, C, 3, 3); multiplied by the weights: (N, F, C, 3, 3)
             windows = images[:, None, :, top : top + 3, left : left + 3]
             maps[:, :, y, x] = (windows * weights).sum(dim=(2, 3, 4))
     return maps
@@ -394,8 +408,8 @@ assert check(lambda *args: convolve_answer(*args[:2])).startswith(
 )
 
 # %% [markdown]
-# **3. Find the mistake.** A colleague writes her own augmentation. Half of the images
-# are mirrored, but validation gets worse than without it. Why?
+# **3. Find the mistake.** A colleague writes her own augmentation, which mirrors half
+# of the images. But the validation results are worse than without it. Why?
 #
 # ```python
 # images, classes = batch
@@ -410,9 +424,10 @@ mirrored = images.flip(dims=[3])
 print("axes of a batch (images, channels, height, width):", tuple(images.shape))
 
 # %% [markdown] tags=["answer"]
-# Axis 2 is the height: the cats stand on their heads, which no validation image does.
-# To mirror left and right, flip axis 3. (With Keras's axes her line is right.) Draw a
-# batch of augmented images before you train; the numbers do not say what is wrong.
+# Axis 2 is the height, so these cats are upside down, and no validation image is. To
+# mirror left and right, flip axis 3. (With the axes of Keras, her line would be right.)
+# Draw a batch of augmented images before you train, because the numbers do not show
+# what is wrong.
 
 # %% tags=["hide"]
 assert upside_down[0, :, 0].equal(images[0, :, -1])
@@ -422,16 +437,17 @@ assert images.permute(0, 2, 3, 1).flip(dims=[2]).equal(mirrored.permute(0, 2, 3,
 # %% [markdown]
 # ## Summary
 #
-# - A convolution uses the same few weights at each position of an image; a layer has a
-#   filter per output channel.
-# - Max pooling keeps the strongest answer of each block. Maps shrink and get deeper,
-#   and each value sees more of the image.
-# - torch has the channels first, the book's Keras last.
-# - Augmentation shows each image changed in each epoch. It reduces overfitting.
+# - A convolution uses the same few weights at every position of an image. A layer has
+#   one filter for each output channel.
+# - Max pooling keeps the strongest response in each block. From layer to layer, the
+#   maps get smaller and deeper, and each value sees more of the image.
+# - In torch the channels come first, in the book's Keras they come last.
+# - With augmentation, each image looks different in each epoch. This reduces
+#   overfitting.
 #
 # **On the command line**: `dlp fit --config mnist` reaches a test accuracy of 99.1 %.
-# With 2,000 photographs, `dlp fit --config cats_dogs` reaches 72 % of the validation
-# images, and `dlp fit --config cats_dogs_augmented` 81 to 84 %.
+# With 2,000 photographs, `dlp fit --config cats_dogs` reaches a validation accuracy of
+# 72 %, and `dlp fit --config cats_dogs_augmented` reaches 81 to 84 %.
 # `dlp visualize batch --config cats_dogs_augmented --copies 4` draws augmented images.
 #
 # Next: [5.3 Pretrained networks](08_pretrained.py)
