@@ -1,16 +1,17 @@
 # %% [markdown]
 # # 4.5 The workflow
 #
-# You have a new problem. Which network, how large, how long? Seven steps find out. This
-# notebook walks them once, on 1,797 small digits that come with scikit-learn.
+# You have a new problem. Which network do you need, how large should it be, and how
+# long should it train? Seven steps answer these questions. This notebook goes through
+# them once, on 1,797 small digits that come with scikit-learn.
 #
 # ![Seven steps from the problem to the tuned network, then one
 # test](../docs/figures/workflow.svg)
 #
 # ## Step 1: define the problem, collect rows
 #
-# What goes in, what comes out? Do the inputs say anything about the output? The kind of
-# output decides the **last layer and the loss**:
+# What goes in, and what comes out? Do the inputs contain information about the output?
+# The kind of output determines the **last layer and the loss**:
 #
 # | problem | last activation | loss | `head` |
 # | --- | --- | --- | --- |
@@ -20,8 +21,9 @@
 # | any value | none | mean squared error (MSE) | `regression` |
 # | a value from 0 to 1 | sigmoid | MSE or binary cross entropy | `bounded_regression` |
 #
-# `head` is dlp's name of the row: activation, loss and metrics in one object. All of
-# these are **supervised** learning; section 4.1 shows the other branches.
+# `head` is dlp's name for a row of this table, with activation, loss and metrics in one
+# object. All of these problems are **supervised** learning. Section 4.1 shows the other
+# branches.
 
 # %%
 # %matplotlib inline
@@ -42,7 +44,7 @@ from dlp.evaluation.baselines import guess_scores
 from dlp.modules import DenseModule, KerasRMSprop
 from dlp.visualization import draw_curves
 
-threadpool_limits(1)  # of scikit-learn
+threadpool_limits(1)  # for scikit-learn
 torch.set_num_threads(1)
 quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
 
@@ -70,25 +72,28 @@ for head_class, (answers, losses) in table.items():
 # %% [markdown]
 # ## Step 2: choose a measure of success
 #
-# The classes of our digits are of about equal size, so accuracy will do. Where one
+# The classes of our digits are about equally frequent, so accuracy is enough. If one
 # class is rare, look at precision and recall (section 3.5).
 #
 # ## Step 3: choose how to evaluate
 #
-# One part trains, one part chooses, one part gives the final score: **hold-out**. With
-# few rows use the folds of section 3.6. Three traps:
+# Use one part of the rows for training, one for choosing settings, and one for the
+# final score. This is called **hold-out**. If there are few rows, use the folds of
+# section 3.6. Avoid three traps:
 #
-# - **Parts that represent the whole.** Shuffle before you cut.
-# - **The arrow of time.** To predict the future, validate on later rows than you train
-#   on.
+# - **Parts that do not represent the whole.** Shuffle the rows before you cut them.
+# - **The arrow of time.** If you want to predict the future, validate on rows that are
+#   later than the training rows.
 # - **Duplicates.** Copies of a row must not be in two parts (section 3.4).
 #
-# ![Rows cut into training, validation and test part](../docs/figures/hold_out.svg)
+# ![Rows cut into a training, a validation and a test
+# part](../docs/figures/hold_out.svg)
 #
 # ## Step 4: prepare the rows
 #
-# Weights start small, so inputs should be small too: between 0 and 1, or -1 and 1, all
-# in a similar range. The pixels here go from 0 to 16, hence `/ 16`.
+# Weights start small, so the inputs should be small too: between 0 and 1 or between -1
+# and 1, and all in a similar range. The pixels here range from 0 to 16, so the next
+# cell divides them: `x / 16`.
 
 # %%
 x, y = load_digits(return_X_y=True)
@@ -97,15 +102,16 @@ data = ArrayDataModule(x / 16, y, val_size=400, test_size=400, batch_size=64)
 print({part: len(data.examples(part)) for part in ("train", "val", "test")})
 
 # %% [markdown]
-# **Missing values** must become numbers. 0 is safe if it means nothing else and the
-# network sees such rows in training: it learns to ignore it. Here 400 rows have two
-# columns, and the second is often missing. The network is trained with holes, or
-# without, and then both meet rows with holes:
+# **Missing values** must become numbers. Writing 0 is safe under two conditions: 0
+# means nothing else, and the network sees such rows in training, so that it learns to
+# ignore the 0. Here 400 rows have two columns, and the second value is often missing.
+# We train one network on complete rows, and another one on rows with missing values
+# (the code calls them holes). Then we test both networks on rows with missing values:
 
 
 # %%
 def error_at_holes(trains_with_holes, seed=0):
-    """Return the error on rows with holes, of a network trained with or without."""
+    """Return the error on rows with holes, after training with or without holes."""
     torch.manual_seed(seed)
     x = 2 + torch.rand(800, 2)
     y = x[:, 0] + 3 * x[:, 1]
@@ -131,12 +137,12 @@ print(f"trained with holes:    error {with_holes:.2f}")
 assert with_holes < without_holes / 2
 
 # %% [markdown]
-# For your own tables, `missing="median"` fills in the column's median, and
-# `missing_indicator=True` adds a column that marks the holes.
+# For your own tables, `missing="median"` fills in the median of the column, and
+# `missing_indicator=True` adds a column that marks missing values.
 #
-# **Feature engineering** makes better columns from what you know. Is it night? As
-# numbers, the hours 23 and 0 are far apart. As places on a circle they lie side by
-# side, and even a linear model (section 3.4) finds the night:
+# **Feature engineering** makes better columns from what you know about the problem. Is
+# it night? As numbers, the hours 23 and 0 are far apart. As points on a circle they are
+# next to each other, and even a linear model (section 3.4) can recognise the night:
 
 # %%
 hours = 24 * torch.rand(300, generator=torch.Generator().manual_seed(0))
@@ -158,10 +164,11 @@ assert scores["a number"] < 0.8 < 0.95 < scores["a place on a circle"]
 # %% [markdown]
 # ## Step 5: beat a baseline
 #
-# What does the most frequent class score, what a linear model? If no network beats
-# them, something is wrong with the rows or with the question. Safe defaults for the
-# first network: **relu**, **RMSprop** with its rate of **0.001** (dlp's defaults), and
-# with few rows only **one or two hidden layers**.
+# What score do you get if you always guess the most frequent class, and what score does
+# a linear model get? If no network beats them, something is wrong with the rows or with
+# the question. Safe settings for the first network are **relu**, **RMSprop** with a
+# learning rate of **0.001** (dlp's defaults) and, if there are few rows, only **one or
+# two hidden layers**.
 
 
 # %%
@@ -171,7 +178,7 @@ def make_model(data, **settings):
 
 
 def fit(data, epochs, **settings):
-    """Train a network; return it with its metrics per epoch."""
+    """Train a network; return it and its metrics for each epoch."""
     torch.manual_seed(0)
     model, history = make_model(data, **settings), History()
     Trainer(max_epochs=epochs, callbacks=[history], **quiet).fit(model, data)
@@ -187,13 +194,13 @@ _, first = fit(data, 15, hidden=[64])
 print(f"one class {guess:.1%}, linear {linear:.1%}, network {first['val_acc'][-1]:.1%}")
 
 # %% [markdown]
-# The guess is beaten; the linear model is not. This network is too small, or did not
-# train long enough. The next one is larger and trains longer.
+# The network beats the guess, but not the linear model. It is too small, or it was not
+# trained long enough. The next network is larger and trains longer.
 #
 # ## Step 6: overfit
 #
 # A network that can memorise its training rows is large enough. Add layers, units and
-# epochs until the two losses diverge.
+# epochs until the training loss still falls while the validation loss rises.
 
 # %% alt="The training loss goes to zero; the validation loss turns and rises slowly"
 _, big = fit(data, 50, hidden=[256, 256])
@@ -207,15 +214,15 @@ assert linear > first["val_acc"][-1] > guess + 0.5
 assert max(big["val_acc"]) > linear
 
 # %% [markdown]
-# The larger network knows all training digits, and overfits. At its best epoch it is
-# no worse than the linear model.
+# The larger network knows all training digits by heart, so it overfits. But at its best
+# epoch, it is at least as good as the linear model.
 #
 # ## Step 7: regularise and tune
 #
-# Now hold the network back: dropout, penalties, other sizes and rates. Judge each try
-# on the validation part. Here all get 40 epochs. Slow ones are cut short, so this
-# favours fast ones. `dlp tune --config imdb --space imdb` tries settings for you, on
-# film reviews.
+# Now restrain the network with dropout and penalties, and try other sizes and learning
+# rates. Judge each try on the validation part. Here every network gets 40 epochs. A
+# network that learns slowly is cut short, so this comparison favours fast ones.
+# `dlp tune --config imdb --space imdb` tries settings for you, on film reviews.
 
 # %%
 slow = partial(KerasRMSprop, lr=0.0003)
@@ -233,10 +240,11 @@ losses.index += 1  # epochs
 pd.DataFrame({"lowest loss": losses.min().round(3), "at epoch": losses.idxmin()})
 
 # %% [markdown]
-# Where the lowest loss is that of the last epochs, more might help.
+# Where the loss is lowest in the last epochs, more epochs might help.
 #
 # Each look at the validation part leaks a little of it into your choices. After many
-# looks its score is too good. **Folds** judge the winner on all rows but the test.
+# looks, the score on this part is too good. So we judge the winner with **folds**, on
+# all rows except the test part.
 
 # %%
 best = losses.min().idxmin()
@@ -248,8 +256,9 @@ print(f"{best}, {epochs} epochs: {mean:.1%} (spread of the folds {spread:.1%})")
 # %% [markdown]
 # ## Refit, then test once
 #
-# The settings are chosen, so the final network learns from the validation part too.
-# Then open the test part, once. Return to step 7 and the test set is spent.
+# The settings are chosen, so the final network may learn from the validation part too.
+# Then use the test part, but only once. If you return to step 7 afterwards, the test
+# part is used up.
 
 # %%
 data = data.with_split(data.split.without_validation())
@@ -270,19 +279,19 @@ assert abs(test["test_acc"] - mean) < 0.04
 # %% [markdown]
 # ## Exercises
 #
-# **1. Write it.** A column of days of the week, 0 to 6, is as circular as the hours.
-# Replace the `...`; the next cell checks it.
+# **1. Write it.** A column with the days of the week, 0 to 6, is as circular as the
+# hours. Replace the `...`; the next cell checks your answer.
 
 
 # %%
 def day_features(days):
-    """Return a sine and a cosine for each day, (N, 2)."""
+    """Return a sine and a cosine for each day, of shape (N, 2)."""
     ...
 
 
 # %%
 def check(features):
-    """Check that neighbours are at one distance, Sunday and Monday too."""
+    """Check that neighbouring days are equally far apart, also Sunday and Monday."""
     places = features(torch.arange(7))
     if places is None:
         return False
@@ -295,7 +304,7 @@ print("right" if check(day_features) else "not yet")
 
 # %% tags=["answer"]
 def my_day_features(days):
-    """Return a sine and a cosine for each day, (N, 2)."""
+    """Return a sine and a cosine for each day, of shape (N, 2)."""
     angles = 2 * torch.pi * days / 7
     return torch.stack([angles.sin(), angles.cos()], dim=1)
 
@@ -307,8 +316,8 @@ assert check(my_day_features)
 assert not check(day_features)
 
 # %% [markdown]
-# **2. Change one thing.** Multiply the inputs by 1,000: `x / 16 * 1000`. What becomes
-# of the loss of the first epoch, and of the accuracy after ten?
+# **2. Change one thing.** Multiply the inputs by 1,000: `x / 16 * 1000`. What happens
+# to the loss in the first epoch, and to the accuracy after ten epochs?
 
 # %% tags=["answer"]
 parts = {"val_size": 400, "test_size": 400, "batch_size": 64}
@@ -320,16 +329,17 @@ for factor in (1, 1000):
         small_loss = loss
 
 # %% [markdown] tags=["answer"]
-# The untrained outputs become about 1,000 times as large too, so the network is sure of
-# random answers: the first loss is huge. Steps of 0.001 repair that slowly.
+# The outputs of the untrained network also become about 1,000 times as large. So the
+# network is very certain of random answers, and the first loss is huge. Steps of 0.001
+# repair this only slowly.
 
 # %% tags=["hide"]
 assert loss > 100 * small_loss
 assert accuracy < 0.83
 
 # %% [markdown]
-# **3. Find the mistake.** Here are 500 "networks" that only guess. How can the best be
-# right on so many of the test rows?
+# **3. Find the mistake.** Here are 500 "networks" that only guess. How can the best of
+# them be right on so many of the test rows?
 
 # %%
 torch.manual_seed(0)
@@ -340,11 +350,12 @@ winner = test_accuracy.argmax()
 print(f"final score: {test_accuracy[winner]:.0%}")
 
 # %% [markdown] tags=["answer"]
-# The test rows **chose** the winner, so its score on them is the luck of the luckiest
-# of 500. Choose on validation rows, and let the test part score the winner alone.
+# The test rows **chose** the winner, so its score on them only shows that it is the
+# luckiest of 500. Choose the winner on validation rows, and use the test part only to
+# score the winner.
 
 # %% tags=["answer"]
-new_guesses = torch.randint(10, (1000,))  # by the winner, on 1,000 other rows
+new_guesses = torch.randint(10, (1000,))  # the winner's, for 1,000 other rows
 fair = (new_guesses == torch.from_numpy(y[50:1050])).float().mean()
 print(f"on new rows: {fair:.0%}")
 
@@ -355,10 +366,12 @@ assert fair < 0.14
 # %% [markdown]
 # ## Summary
 #
-# - The kind of output decides the last layer and the loss.
-# - Scale inputs to about -1 to 1; start with relu, RMSprop at 0.001 and few layers.
-# - Beat a baseline, overfit, then regularise by what the validation part says.
-# - Check the winner by folds, refit it on all but the test part, and test once.
+# - The kind of output determines the last layer and the loss.
+# - Scale inputs to about -1 to 1. Start with relu, RMSprop at 0.001 and few layers.
+# - Beat a baseline, then overfit, then regularise and judge the result on the
+#   validation part.
+# - Check the winner with folds, train it again on all rows except the test part, and
+#   test once.
 #
 # **On the command line**, for film reviews: `dlp test --config imdb --baselines true`
 # (step 5), `dlp fit --config imdb --config bigger` (6),
