@@ -1,15 +1,15 @@
 # %% [markdown]
 # # 5.4 Seeing what a convnet sees
 #
-# The layers of a convnet write maps, and maps are pictures. So you can look inside, in
-# three ways: at the outputs of a layer for an image, its **activations**; at the
-# **pattern** that a filter responds to most; and at a **heat map** of the places that
-# speak for a class.
+# The layers of a convnet return feature maps, and a map can be drawn as a picture. So
+# you can look inside the network, in three ways: at the outputs of a layer for an
+# image, its **activations**; at the **pattern** to which a filter responds most; and at
+# a **heat map**, which shows the places in an image that speak for a class.
 #
-# The network is the MobileNetV2 of section 5.3, trained on ImageNet's photographs. Only
-# its last layer is new: it learns cats and dogs from 80 photographs. 80 others are the
-# test. The weights are of another training than torchvision's: your numbers differ
-# a little.
+# The network is the MobileNetV2 from section 5.3, which was trained on ImageNet's
+# photographs. Only its last layer is new: it learns cats and dogs from 80 photographs.
+# Another 80 photographs are the test part. The weights used here come from another
+# training than torchvision's, so your numbers will differ a little.
 
 # %%
 # %matplotlib inline
@@ -60,15 +60,16 @@ assert (predicted != classes).any()
 # %% [markdown]
 # ## Activations
 #
-# MobileNetV2 is a chain of 19 blocks, numbered from 0; the five stages of section 5.3
-# are groups of these. `activations` returns the outputs of layers inside it, by their
-# names: here the first convolution of five blocks, after its ReLU.
+# MobileNetV2 is a chain of 19 blocks, numbered from 0. The five stages in section 5.3
+# are groups of these blocks. `activations` takes the names of layers inside the network
+# and returns their outputs. Here we take the first convolution in each of five blocks,
+# after its ReLU.
 #
-# A channel is **empty** if it is 0 everywhere. Guess: where are more of them empty, in
-# early blocks or in deep ones?
+# A channel is **empty** if it is 0 everywhere. Guess: are there more empty channels in
+# early blocks or in deep blocks?
 
 # %%
-blocks = "network.backbone.model.features"  # as torchvision calls them
+blocks = "network.backbone.model.features"  # torchvision's name
 layers = {
     "block 0": f"{blocks}.0",
     "block 2": f"{blocks}.2.conv.0",
@@ -85,7 +86,7 @@ for name, layer in layers.items():
         f"in all 20 {empty.all(dim=0).float().mean():5.1%}"
     )
 
-# %% alt="A cat and twelve maps of three blocks: the cat, then parts, then a few places"
+# %% alt="A cat; twelve maps from three blocks: the cat, then parts, then a few places"
 figure = Figure(figsize=(11, 3.6), layout="constrained")
 names = ["block 2", "block 9", "block 17"]
 for row, block in zip(figure.subplots(3, 13), names, strict=True):
@@ -102,12 +103,15 @@ bar.set_ticklabels(["0", "largest\nof its\nchannel"])
 figure
 
 # %% [markdown]
-# Block 2 still shows the photograph: its edges, its light and dark parts. Deeper maps
-# have fewer places and say less about how it looks, more about what is on it.
+# Block 2 still shows the photograph, with its edges and its light and dark parts.
+# Deeper maps have fewer places. They say less about how the photograph looks and more
+# about what it shows.
 #
-# From block 2 to 17 more are empty the deeper you go, in block 17 others in each
-# photograph: its filters are choosier, as the book says. Blocks 0 and 18 break the
-# rule. Twelve filters of block 0 are empty in all photographs: they answer to nothing.
+# From block 2 to block 17, the deeper the block, the more channels are empty: as the
+# book says, activations get sparser with depth. In block 17, different channels are
+# empty in different photographs, so its filters are choosier. Blocks 0 and 18 break the
+# rule. Twelve channels of block 0 are empty in all photographs, because their filters
+# respond to nothing.
 
 # %% tags=["hide"]
 net = model.network.backbone.model.features
@@ -136,13 +140,13 @@ assert never["block 17"] < 0.01
 # ## Patterns
 #
 # What does a filter look for? Start with grey noise and change the pixels, step by
-# step, so that the mean of the filter's map grows. This is gradient ascent, on the
-# pixels in place of the weights.
+# step, so that the mean of the filter's map grows. This is gradient ascent, applied to
+# the pixels instead of the weights.
 
 # %%
 backbone = model.network.backbone  # MobileNetV2
 net = backbone.model.features  # its blocks
-expand = net[4].conv[0][0]  # the convolution with which block 4 begins
+expand = net[4].conv[0][0]  # the first convolution in block 4
 
 torch.manual_seed(0)
 pixels = 128 + 20 * torch.rand(1, 3, 96, 96)  # on a scale of 0 to 255
@@ -160,9 +164,9 @@ print(f"response {responses[0]:.2f}, after 40 steps {responses[-1]:.2f}")
 
 # %% [markdown]
 # `filter_patterns` does this for many filters. It also moves the image a little before
-# each step, against grids, and cuts off its border.
+# each step, which prevents grid patterns, and it cuts off the border at the end.
 
-# %% alt="Six patterns of three blocks: textures; spots and braids; arcs and swirls"
+# %% alt="Six patterns from each of three blocks: textures; spots, braids; arcs, swirls"
 figure = Figure(figsize=(11, 5.9), layout="constrained")
 fields = {4: 19, 7: 59, 11: 171}  # side of the receptive field, in pixels
 for row, (block, side) in zip(figure.subplots(3, 6), fields.items(), strict=True):
@@ -192,33 +196,34 @@ assert responses[-1] > responses[0]
 assert responses[-1] > 2 * responses[0]
 
 # %% [markdown]
-# Block 4 responds to textures: spots, a fine net, stripes of one direction. Block 7
-# sees more and shows rings, braids and round spots with a bright centre, like eyes. In
-# block 11 there are arcs, fans and swirls. (Receptive fields: see
+# Block 4 responds to textures: spots, a fine net, stripes in one direction. Block 7
+# sees more of the image and shows rings, braids and round spots with a bright centre,
+# like eyes. Block 11 shows arcs, fans and swirls. (For receptive fields, see
 # [Convnets](07_convnets.py).)
 #
 # ## Heat maps
 #
-# Which places of a photograph speak for its class? **Grad-CAM** takes the maps of the
-# last convolution. Its steps:
+# Which places in a photograph speak for its class? **Grad-CAM** answers this question
+# with the maps of the last convolution:
 #
-# 1. A **hook**, a function that torch calls with the output of a layer, keeps the maps
-#    while the network computes the logit of the class (for cat, the negative of the
-#    one logit).
-# 2. The gradient says how the logit changes with each value of the maps.
-# 3. The mean of the gradient over a map is the weight of that map.
-# 4. Add the maps with these weights. ReLU keeps what speaks for the class.
+# 1. A **hook** keeps the maps while the network computes the logit of the class. A hook
+#    is a function that torch calls with the output of a layer. (Our network has only
+#    one logit; for the class cat, we take its negative.)
+# 2. The gradient shows how the logit changes with each value in the maps.
+# 3. The mean of the gradient over a map is the weight of this map.
+# 4. The maps are multiplied by their weights and added. ReLU keeps only what speaks for
+#    the class.
 #
 # ![Two maps, multiplied by their weights and added; ReLU sets negative places to
 # 0](../docs/figures/grad_cam.svg)
 
 # %%
-photo = images[classes == 1][:1]  # a dog: the one logit is that of class 1
+photo = images[classes == 1][:1]  # a dog: the only logit belongs to class 1
 kept = []
 
 
 def keep(layer, inputs, output):
-    """Keep the maps; the gradient shall be computed down to them."""
+    """Keep the maps, and let torch compute the gradient down to them."""
     kept.append(output.requires_grad_())
 
 
@@ -241,13 +246,14 @@ assert cam.layer == "network.backbone.model.features.18"
 assert heat.shape == (1, 7, 7)
 
 # %% [markdown]
-# The network reads three photographs rightly, and the fourth wrongly. Each map is that
-# of the class that it chose. Where will the heat be in the fourth?
+# The network reads three of these photographs correctly and the fourth one wrongly.
+# Each heat map is for the class that the network chose. Where will the heat be in the
+# fourth one?
 
 
 # %%
 def draw_heat(photos, heats, titles):
-    """Draw photographs; below each, its heat over the photograph in grey."""
+    """Draw photographs, and below each one its heat over a grey copy."""
     figure = Figure(figsize=(11, 5.6), layout="constrained")
     panels = figure.subplots(2, len(photos))
     for column, photo, heat, title in zip(panels.T, photos, heats, titles, strict=True):
@@ -256,7 +262,7 @@ def draw_heat(photos, heats, titles):
         column[0].imshow(photo.permute(1, 2, 0))
         column[0].set_title(title)
         column[1].imshow(photo.mean(dim=0), cmap="gray", vmin=0, vmax=1)
-        # Where there is no heat, the photograph stays as it is.
+        # Places without heat show only the photograph.
         drawn = column[1].imshow(heat, "inferno", alpha=0.75 * heat, vmin=0, vmax=1)
         for axes in column:
             axes.set_axis_off()
@@ -270,7 +276,7 @@ chosen = torch.cat([right[:3], wrong[:1]])
 with GradCAM(model) as cam:
     heats = cam(images[chosen], predicted[chosen])
 
-# %% alt="Two cats and two dogs, heat on their faces; the last dog is read as cat"
+# %% alt="Two cats and two dogs with heat on their faces; the last dog is read as a cat"
 names = ["cat", "dog"]
 titles = [
     f"{names[classes[i]]}, read as {names[predicted[i]]} "
@@ -280,16 +286,18 @@ titles = [
 draw_heat(images[chosen], heats, titles)
 
 # %% [markdown]
-# The heat lies on the faces, in the fourth too: the places that speak for cat are on
-# the dog's head. What it found there the map does not say. Each place is 32 pixels
-# wide, and sees its surroundings too, in principle the whole photograph. So a map says
-# roughly where, never which pixels. Each map is divided by its hottest place, so
-# colours of two maps cannot be compared: a weak answer glows too.
+# The heat is on the faces, in the fourth photograph too: the places that speak for cat
+# are on the dog's head. The map does not show what the network found there. Each place
+# is 32 pixels wide, and its value also depends on the pixels around it, in principle on
+# the whole photograph. So a map shows roughly where something was found, but never
+# which pixels count. Each map is divided by its highest value, so the colours of two
+# maps cannot be compared: a weak response glows too.
 #
-# Does heat mean something? Blur the hottest fifth of a photograph: the logit of the
-# class falls by more than if the same shape is blurred elsewhere. That was so in at
-# least 88 % of 60 other photographs, for each of five seeds: it falls by 1.3 to 2.3,
-# elsewhere by about 0.
+# Does the heat mean anything? If the hottest fifth of a photograph is blurred, the
+# logit of the class falls by more than if an area of the same shape is blurred
+# elsewhere. We measured this on 60 other photographs with each of five seeds, and it
+# was true for at least 88 % of them. The logit fell by 1.3 to 2.3, and by about 0 when
+# the blurred area was elsewhere.
 #
 # ## Exercises
 #
@@ -304,19 +312,19 @@ print(f"of 49 places hot for dog {(heat > 0).sum()}, for cat {(cat > 0).sum()}")
 print("for both:", both.sum().item())
 
 # %% [markdown] tags=["answer"]
-# Elsewhere or nowhere. The network has one logit: what raises it speaks for dog, what
-# lowers it speaks for cat. So before ReLU the second map is the negative of the first,
-# and no place can be hot in both.
+# Elsewhere or nowhere. The network has only one logit. What raises it speaks for dog,
+# and what lowers it speaks for cat. So before ReLU, the second map is the negative of
+# the first, and no place can be hot in both.
 
 # %% tags=["hide"]
 assert not both.any()
 
 # %% [markdown]
-# **2. Write it.** Behind the last maps this network has an average over the places and
-# one dense layer. For such a network there is an older method without a gradient, the
-# **class activation map** (CAM): add the maps with the weights of the dense layer.
-# `backbone(photo)` gives the maps, `dense.weight[0]` the weights. Is it the same as
-# Grad-CAM?
+# **2. Write it.** After its last maps, this network only takes the mean over the places
+# and applies one dense layer. For such a network there is an older method without a
+# gradient, the **class activation map** (CAM): multiply the maps by the weights of the
+# dense layer and add them. `backbone(photo)` returns the maps, and `dense.weight[0]`
+# contains the weights. Is the result the same as with Grad-CAM?
 
 # %%
 dense = model.network.classifier.output
@@ -359,10 +367,10 @@ with torch.no_grad():
     print(f"mean + bias {evidence.mean() + dense.bias[0]:.3f}, logit {logit:.3f}")
 
 # %% [markdown] tags=["answer"]
-# The average divides each value by 49. So the gradient of the logit is the dense weight
-# divided by 49, at all places of a map: the maps are the same but for this factor. And
-# CAM's mean, with the bias, is the logit. It splits the answer over the places.
-# Grad-CAM also works where more layers follow.
+# The mean divides each value by 49. So the gradient of the logit is the weight of the
+# dense layer divided by 49, at every place in a map, and the two heat maps differ only
+# by this factor. The mean of the CAM plus the bias is the logit, so CAM divides the
+# answer among the places. Grad-CAM also works if more layers follow the maps.
 
 # %% tags=["hide"]
 assert check(class_activation_map).startswith("not yet")
@@ -371,26 +379,27 @@ assert torch.allclose(evidence.relu() / 49, heat[0], atol=1e-5)
 assert torch.allclose(evidence.mean() + dense.bias[0], logit, atol=1e-3)
 
 # %% [markdown]
-# **3. Change one thing.** Take the maps of an earlier block for the four photographs:
-# `GradCAM(model, "network.backbone.model.features.13")`. There are more places. Is the
-# heat map better?
+# **3. Change one thing.** For the four photographs, take the maps of an earlier block:
+# `GradCAM(model, "network.backbone.model.features.13")`. These maps have more places.
+# Are the heat maps better?
 
-# %% tags=["answer"] alt="The same photographs; small hot spots, many at the border"
+# %% tags=["answer"] alt="The same photographs; small hot spots, many of them at the border"
 with GradCAM(model, "network.backbone.model.features.13") as cam:
     finer = cam(images[chosen], predicted[chosen])
 draw_heat(images[chosen], finer, titles)
 
 # %% [markdown] tags=["answer"]
-# No. The eyes of the second are hot; else the heat lies on walls, at the border and on
-# a paw. Grad-CAM gives a map one weight, the mean of its gradient. The blocks that
-# follow here weigh the places of a map differently.
+# No. In the second photograph the eyes are hot. Apart from that, the heat is on walls,
+# at the border and on a paw. Grad-CAM gives each map only one weight, the mean of its
+# gradient. But here more blocks follow, and they weigh different places in a map
+# differently.
 
 # %% tags=["hide"]
 assert finer.shape[1:] == (14, 14)
 
 # %% [markdown]
-# **4. Find the mistake.** This loop shall compute the maps of three photographs, and
-# returns three equal ones. Why?
+# **4. Find the mistake.** This loop should compute the maps of three photographs, but
+# it returns the same maps three times. Why?
 
 # %%
 kept = []
@@ -406,9 +415,9 @@ print("equal:", loop[0].equal(loop[1]), "; outputs kept:", len(kept))
 handle.remove()
 
 # %% [markdown] tags=["answer"]
-# The hook appends at each call, and `kept[0]` stays the output for the first
-# photograph. Take `kept[-1]`. And remove a hook when you are done: else it keeps the
-# maps of all later calls.
+# The hook appends to `kept` at each call, so `kept[0]` is always the output for the
+# first photograph. Take `kept[-1]` instead. And remove a hook when you are done,
+# because otherwise it keeps the maps of all later calls.
 
 # %% tags=["hide"]
 assert loop[0].equal(loop[2])
@@ -418,14 +427,15 @@ assert len(kept) == 3
 # %% [markdown]
 # ## Summary
 #
-# - Activations are the outputs of a layer; each channel is a picture.
-# - Gradient ascent on the pixels shows what a filter responds to: early filters to
-#   textures, deeper ones to combinations.
-# - Grad-CAM weighs the maps of the last convolution by the gradient of a class's logit.
-# - A hook reads the output of a layer inside; remove it afterwards.
+# - Activations are the outputs of a layer, and each channel is a picture.
+# - Gradient ascent on the pixels shows what a filter responds to: early filters respond
+#   to textures, deeper ones to combinations.
+# - Grad-CAM weights the maps of the last convolution by the gradient of a class's
+#   logit.
+# - A hook reads the output of a layer inside the network. Remove it afterwards.
 #
 # **On the command line**: `dlp visualize activations cats_dogs`,
-# `dlp visualize filters vgg16` and `dlp visualize heatmap cats_dogs` draw the same for
-# a run of your own or a network of torchvision.
+# `dlp visualize filters vgg16` and `dlp visualize heatmap cats_dogs` draw the same
+# pictures for one of your runs or for a network from torchvision.
 #
 # Next: [Your data](10_your_data.py)
