@@ -57,8 +57,8 @@ from helpers.training import plain_loaders, quiet_trainer
         ),
         ("tune --config quickstart", "arguments are required: space.\n"),
         ("compare nowhere", "found no run 'nowhere'"),
-        ("calibrate a --coverage 90", "Give a share between 0 and 1, such as 0.9.\n"),
-        ("calibrate a --threshold x", "Give a share between 0 and 1, such as 0.9.\n"),
+        ("calibrate a --coverage 90", "Give a number between 0 and 1, such as 0.9.\n"),
+        ("calibrate a --threshold x", "Give a number between 0 and 1, such as 0.9.\n"),
     ],
 )
 def test_a_mistyped_command_ends_in_a_sentence_and_status_2(words, message, capsys):

@@ -128,7 +128,7 @@ def test_retraining_takes_all_rows_but_the_test_part(points, capsys):
     printed = capsys.readouterr().out
     assert "trained up to epoch 2, without validation" in printed
     assert (
-        "refit validates nothing and leaves out EarlyStopping (monitor: val_loss)"
+        "refit has no validation set, so EarlyStopping (monitor: val_loss) is left out"
         in printed
     )
     state = torch.load(run / "checkpoints/last.ckpt", weights_only=True)[
@@ -161,7 +161,7 @@ def test_a_fit_starts_from_weights_of_the_same_columns(fitted, fails):
     main([*FIT, "--init_from", "points", "--trainer.max_epochs=1"])
     table.replace("red", "amber").to_csv("points.csv", index=False)
     message = fails(*FIT, "--init_from", str(RUN))
-    assert "got 'kind=amber' in place of 'kind=blue' as column 2" in message
+    assert "got 'kind=amber' instead of 'kind=blue' as column 2" in message
 
 
 def test_a_fit_does_not_start_from_weights_for_other_words(points, fails):
@@ -178,7 +178,7 @@ def test_a_fit_does_not_start_from_weights_for_other_words(points, fails):
     main([*fit])
     table["text"] = ["bad", "good bad"] * 20
     table.to_csv("texts.csv", index=False)
-    assert "got 'bad' in place of 'good'" in fails(*fit, "--init_from", "texts")
+    assert "got 'bad' instead of 'good'" in fails(*fit, "--init_from", "texts")
 
 
 def test_a_checkpoint_of_another_network_is_named(fitted, fails):
@@ -198,7 +198,7 @@ def test_a_fit_that_never_began_leaves_no_folder(points, fails):
     assert not [*Path("runs").glob("points/*")]
     message = fails(*FIT, "--data.test_size", "null", "--test_after_fit", "best")
     assert "the data has no test part" in message
-    assert "num_outputs comes from the data" in fails(*FIT, "--model.num_outputs", "3")
+    assert "num_outputs is set from the data" in fails(*FIT, "--model.num_outputs", "3")
 
 
 @pytest.mark.filterwarnings(
@@ -244,7 +244,7 @@ def test_no_command_uses_random_weights(points, fails):
             command, "--config", "points.yaml", no_trial
         )
         assert "needs --config" in fails(command)
-        assert "expected --config NAME too" in fails(command, "--ckpt_path", "best")
+        assert "also needs --config NAME" in fails(command, "--ckpt_path", "best")
     assert "no checkpoint of 'points'" in fails(*RESUME)
     assert "found no checkpoint of 'x.ckpt'" in fails("test", "--ckpt_path", "x.ckpt")
     assert not Path("runs").exists()
@@ -256,9 +256,9 @@ def test_no_command_uses_random_weights(points, fails):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((*RESUME, "--model.hidden", "[9]"), "--model.hidden has no place"),
-        ((*RESUME, "--ensemble", "3"), "--ensemble has no place"),
-        ((*RESUME, "--init_from", "other"), "--init_from has no place"),
+        ((*RESUME, "--model.hidden", "[9]"), "--model.hidden cannot be combined"),
+        ((*RESUME, "--ensemble", "3"), "--ensemble cannot be combined"),
+        ((*RESUME, "--init_from", "other"), "--init_from cannot be combined"),
         (
             ("predict", *FIT[1:], "--trainer.fast_dev_run", "["),
             "--trainer.fast_dev_run: ",
@@ -266,7 +266,7 @@ def test_no_command_uses_random_weights(points, fails):
         ((*RESUME, "--config", "smaller"), "no checkpoint of 'points+smaller'"),
         (
             ("test", "--ckpt_path", RUN, *FIT[1:], "--config", "smaller"),
-            "not of points.yaml + the project's variations/smaller",
+            "not to one of points.yaml + the project's variations/smaller",
         ),
     ],
 )
@@ -289,7 +289,7 @@ def test_another_config_of_that_name_does_not_take_the_run(fitted, fails, comman
         in message
     )
     message = fails("test", "--config", "other/points.yaml", "--ckpt_path", str(RUN))
-    assert "belongs to a run of points.yaml, not of other/points.yaml" in message
+    assert "belongs to a run of points.yaml, not to one of other/points.yaml" in message
     assert contents(RUN) == before
 
 
@@ -361,8 +361,8 @@ def test_a_checkpoint_is_for_its_own_rows(fitted, fails):
         ("predict", "--config", "points.yaml"),
         ("export", "points"),
     ):
-        assert "was trained on other rows" in fails(*command)
-    with pytest.raises(InputError, match="was trained on other rows"):
+        assert "was trained on different rows" in fails(*command)
+    with pytest.raises(InputError, match="was trained on different rows"):
         restore("points")
     assert restore("points", check_rows=False).run.folder == RUN
     assert contents(RUN) == before

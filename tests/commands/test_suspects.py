@@ -57,13 +57,13 @@ def test_a_run_without_folds_is_refused(points, fails):
 
 def test_rows_that_have_changed_since_are_refused(validated, fails):
     pd.read_csv("points.csv").drop(0).to_csv("points.csv", index=False)
-    assert "the rows have changed since" in fails("suspects", "points")
+    assert "the rows of the data have changed since" in fails("suspects", "points")
 
 
 def test_folds_that_all_diverged_are_counted_and_refused(points, fails, capsys):
     main([*ARGS, "--trainer.max_epochs", "1", "--model.optimizer.lr", "1e30"])
     assert "3 folds diverged, first repeat 0, fold 0" in capsys.readouterr().out
-    assert "they diverged" in fails("suspects", "points")
+    assert "the training diverged" in fails("suspects", "points")
 
 
 @pytest.mark.slow

@@ -103,7 +103,7 @@ def test_a_network_of_torchvision_names_the_classes_of_weights(
     )
     assert files(pets / "runs/squeezenet1_1/visualize/heatmap") == ["0.png"]
     assert "0 -> " in capsys.readouterr().out
-    assert "squeezenet1_1 has no data" in fails(*words)
+    assert "squeezenet1_1 was not trained by dlp" in fails(*words)
 
 
 @pytest.mark.parametrize(

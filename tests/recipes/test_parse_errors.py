@@ -41,7 +41,7 @@ TYPED = [
     ("--data.val_size x", "data.val_size: Expected int or float; got 'x'."),
     (
         "--model.hidden 9 9",
-        "Expected Sequence; got '9'. A list is one word, such as [9,9].",
+        "Expected Sequence; got '9'. Write a list as one word without spaces, such as [9,9].",
     ),
     ("trainer.max_epochs=3", "A key has two dashes, as in --config NAME."),
 ]
@@ -57,7 +57,7 @@ WRITTEN = [
     ),
     (
         "data: {init_args: {positive_class: yes}}",
-        "got 'True'. Put yes, no, on and off in quotes.",
+        "got 'True'. Put quotes around yes, no, on and off.",
     ),
 ]
 
@@ -106,7 +106,7 @@ def test_a_miswritten_config_ends_in_the_next_step(parse, written, message):
 def test_without_a_config_the_missing_class_is_named():
     message = "required: data. A config has it: --config NAME"
     assert message in refusal(load, "--model", "DenseModule")
-    message = "data: Option 'path' is not accepted. Give a class before"
+    message = "data: Option 'path' is not accepted. Name a class first"
     assert message in refusal(load, "--data.path", "points.csv")
 
 

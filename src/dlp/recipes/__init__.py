@@ -1,4 +1,4 @@
-"""Recipes: configs that LightningCLI parses, and what is built and restored from them."""
+"""Recipes: configs parsed by LightningCLI, and the objects built and restored from them."""
 
 from lazy_loader import attach_stub
 

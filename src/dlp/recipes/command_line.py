@@ -1,4 +1,4 @@
-"""Recipe of a command line; a checkpoint comes with the config of its run."""
+"""Recipe for a command line. A restored checkpoint brings the config of its run."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -16,18 +16,18 @@ from dlp.recipes.recipe import Recipe
 from dlp.runs.folder import Content, Run, origin_of
 
 _FAST_DEV_RUN = "trainer.fast_dev_run"
-#: Options that only a new training takes.
+#: Options that only apply to a new training.
 _OF_TRAINING = ("--model", "--seed_everything", "--ensemble", "--init_from")
 _HELP = {"-h", "--help", "--print_config"}
 
 
 def typed_recipe(command: str, args: Sequence[str], function: Callable[..., object]) -> Recipe:
-    """Return the recipe of a command line.
+    """Return the recipe for a command line.
 
     Args:
         command: Name of the command.
-        args: Words after it.
-        function: Function of the command; its parameters are further options.
+        args: Words after the command.
+        function: Function that runs the command. Its parameters become further options.
     """
     typed, words = _first_look(args)
     configs: list[str | Path] = typed.config
@@ -44,9 +44,9 @@ def typed_recipe(command: str, args: Sequence[str], function: Callable[..., obje
 
 
 def _first_look(args: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """Return the options that identify the run to restore, and all words except for the configs.
+    """Return the options that identify the run to restore, and all words except the configs.
 
-    The parser takes the configs before the other words, in any order of the command line.
+    The configs are parsed before the other words, wherever they appear on the command line.
     """
     look = argparse.ArgumentParser(
         "dlp", usage=argparse.SUPPRESS, add_help=False, allow_abbrev=False
@@ -63,7 +63,7 @@ def _first_look(args: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
 
 
 def _is_restored(command: str, typed: argparse.Namespace) -> bool:
-    """Return True if the command goes on with a run; a trial of a batch needs none."""
+    """Return True if the command uses an existing run, which ``fast_dev_run`` does not need."""
     if command not in OF_RUNS:
         return False
     if typed.ckpt_path is not None or command == "fit":
@@ -79,14 +79,13 @@ def _is_restored(command: str, typed: argparse.Namespace) -> bool:
 
 
 def _restored_run(command: str, configs: list[Path], ckpt_path: str | None) -> Run:
-    """Return the run, with its checkpoint, that a path, a name or the configs mean."""
+    """Return the run, with its checkpoint, that a path, a name or the configs identify."""
     if not configs and ckpt_path is None:
         raise InputError(f"dlp {command} needs --config NAME or --ckpt_path PATH.")
     if not configs and ckpt_path in ("best", "last"):
         raise InputError(
-            f"--ckpt_path {ckpt_path}: expected --config NAME too, which names the run, got no "
-            "config. Give the config, or the name, folder or checkpoint of a run instead of "
-            f"{ckpt_path}."
+            f"--ckpt_path {ckpt_path} also needs --config NAME, to identify the run. Give the "
+            f"config, or give the name, folder or checkpoint of a run instead of {ckpt_path}."
         )
     name = run_name(configs)
     origin = origin_of(configs)
@@ -104,18 +103,19 @@ def _restored_run(command: str, configs: list[Path], ckpt_path: str | None) -> R
         run.check_config()
     elif run.config.is_file() and run.origin() != origin:
         raise InputError(
-            f"{checkpoint} belongs to a run of {labels_text(run.origin())}, not of "
-            f"{labels_text(origin)}; leave --config out."
+            f"{checkpoint} belongs to a run of {labels_text(run.origin())}, not to one of "
+            f"{labels_text(origin)}. Leave out --config."
         )
     return run
 
 
 def _check_words(command: str, words: Sequence[str]) -> None:
-    """Refuse words that contradict the config of a restored run."""
+    """Refuse options that contradict the config of a restored run."""
     for word in words:
         is_data = command == "fit" and word.startswith("--data")
         if is_data or word.startswith(_OF_TRAINING):
             raise InputError(
-                f"{word.partition('=')[0]} has no place with a checkpoint, whose run has its "
-                "own config. Leave it out, or train a new model by dlp fit without --ckpt_path."
+                f"{word.partition('=')[0]} cannot be combined with a checkpoint, because the "
+                "checkpoint's run has its own config. Leave out the option, or train a new model "
+                "by dlp fit without --ckpt_path."
             )

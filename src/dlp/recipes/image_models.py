@@ -1,4 +1,4 @@
-"""Image networks to visualise, of a run or of torchvision, and their images."""
+"""Image networks to visualise, from a run or from torchvision, and images for them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,16 +23,16 @@ from dlp.visualization.layers import forward
 
 @dataclass(frozen=True)
 class ImageModel:
-    """Trained network from images in [0, 1] to logits.
+    """Trained network that maps images in [0, 1] to logits.
 
     Args:
-        name: Name in titles.
-        folder: Folder of the figures.
-        network: Network, which is put on the GPU if there is one.
+        name: Name of the network in titles.
+        folder: Folder in which the figures are written.
+        network: Network. It is moved to the GPU if there is one.
         predict: Function from logits on the CPU to probabilities (N, C) or values (N, T).
-        encoder: Encoder of its images.
+        encoder: Encoder that reads images for the network.
         output_names: Names of the classes or values.
-        data: Data that it was trained on; None for a published network.
+        data: Data that the network was trained on. None for a published network.
     """
 
     name: str
@@ -47,9 +47,12 @@ class ImageModel:
         self.network.eval().to("cuda" if torch.cuda.is_available() else "cpu")
 
     def images(self, path: Path | None, count: int) -> dict[str, Tensor]:
-        """Return images (C, H, W) in [0, 1] by the names of their figures.
+        """Return images (C, H, W) in [0, 1], keyed by the names of their figures.
 
-        They are the first ones of a file or folder, else of the data's last labelled part.
+        Args:
+            path: Image, or folder of images. None takes images from the last labelled part of the
+                data, which is the test part if there is one.
+            count: Largest number of images. The first ones are taken.
         """
         if path is not None:
             root = path if path.is_dir() else path.parent
@@ -61,7 +64,10 @@ class ImageModel:
                 images[name] = torch.from_numpy(pixels).permute(2, 0, 1) / 255
             return images
         if self.data is None:
-            raise InputError(f"{self.name} has no data; give images, a file or a folder.")
+            raise InputError(
+                f"{self.name} was not trained by dlp and brings no images. Give --images, a file "
+                "or a folder."
+            )
         part: Any = list(self.data.labelled_parts())[-1]
         loader: Any = self.data.loader(part)
         titles = target_titles(self.data, loader.targets[:count])
@@ -70,13 +76,18 @@ class ImageModel:
 
     @torch.no_grad()
     def scores(self, image: Tensor) -> Tensor:
-        """Return the probabilities or values of an image (C, H, W)."""
-        logits = forward(self.network, image[None]).cpu()  # the head stays on the CPU
+        """Return the probabilities or values that are predicted for an image (C, H, W)."""
+        logits = forward(self.network, image[None]).cpu()  # the head is on the CPU
         return self.predict(logits)[0].float()
 
 
 def load_image_model(name: str) -> ImageModel:
-    """Return the network of a run, a checkpoint, a config name or torchvision."""
+    """Load the network of a run, or one of torchvision's networks.
+
+    Args:
+        name: Folder of a run, checkpoint, name of a config with a run, or name of a network in
+            torchvision.
+    """
     if not numbered(name) and not Path(name).exists():
         return _published(name)
     run, data, module = restore(name, check_rows=False)
@@ -97,15 +108,15 @@ def load_image_model(name: str) -> ImageModel:
 
 
 def _answered(module: SupervisedModule, logits: Tensor) -> Tensor:
-    """Return the probabilities of logits, after a calibration if there is one, or the values."""
+    """Return the probabilities (calibrated, if the module is) or values for logits."""
     return module.outputs(logits)[module.head.prediction]
 
 
 def _published(name: str) -> ImageModel:
-    """Return a network of torchvision; it takes images in [0, 1], which it normalises."""
+    """Return a network of torchvision that takes images in [0, 1] and normalises them itself."""
     from torchvision import models, transforms
 
-    published = models.list_models(models)  # without those of detection and segmentation
+    published = models.list_models(models)  # without detection and segmentation networks
     runs = {path.parent.name for path in ROOT.glob("*/version_*")}
     check_choice("run or network of torchvision", name, sorted(runs) + published)
     network = models.get_model(name)
@@ -126,7 +137,7 @@ def _published(name: str) -> ImageModel:
 
 
 def _probabilities(logits: Tensor) -> Tensor:
-    """Return probabilities (N, C); a single logit is that of class 1 of two."""
+    """Return probabilities (N, C). A single logit belongs to class 1 of two classes."""
     logits = logits.reshape(len(logits), -1)
     if logits.shape[1] == 1:
         logits = F.pad(logits, (1, 0))
@@ -134,17 +145,24 @@ def _probabilities(logits: Tensor) -> Tensor:
 
 
 def target_titles(data: SupervisedDataModule, targets: Tensor) -> list[str]:
-    """Return the class, labels or values of each encoded row as text."""
+    """Return the class, the labels or the values of each encoded target as text."""
     if data.class_names is None:
         return list(map(str, targets.numpy()))
     return data.targets.decode(targets.numpy())
 
 
 def image_encoder(data: SupervisedDataModule) -> ImageEncoder:
-    """Return the encoder of the images of some data; other rows are an error."""
+    """Return the encoder that reads images for the data.
+
+    Raises:
+        InputError: If the rows of the data are not images.
+    """
     shape: Any = data.input_shape
     if len(shape) != 3:
-        raise InputError(f"visualize takes images; {type(data).__name__} has rows {shape}.")
+        raise InputError(
+            f"visualize takes images (C, H, W); the rows of {type(data).__name__} have the shape "
+            f"{tuple(shape)}."
+        )
     if isinstance(data.encoder, ImageEncoder):
         return data.encoder
     channels, height, width = shape

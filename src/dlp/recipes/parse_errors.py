@@ -1,4 +1,4 @@
-"""Errors of jsonargparse on one line: the key, the reason, the next step or most similar name."""
+"""Errors of jsonargparse on one line: the key, the reason, and the next step or a similar name."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from jsonargparse import ArgumentParser
 
 from dlp.errors import InputError
 
-#: Names of other libraries -> keys of this one.
+#: Names that other libraries use -> keys of this project.
 _SYNONYMS = {
     "epochs": "max_epochs",
     "learning_rate": "lr",
@@ -19,27 +19,27 @@ _SYNONYMS = {
     "validation_split": "val_size",
     "folds": "num_folds",
 }
-#: Expected type -> next step.
+#: Expected type -> advice.
 _STEPS = {
-    "OpenUnitInterval": "Give a share between 0 and 1, such as 0.9.",
+    "OpenUnitInterval": "Give a number between 0 and 1, such as 0.9.",
     "ClosedUnitInterval": "Give a number from 0 to 1, such as 0.9.",
-    "list": "A list is one word, such as [9,9].",
-    "Sequence": "A list is one word, such as [9,9].",
+    "list": "Write a list as one word without spaces, such as [9,9].",
+    "Sequence": "Write a list as one word without spaces, such as [9,9].",
 }
 _KEY = re.compile(r'Parser key "([\w.]+)":?\s*')
-#: Type in a message, whose name says enough.
+#: Type in a message, of which the name is enough.
 _CLASS = re.compile(r"(a )?<class '(?:\w+\.)*(\w+)'>|a typing\.")
 _QUOTED = re.compile(r"'([\w.]+)'")
 
 
 class ShortErrors:
-    """Mixin of a parser whose errors are one sentence."""
+    """Mixin for a parser whose errors are one sentence long."""
 
-    #: Required option -> next step if it is missing.
+    #: Required option -> advice if it is missing.
     required: ClassVar[Mapping[str, str]] = {}
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise an `InputError`."""
+        """Raise the error as an `InputError`."""
         if not self.exit_on_error:  # type: ignore[attr-defined]  # a parser within the parser
             super().error(message, ex)  # type: ignore[misc]  # of the other base class
         raise InputError(one_sentence(message, ex, self.keys(), self.required)) from ex
@@ -55,17 +55,17 @@ class ShortErrors:
 def one_sentence(
     message: str, error: Exception | None, keys: Sequence[str], required: Mapping[str, str]
 ) -> str:
-    """Return key and reason of an error of jsonargparse, with the next step.
+    """Return the key and the reason of an error of jsonargparse, followed by advice.
 
-    The reason is the innermost cause, in jsonargparse's words. Of the words around it these are
-    read: the key, the value, and what the value may be instead. If a release has other words there,
-    the sentence says less.
+    The reason is the message of the innermost cause, in jsonargparse's words. The key, the value
+    and the accepted values are taken from the messages around it. If a future release words those
+    messages differently, the sentence becomes shorter but stays true.
 
     Args:
         message: Message of the error.
-        error: Error; None for one of argparse, whose message is all there is.
-        keys: Accepted keys and names of classes.
-        required: Required option -> next step if it is missing.
+        error: Error. None for an error of argparse, which has only a message.
+        keys: Accepted keys and class names.
+        required: Required option -> advice if it is missing.
     """
     *_, parent, innermost = ["", message, *_causes(error)]
     key = ".".join(dict.fromkeys(_KEY.findall(message)))
@@ -93,9 +93,9 @@ def _causes(error: BaseException | None) -> Iterator[str]:
 
 
 def _alternatives(union: str) -> str:
-    """Return what a value of several types may be; empty for a value of one type.
+    """Return what a value of a union type may be. The result is empty for other types.
 
-    Types are left out where more is known, such as of a class that is not found.
+    Expected types are left out if another reason is given, such as a class that is not found.
     """
     _, _, errors = union.partition("Errors:\n")
     lines = [line.strip(" -") for line in errors.partition("Given value")[0].splitlines()]
@@ -105,9 +105,9 @@ def _alternatives(union: str) -> str:
 
 
 def _step_for_value(value: str, reason: str, keys: Sequence[str]) -> str:
-    """Return the most similar choice or class for a value, or how a text is written."""
+    """Return the most similar choice or class for a value, or advice on writing a text."""
     if value in ("True", "False") and re.search(r"\bstr\b", reason):
-        return "Put yes, no, on and off in quotes."
+        return "Put quotes around yes, no, on and off."
     choices = _QUOTED.findall(reason)
     return near(value, choices or [key for key in keys if key[0].isupper()])
 
@@ -130,14 +130,19 @@ def _step_for_name(
     accepted: list[str] = []
     for path in re.findall(r"class_path[ =]'([\w.]+)'", message)[-1:]:
         if path.startswith(("lightning.Lightning", "typing.")):  # a base class
-            return "Give a class before, by --config NAME."
+            return "Name a class first, with --config NAME."
         accepted = [f"{key}.{argument}" for argument in arguments(path)]
-    others = [other for other in keys if other != f"{key}.{name}"]  # of classes not chosen
+    others = [other for other in keys if other != f"{key}.{name}"]  # it belongs to another class
     return near(name, accepted + others)
 
 
 def near(word: str, names: Iterable[str]) -> str:
-    """Return ``Did you mean x?`` for a name whose last word is the same, a synonym or similar."""
+    """Return ``Did you mean x?`` with the name whose last part is most similar; empty if none is.
+
+    Args:
+        word: Name that is not accepted.
+        names: Accepted names. A synonym from another library matches too.
+    """
     word = word.rpartition(".")[2].strip("-").replace("-", "_").lower()
     table = {name.rpartition(".")[2].lower(): name for name in reversed(list(names))}
     matches = get_close_matches(_SYNONYMS.get(word, word), table, 1, 0.75)
@@ -146,7 +151,11 @@ def near(word: str, names: Iterable[str]) -> str:
 
 @cache
 def arguments(class_: type | str) -> dict[str, object]:
-    """Return the arguments of a class, given by itself or its import path, with their defaults."""
+    """Return the defaults of a class's arguments by name.
+
+    Args:
+        class_: Class, or its import path.
+    """
     kind = locate(class_) if isinstance(class_, str) else class_
     if not isinstance(kind, type):
         return {}

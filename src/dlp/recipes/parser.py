@@ -1,4 +1,4 @@
-"""Parser of the commands on a config: its keys, the options of a run, the classes it finds."""
+"""Parser for the commands that take a config: keys, options of a run, and short class names."""
 
 import inspect
 import re
@@ -18,20 +18,20 @@ from dlp.datamodules import SupervisedDataModule
 from dlp.modules import SupervisedModule
 from dlp.recipes.parse_errors import ShortErrors, arguments
 
-#: Commands that go on with a run, or use its model.
+#: Commands that can continue a run or use its model.
 OF_RUNS = ("fit", "validate", "test", "predict")
-#: Attributes of a DataModule that are arguments of a module.
+#: Attributes of a DataModule that are passed to the module as arguments.
 SIZES = ("input_shape", "num_outputs", "target_mean", "target_std", "target_transform")
-#: Content of a config, words of a command line, or values by key.
+#: Content of a config, words of a command line, or values by dotted key.
 Layer = dict[str, object] | list[str]
-#: Packages whose classes have short names.
+#: Packages whose classes can be given by their short names.
 _PACKAGES = (datamodules, modules, callbacks)
-#: Name of the parser mode of the project; other parsers in the process keep theirs.
+#: Parser mode of this project. Other parsers in the same process keep their own mode.
 MODE = "dlp"
 
 
 def _load_yaml(text: str) -> object:
-    """Load a value; PyYAML fails with a TypeError on the text ``?``."""
+    """Load a YAML value. PyYAML raises a TypeError for the text ``?``."""
     try:
         return get_loader("yaml")(text)
     except TypeError as error:
@@ -42,14 +42,14 @@ set_loader(MODE, _load_yaml, (yaml.YAMLError,))
 
 
 class Parser(ShortErrors, LightningArgumentParser):
-    """LightningCLI's parser with errors of one sentence."""
+    """LightningCLI's parser, whose errors are one sentence long."""
 
     required = dict.fromkeys(("data", "model"), "A config has it: --config NAME.")
-    #: Whether the last layer is parsed; before it, required values may be missing.
+    #: Whether the last layer is being parsed. Before that, required values may be missing.
     _is_all = True
 
     def parse(self, layers: Sequence[Layer]) -> Namespace:
-        """Parse layers, each laid over those before; all are checked together."""
+        """Parse layers in order and check the result. A later layer overrides the earlier ones."""
         config = Namespace()  # type: ignore[no-untyped-call]  # of jsonargparse
         for number, layer in enumerate(layers, 1):
             self._is_all = number == len(layers)
@@ -60,12 +60,12 @@ class Parser(ShortErrors, LightningArgumentParser):
         return config
 
     def validate(self, *args: object, **kwargs: object) -> None:
-        """Check types and required values."""
+        """Check types and required values, once the last layer is parsed."""
         if self._is_all:
             super().validate(*args, **kwargs)
 
     def keys(self) -> list[str]:
-        """Return the keys of all options and imported classes, and the names of the classes."""
+        """Return the keys of all options and of all imported classes, and the class names."""
         keys = super().keys()
         for class_ in subclasses(SupervisedDataModule):
             keys += [f"data.{name}" for name in arguments(class_)]
@@ -75,12 +75,12 @@ class Parser(ShortErrors, LightningArgumentParser):
         for base in (Callback, LightningDataModule, LightningModule, Optimizer):
             keys += [class_.__name__ for class_ in subclasses(base)]
         for package in _PACKAGES:
-            keys += package.__all__  # also classes that are not imported
+            keys += package.__all__  # including classes that have not been imported
         return keys
 
 
 def subclasses(base: type) -> list[type]:
-    """Return a class and its imported subclasses."""
+    """Return a class and all of its imported subclasses."""
     classes = [base]
     derived: list[type] = base.__subclasses__()
     for class_ in derived:
@@ -91,7 +91,7 @@ def subclasses(base: type) -> list[type]:
 def add_options(
     parser: LightningArgumentParser, command: str, function: Callable[..., object]
 ) -> None:
-    """Add the options of a run and the options of a command, the parameters of its function."""
+    """Add the options of a run, and the parameters of a command's function as further options."""
     parser.add_function_arguments(run_options, as_group=False)
     if command in OF_RUNS:
         parser.add_function_arguments(checkpoint_option, as_group=False)
@@ -113,35 +113,35 @@ def run_options(
     compile: bool = False,
     smoothing: ClosedUnitInterval = 0.0,
 ) -> None:
-    """Name the options of a run, for the parser.
+    """Declare the options of a run for the parser.
 
     Args:
-        run_dir: Folder of the run, new or empty.
-        monitor: Metric of the best epoch.
+        run_dir: Folder of the run. It must be new or empty.
+        monitor: Metric that decides which epoch is the best.
         test_after_fit: Checkpoint to test after a fit.
-        refit: Whether to train on all rows but the test part.
-        init_from: Config or path of a run whose weights are the first.
-        baselines: Whether to fit simple models to compare with.
+        refit: Whether to train on all rows except the test set.
+        init_from: Config or path of a run whose weights are the initial weights.
+        baselines: Whether to fit simple models for comparison.
         ensemble: Number of networks whose predictions are averaged.
-        threads: Number of CPU threads of torch while the command, or in Python the recipe's
-            Trainer, runs; None is one for dense nets of at most 256 units a layer on a CPU, the
-            fastest there, and torch's own number for others.
-        compile: Whether to compile the model by ``torch.compile``.
-        smoothing: Factor of the moving average of curves.
+        threads: Number of CPU threads that torch uses while the command runs, or in Python the
+            recipe's Trainer. By default it is one thread for dense nets on a CPU with at most 256
+            units per layer, which is fastest, and otherwise torch's own number.
+        compile: Whether to compile the model with ``torch.compile``.
+        smoothing: Factor of the moving average in the curves.
     """
 
 
 def checkpoint_option(ckpt_path: str | None = None) -> None:
-    """Name the option of a run that is restored, for the parser.
+    """Declare the option that names the run to restore, for the parser.
 
     Args:
-        ckpt_path: Run that is restored with its config: its folder, its name or its checkpoint;
-            ``best`` or ``last`` is the checkpoint of the newest run of the config.
+        ckpt_path: Run to restore together with its config: its folder, its name or its checkpoint.
+            ``best`` or ``last`` is the checkpoint in the newest run of the config.
     """
 
 
 def import_classes(*sources: object) -> None:
-    """Import the project's classes that are named; jsonargparse finds imported classes only."""
+    """Import the project's classes that are named, as jsonargparse only finds imported classes."""
     names = set(re.findall(r"\w+", str(sources)))
     for package in _PACKAGES:
         for name in names.intersection(package.__all__):
@@ -149,7 +149,7 @@ def import_classes(*sources: object) -> None:
 
 
 def by_depth(values: Mapping[str, object]) -> list[dict[str, object]]:
-    """Return values by dotted key in layers: a class comes before its arguments."""
+    """Split values by dotted key into layers, so that a class comes before its arguments."""
     layers: dict[int, dict[str, object]] = defaultdict(dict)
     for key, value in values.items():
         depth = sum(key.startswith(f"{other}.") for other in values)

@@ -1,4 +1,4 @@
-"""Recipes: data, model and Trainer are built from a config."""
+"""Recipes: build data, model and Trainer from a config."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -34,23 +34,23 @@ from dlp.runs.recorder import RunRecorder
 class Recipe(LightningCLI):
     """Config, and the data, model and Trainer that are built from it.
 
-    Of LightningCLI it takes the parser (classes by name, links, YAML, ``--help``), the seed and the
-    instantiation. It does not take
+    A recipe uses LightningCLI's parser (classes by name, links, YAML, ``--help``), its seeding and
+    its instantiation of classes. It does not use
 
-    - the subcommands: a command is a function, which is called with the recipe;
-    - the building of data, model and Trainer at once: a command builds each when it needs it, a
-      validation by folds many models, and the sizes of a model come from fitted data;
-    - ``configure_optimizers``: modules have their own;
-    - the callback that saves the config: `RunRecorder` does, once an epoch is trained.
+    - LightningCLI's subcommands: a command is a function that is called with the recipe;
+    - its building of data, model and Trainer in one go: a command builds each of them when it
+      needs it, cross-validation builds many models, and a model's sizes come from fitted data;
+    - its ``configure_optimizers``: the modules of this project have their own;
+    - its callback that saves the config: `RunRecorder` saves it once the first epoch is trained.
 
     Args:
         command: Name of the command.
-        configs: Names or paths, each laid over those before.
-        words: Other words of a command line, laid over the configs.
-        values: Values by dotted key, laid over all.
-        function: Function of the command; its parameters are further options.
-        run: Run that goes on, or is tested or predicts.
-        checkpoint: Checkpoint that is restored.
+        configs: Names or paths of configs. A later config overrides the earlier ones.
+        words: Other words of a command line, which override the configs.
+        values: Values by dotted key, which override all of the above.
+        function: Function that runs the command. Its parameters become further options.
+        run: Run that is continued or tested, or that predicts.
+        checkpoint: Checkpoint to restore.
     """
 
     def __init__(
@@ -69,18 +69,18 @@ class Recipe(LightningCLI):
         self.function = function
         self.run = run
         self.checkpoint = checkpoint
-        #: Recorder of the last Trainer that was built; None if it records nothing.
+        #: Recorder of the Trainer that was built last. None if that Trainer records nothing.
         self.recorder: RunRecorder | None = None
         self._values = {key: plain_value(value) for key, value in (values or {}).items()}
         self._fitted_data: LightningDataModule | None = None
         paths = [find_config(config) for config in configs]
         self.name = run_name(paths)
-        #: Labels of the configs, for the record of the run.
+        #: Labels of the configs, which are written to the record of the run.
         self.origin = origin_of(paths)
         self._contents = [read_config(path) for path in paths]
         import_classes(self._contents, words, self._values)
         summary = (inspect.getdoc(function) or "").partition("\n\n")[0]
-        with quieted():  # Lightning warns of arguments that are given in Python
+        with quieted():  # Lightning warns about arguments that are given in Python
             super().__init__(
                 datamodule_class=LightningDataModule,
                 save_config_callback=None,
@@ -99,10 +99,10 @@ class Recipe(LightningCLI):
                 auto_configure_optimizers=False,
             )
 
-    # Methods that LightningCLI calls -----------------------------------------------------------
+    # Methods called by LightningCLI ------------------------------------------------------------
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add the options of a run and of the command; link the sizes of the data to the model."""
+        """Add the options of the run and the command, and link the data's sizes to the model."""
         add_options(parser, self.command, self.function)
         for name in SIZES:
             size = partial(self._size, name)
@@ -110,9 +110,10 @@ class Recipe(LightningCLI):
             parser.link_arguments("data", f"model.init_args.{name}", size, apply_on="instantiate")
 
     def _size(self, name: str, data: LightningDataModule | None) -> object:
-        """Return a size of the data that `model` was given, or that of the config without one.
+        """Return attribute `name` of the fitted data, or the config's value if there is none.
 
-        jsonargparse follows its links whenever it builds anything, but sizes need fitted data.
+        jsonargparse follows a link whenever it builds something. The link is only useful while
+        `model` builds a module, because sizes are known once the data is fitted.
         """
         if data is None or data is not self._fitted_data:
             return None
@@ -120,24 +121,24 @@ class Recipe(LightningCLI):
         size = model.get("init_args", {}).get(name)
         if not hasattr(data, name):
             return size
-        if size != arguments(model.class_path).get(name):  # the config may hold the default
-            raise InputError(f"model.{name} comes from the data; leave it out.")
+        if size != arguments(model.class_path).get(name):  # the config may contain the default
+            raise InputError(f"model.{name} is set from the data. Leave it out of the config.")
         return getattr(data, name)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: object) -> None:
-        """Parse configs, words and values; Lightning sets the seed next."""
+        """Parse the configs, words and values. LightningCLI sets the seed afterwards."""
         layers: list[Layer] = [*self._contents, cast(list[str], args), *by_depth(self._values)]
         self.config = cast(Parser, parser).parse(layers)
         check_range(0, 2**32 - 1, seed_everything=self.config.seed_everything)
 
     def instantiate_classes(self) -> None:
-        """Build nothing: a command asks the recipe."""
+        """Do nothing: a command asks the recipe for the objects that it needs."""
 
-    # What the config says ----------------------------------------------------------------------
+    # Content of the config ---------------------------------------------------------------------
 
     @cached_property
     def config_text(self) -> str:
-        """Complete config as YAML, a recipe that can be run again."""
+        """Complete config as YAML, which can be run again as a recipe."""
         config = self.config.clone()
         config.run_dir = None
         for name in ("config", "ckpt_path", *inspect.signature(self.function).parameters):
@@ -149,38 +150,46 @@ class Recipe(LightningCLI):
 
     @cached_property
     def config_dump(self) -> dict[str, Any]:
-        """Complete config as plain values; Lightning's is validated once more."""
+        """Complete config as plain values."""
         return dict(yaml.safe_load(self.config_text))
 
     @property
     def is_dev_run(self) -> bool:
-        """Whether one batch is tried and nothing is written."""
+        """Whether ``fast_dev_run`` is set: a few batches are tried and nothing is written."""
         return bool(self.config.trainer.fast_dev_run)
 
     def fold_epochs(self) -> int:
-        """Return the number of epochs of a fold or a trial, which begins with new weights."""
+        """Return the number of epochs of a fold or a trial, which starts from new weights.
+
+        Raises:
+            InputError: If the config starts from the weights of a run, or has no ``max_epochs``.
+        """
         epochs: int | None = self.config.trainer.max_epochs
         if self.config.init_from:
             raise InputError(
-                "the weights of init_from have seen the rows that a fold or trial validates on; "
-                "give --init_from null."
+                "init_from cannot be combined with folds or trials, because its weights were "
+                "trained on the rows that a fold validates on. Give --init_from null."
             )
         if epochs is None or epochs < 1:
-            raise InputError(f"give --trainer.max_epochs, such as 20; it is {epochs}.")
+            raise InputError(
+                f"trainer.max_epochs: expected 1 or more, got {epochs}. Give "
+                "--trainer.max_epochs 20, for example."
+            )
         return epochs
 
     @property
     def ckpt_path(self) -> Path | None:
-        """Path of the checkpoint that is restored."""
+        """Path of the checkpoint to restore, if there is one."""
         return None if self.checkpoint is None else self.checkpoint.path
 
     # Data, model and Trainer -------------------------------------------------------------------
 
     def data(self, check_rows: bool = True) -> LightningDataModule:
-        """Build a new DataModule, with the state of the checkpoint if there is one.
+        """Build a new DataModule, with the state from the checkpoint if there is one.
 
         Args:
-            check_rows: Whether rows are refused that are not those of the checkpoint.
+            check_rows: Whether to refuse rows that differ from the checkpoint's training and
+                validation rows.
         """
         data: LightningDataModule = self._build(data=self.config.data).data
         if self.config.refit and isinstance(data, SupervisedDataModule):
@@ -191,25 +200,26 @@ class Recipe(LightningCLI):
                 data.load_state_dict(state)
             elif isinstance(data, SupervisedDataModule):
                 raise InputError(
-                    f"{self.ckpt_path} was trained on other data than {type(data).__name__}. Give "
-                    "the data class of its run."
+                    f"{self.ckpt_path} was not trained on a {type(data).__name__}. Use the data "
+                    "class of the checkpoint's run."
                 )
             if check_rows:
                 self.check_rows(data)
         return data
 
     def check_rows(self, data: LightningDataModule) -> None:
-        """Refuse training and validation rows that are not those of the checkpoint."""
+        """Refuse data whose training and validation rows differ from the checkpoint's rows."""
         if not isinstance(data, SupervisedDataModule):
             return
         if rows_fingerprint(data.labelled_parts()) != data.fit().fingerprint:
             raise InputError(
-                f"{self.ckpt_path} was trained on other rows than these: the file or its split has "
-                "changed. Train again by dlp fit, or predict the rows by --data.predict_path."
+                f"{self.ckpt_path} was trained on different rows: the file or its split has "
+                "changed since then. Train again with dlp fit, or predict the new rows with "
+                "--data.predict_path."
             )
 
     def model(self, data: LightningDataModule) -> LightningModule:
-        """Build a new model with the sizes of the data, which is fitted before."""
+        """Build a new model with the sizes of the data. The data is fitted first."""
         if isinstance(data, SupervisedDataModule):
             data.fit()
         self._fitted_data = data
@@ -224,14 +234,15 @@ class Recipe(LightningCLI):
             say(f"starting from the weights of {source}")
             start_from(source, model, data)
         if self.config.compile:
-            model.example_input_array = None  # the summary's run would keep torch from it
+            model.example_input_array = None  # the summary would run the model before it compiles
             model.compile()
         return model
 
     def _weights_to_start_from(self) -> Path | None:
-        """Return the checkpoint of ``init_from``; None for a restored model or a trial of a batch.
+        """Return the checkpoint that ``init_from`` names.
 
-        It is of a run with the same variations if there is one.
+        If the config is varied, as in ``a+small``, a run of ``init_from`` with the same variations
+        is preferred. The result is None for a restored model and for a ``fast_dev_run``.
         """
         source: str | None = self.config.init_from
         if not source or self.checkpoint is not None or self.is_dev_run:
@@ -243,11 +254,12 @@ class Recipe(LightningCLI):
     def _new_module(self, data: LightningDataModule, is_replaced: bool) -> Any:
         """Build a module with the sizes of the data.
 
+        Pretrained weights of a backbone are not loaded if they would be replaced, nor for a
+        ``fast_dev_run``, because loading them may download a file.
+
         Args:
             data: Fitted data.
-            is_replaced: Whether other weights replace those of the module. The weights of a
-                backbone are then not loaded, as for a restored model or a trial of a batch: they
-                may be a download.
+            is_replaced: Whether other weights will replace the weights of the module.
         """
         config = self.config.model.clone()
         is_replaced = is_replaced or self.checkpoint is not None or self.is_dev_run
@@ -264,10 +276,11 @@ class Recipe(LightningCLI):
         """Build a new Trainer, which records a run as ``dlp fit`` does.
 
         Args:
-            run_dir: New folder of the run; ``auto`` is the config's ``run_dir``, else
-                ``runs/<config name>/version_N``; None records nothing.
-            callbacks: Further callbacks.
-            **changes: Other arguments of the Trainer than those of the config.
+            run_dir: Folder of the run, which must not exist or be empty. ``auto`` uses the config's
+                ``run_dir``, or ``runs/<config name>/version_N`` if the config has none. None
+                records nothing.
+            callbacks: Callbacks to add to the callbacks of the config.
+            **changes: Arguments of the Trainer that override the config.
         """
         settings = self.trainer_arguments()
         settings.update(changes)
@@ -276,7 +289,7 @@ class Recipe(LightningCLI):
             every = self._without_validated(every)
         has_bar = any(isinstance(callback, AnyProgressBar) for callback in every)
         if settings.get("enable_progress_bar") is not False and not has_bar:
-            every.insert(0, ProgressBar())  # closed before others print
+            every.insert(0, ProgressBar())  # first, so that it is closed before others print
         is_recorded = run_dir is not None and not self.is_dev_run
         if is_recorded:
             self.recorder = self._new_recorder(None if run_dir == "auto" else run_dir)
@@ -286,16 +299,16 @@ class Recipe(LightningCLI):
             every.append(EpochSeed())
             has_checkpoint = any(isinstance(callback, AnyCheckpoint) for callback in every)
             if settings.get("enable_checkpointing") is None and not has_checkpoint:
-                settings["enable_checkpointing"] = False  # None is a checkpoint of Lightning
+                settings["enable_checkpointing"] = False  # for None, Lightning writes checkpoints
         settings["callbacks"] = every
         with naming("trainer"), quieted():
             trainer = Trainer(**settings)
-        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # no plugin of the user's
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # not the user's own plugin
             trainer.strategy.checkpoint_io = AtomicCheckpointIO(self.checkpoint)
         return trainer
 
     def _new_recorder(self, folder: str | Path | None) -> RunRecorder:
-        """Return a recorder of a run in a folder; None is that of the config, else a new one."""
+        """Return a recorder. None is the config's folder, or a new one if the config has none."""
         return RunRecorder(
             self.name,
             folder=folder or self.config.run_dir,
@@ -310,7 +323,7 @@ class Recipe(LightningCLI):
         )
 
     def _without_validated(self, callbacks: Sequence[Callback]) -> list[Callback]:
-        """Leave out the callbacks whose monitor needs a validation, and name them before a fit."""
+        """Return the callbacks that do not monitor a validation metric, and report the others."""
         kept = []
         dropped = []
         for callback in callbacks:
@@ -320,11 +333,11 @@ class Recipe(LightningCLI):
             else:
                 kept.append(callback)
         if dropped and self.command in ("fit", "load"):
-            say(f"refit validates nothing and leaves out {', '.join(dropped)}")
+            say(f"refit has no validation set, so {', '.join(dropped)} is left out")
         return kept
 
     def trainer_arguments(self) -> dict[str, Any]:
-        """Build the arguments of the config's Trainer."""
+        """Build the Trainer's arguments from the config."""
         result: dict[str, Any] = self._build(trainer=self.config.trainer).trainer.as_dict()
         callbacks = result["callbacks"] or []
         result["callbacks"] = callbacks if isinstance(callbacks, list) else [callbacks]
@@ -335,10 +348,13 @@ class Recipe(LightningCLI):
 
 
 def load(config: str | Path, **keys: object) -> Recipe:
-    """Load a config for Python, and set its seed: a second model of a recipe has other weights.
+    """Load a config for use in Python, and set the config's seed.
+
+    The seed is set once: a second model that is built from the recipe has different weights.
 
     Args:
         config: Name or path of the config.
-        **keys: Values by key, such as ``**{"model.dropout": 0.3}``.
+        **keys: Values by dotted key that override the config, such as
+            ``**{"model.dropout": 0.3}``.
     """
     return Recipe("load", [config], values=keys)

@@ -1,4 +1,4 @@
-"""Runs restored in Python: data, module, and what the folds predicted."""
+"""Restore runs in Python: data, trained module, and the predictions of folds."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from dlp.runs.folder import Run
 
 
 class RestoredRun(NamedTuple):
-    """Run with its data and its trained module."""
+    """Run, with its data and its trained module."""
 
     run: Run
     data: SupervisedDataModule
@@ -29,29 +29,31 @@ class RestoredRun(NamedTuple):
 
 
 def restore(run: str | Path, check_rows: bool = True) -> RestoredRun:
-    """Restore the data and the module of a run, with the weights of its checkpoint.
+    """Restore the data and the module of a run, with the weights of the run's checkpoint.
 
-    The data encodes new rows as those of the training; the module is in evaluation mode. Nothing is
-    downloaded.
+    The data encodes new rows in the same way as the training rows. The module is in evaluation
+    mode. Nothing is downloaded.
 
     Args:
-        run: Name of a config with a run (its newest one), folder of a run, or checkpoint in one.
-        check_rows: Whether rows are refused that have changed since the training.
+        run: Name of a config, whose newest run is restored; or folder of a run, or a checkpoint in
+            it.
+        check_rows: Whether to refuse data whose training or validation rows have changed since the
+            training.
 
     Raises:
-        InputError: If `run` does not name a run.
+        InputError: If there is no such run, or if its rows have changed.
     """
     home = Run.find(run)
     return restored(home, Checkpoint(home.model()), check_rows)
 
 
 def restored(run: Run, checkpoint: Checkpoint, check_rows: bool = True) -> RestoredRun:
-    """Restore a run with a checkpoint of it that was read; see `restore`."""
+    """Restore a run with one of its checkpoints, which is read only once; see `restore`."""
     run.check_version()
     if not run.is_recorded:
         raise InputError(
-            f"{checkpoint.path} is not in the folder of a run, with run.json and config.yaml, from "
-            "which this command builds the data and the model."
+            f"{checkpoint.path} is not in the folder of a run. This command needs the run's "
+            "run.json and config.yaml to build the data and the model."
         )
     run.check_config()
     with isolate_rng():  # a recipe sets the seed
@@ -65,12 +67,15 @@ def restored(run: Run, checkpoint: Checkpoint, check_rows: bool = True) -> Resto
 
 
 def load_predictor(run: Run) -> Predictor:
-    """Load the model of a run; its config names the code that a checkpoint does not hold."""
+    """Load a predictor with the model of a run, or with one model per fold."""
     return Predictor([load_trained(run, Checkpoint(path)) for path in run.models()])
 
 
 def load_trained(run: Run, checkpoint: Checkpoint) -> TrainedModel:
-    """Build the model of a checkpoint; the config of its run names the code that it lacks."""
+    """Build the model of a checkpoint.
+
+    If the checkpoint does not name all of the model's code, the config of the run does.
+    """
     lacks_code = checkpoint.spec.missing(SupervisedModule, {}) is not None
     if lacks_code and run.is_recorded and run.config.is_file():
         return trained_model(checkpoint, restored(run, checkpoint, check_rows=False))
@@ -82,14 +87,22 @@ def trained_model(checkpoint: Checkpoint, restored_run: RestoredRun) -> TrainedM
     run, data, module = restored_run
     if not isinstance(module, SupervisedModule):
         raise InputError(
-            f"this command takes a SupervisedModule; {run.folder} trained a "
+            f"this command needs a model that is a SupervisedModule; {run.folder} trained a "
             f"{type(module).__name__}."
         )
     return TrainedModel(checkpoint.spec, data.encoder, module.float())
 
 
 def out_of_fold_outputs(folder: str | Path) -> tuple[SupervisedDataModule, OutOfFold]:
-    """Return the data of a finished run of folds and the predictions of its folds."""
+    """Return the data of a cross-validation that is finished, and the predictions of its folds.
+
+    Args:
+        folder: Folder of the run.
+
+    Raises:
+        InputError: If no fold is finished, if the rows have changed, or if there are no
+            predictions.
+    """
     folder = Path(folder)
     run = Run(folder)
     run.check_config()
@@ -97,17 +110,17 @@ def out_of_fold_outputs(folder: str | Path) -> tuple[SupervisedDataModule, OutOf
         data = with_all_rows(supervised_data(load(run.config).data()))
     folds = list(read_folds(folder / "folds.jsonl", []).values())
     if not folds:
-        raise InputError(f"{folder} has no finished fold; run dlp crossval.")
+        raise InputError(f"{folder} has no finished fold. Run dlp crossval first.")
     fingerprint = rows_fingerprint(data.labelled.parts)
     if not folds[0].rows_fingerprint.startswith(fingerprint):
         raise InputError(
-            f"the rows have changed since {folder} was validated. Run dlp crossval again, with "
-            "another --run_dir."
+            f"the rows of the data have changed since the folds of {folder} were trained. Run dlp "
+            "crossval again, with another --run_dir."
         )
     predictions = out_of_fold(data, folds)
     if predictions is None:
         raise InputError(
-            f"the folds of {folder} have no predictions: they diverged, or validation_step returns "
-            "none."
+            f"the folds of {folder} have no predictions: either the training diverged, or "
+            "validation_step returns no predictions."
         )
     return data, predictions

@@ -1,4 +1,4 @@
-"""Settings of the process while a recipe computes: torch's threads, Lightning's messages."""
+"""Settings of the process while a recipe computes: torch's threads and Lightning's messages."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,16 +9,16 @@ from lightning import Callback, LightningModule, Trainer
 
 from dlp.console import quieted
 
-#: Layers of fewer units take longer on two threads than on one, measured on two cores.
+#: Layers with at most this many units are slower on two threads than on one (on two cores).
 _FEW_UNITS = 256
-#: Number of threads outside of every block of `process_settings`; None outside of them.
+#: Torch's number of threads before the outermost `process_settings`; None while none is active.
 _own_number: int | None = None
 
 
 def num_threads(config: Namespace) -> int:
-    """Return the number of CPU threads of torch while a command or a Trainer of a config runs.
+    """Return the number of CPU threads that torch uses while a config's command or Trainer runs.
 
-    If the config has none, it is one for a dense net on a CPU whose layers have at most 256 units.
+    By default it is one thread for a dense net on a CPU whose layers have at most 256 units.
     """
     if config.threads:
         return int(config.threads)
@@ -33,13 +33,13 @@ def num_threads(config: Namespace) -> int:
 
 
 def own_number_of_threads() -> int:
-    """Return torch's number of threads without the settings of a recipe."""
+    """Return the number of threads that torch uses outside of a recipe."""
     return _own_number or torch.get_num_threads()
 
 
 @contextmanager
 def process_settings(number: int) -> Iterator[None]:
-    """Compute on a number of threads and without Lightning's tips inside the block."""
+    """Set torch's number of threads and silence Lightning's tips inside the block."""
     global _own_number
     outer_own = _own_number
     outer = torch.get_num_threads()
@@ -54,7 +54,7 @@ def process_settings(number: int) -> Iterator[None]:
 
 
 class ProcessSettings(Callback):
-    """Callback that holds the settings from the start to the end of a fit, test or prediction.
+    """Callback that applies `process_settings` during a fit, a test or a prediction.
 
     Args:
         number: Number of CPU threads of torch.
@@ -65,7 +65,7 @@ class ProcessSettings(Callback):
         self._settings = ExitStack()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Set them."""
+        """Apply the settings."""
         self._settings.enter_context(process_settings(self.number))
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

@@ -1,4 +1,4 @@
-"""Weights of another run, from which a fit starts."""
+"""Start a fit from the weights of another run."""
 
 import copy
 from pathlib import Path
@@ -16,13 +16,15 @@ from dlp.reader.spec import Component
 
 
 def start_from(path: Path, model: LightningModule, data: LightningDataModule) -> None:
-    """Load the weights of a checkpoint into a new model, whose head keeps its own scale.
+    """Load the weights of a checkpoint into a new model.
+
+    The new model's head keeps the mean and deviation of its own targets.
 
     Args:
         path: Checkpoint of another fit.
         model: Model with the same layers.
-        data: Fitted data of the model. The columns of their encoded rows have the same names in the
-            same order as in the other fit; means and deviations may differ.
+        data: Fitted data of the model. The columns of the encoded rows must have the same names in
+            the same order as in the other fit. Their means and deviations may differ.
 
     Raises:
         InputError: If the layers or the columns differ.
@@ -38,7 +40,7 @@ def start_from(path: Path, model: LightningModule, data: LightningDataModule) ->
 
 
 def _check_columns(path: Path, trained: Component, encoder: AnyEncoder) -> None:
-    """Refuse weights for other columns of as many inputs, which are worse than random ones."""
+    """Refuse weights for different columns, which are worse than random weights."""
     if trained.class_path != class_path(encoder):
         return
     source = copy.deepcopy(encoder)
@@ -48,7 +50,7 @@ def _check_columns(path: Path, trained: Component, encoder: AnyEncoder) -> None:
         if expected != own:
             raise InputError(
                 f"init_from: expected data whose encoded rows have the columns of {path}, got "
-                f"{own!r} in place of {expected!r} as column {number}. Its weights belong to other "
-                "words, categories or columns: train from new weights by --init_from null, or give "
-                "the data of that run, with the same rows for training."
+                f"{own!r} instead of {expected!r} as column {number}. The weights belong to other "
+                "words, categories or columns. Train from new weights with --init_from null, or "
+                "give the data of that run, with the same training rows."
             )
