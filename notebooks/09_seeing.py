@@ -383,7 +383,7 @@ assert torch.allclose(evidence.mean() + dense.bias[0], logit, atol=1e-3)
 # `GradCAM(model, "network.backbone.model.features.13")`. These maps have more places.
 # Are the heat maps better?
 
-# %% tags=["answer"] alt="The same photographs; small hot spots, many of them at the border"
+# %% tags=["answer"] alt="The same photographs; small hot spots, many at the border"
 with GradCAM(model, "network.backbone.model.features.13") as cam:
     finer = cam(images[chosen], predicted[chosen])
 draw_heat(images[chosen], finer, titles)
