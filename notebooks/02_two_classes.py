@@ -2,13 +2,14 @@
 # # 3.4 Two classes
 #
 # Did the writer of a review like the film? This notebook turns texts into numbers,
-# trains a network with one output, and finds the epoch at which it starts to overfit.
+# trains a network with one output, and finds the epoch at which the network starts to
+# overfit.
 #
 # ## Reviews as numbers
 #
 # A network computes with tensors of floats. A picture becomes the brightness of its
-# pixels, sound the air pressure at thousands of moments a second, a text the numbers of
-# its words. This first step is **vectorisation**.
+# pixels; a sound becomes the air pressure, measured thousands of times a second; a text
+# becomes the ids of its words. This first step is called **vectorisation**.
 
 # %%
 # %matplotlib inline
@@ -27,20 +28,21 @@ from dlp.datamodules import IMDBDataModule
 from dlp.evaluation.baselines import guess_scores
 from dlp.modules import DenseModule, KerasRMSprop
 
-torch.set_num_threads(1)  # the fastest for a small network
+torch.set_num_threads(1)  # fastest for a small network
 # A DataModule finds the reviews or downloads them once (80 MB), and divides them.
 data = IMDBDataModule(num_words=10_000, val_size=0.4)
-data.setup("fit")  # it learns which words there are from the training reviews
+data.setup("fit")  # it learns the vocabulary from the training reviews
 print({part: len(data.examples(part)) for part in ("train", "val", "test")})
 num_val = len(data.examples("val"))
 
 # %% [markdown]
 # Some reviews occur in two of the parts, word for word. The first line of the output
-# counts such **duplicates**; `drop_duplicates=True` removes them.
+# counts such **duplicates**. To remove them, set `drop_duplicates=True`.
 #
-# Each word of the training reviews gets an id by its rank: 4 for the most frequent one,
-# then 5, and so on up to 9,999. Four ids stand for no word: 0 fills up short texts, 1
-# is the start, 2 any rarer word, and 3 is unused. A dictionary leads back to the words:
+# Each word in the training reviews gets an id according to its rank: 4 for the most
+# frequent word, 5 for the next one, and so on up to 9,999. Four ids do not belong to
+# any word: 0 fills up short texts, 1 marks the start, 2 is used for all rarer words,
+# and 3 is unused. A dictionary leads back from the ids to the words:
 
 # %%
 texts = data.examples("train").inputs[:3]
@@ -62,8 +64,8 @@ assert data.encoder.decode(rows[0][1:9].tolist()).split() == [
 
 # %% [markdown]
 # Reviews differ in length, but a dense layer takes rows of one length. So each review
-# becomes a row of 10,000 zeros, with a one at each id that it contains: **multi-hot**.
-# The order of the words is lost.
+# becomes a row of 10,000 numbers, with 1 at each id that the review contains and 0
+# everywhere else. This is called **multi-hot**. The order of the words is lost.
 
 
 # %%
@@ -85,14 +87,14 @@ print("the same as the DataModule's rows:", same)
 assert same
 
 # %% [markdown]
-# The DataModule stores only where the ones are; `to_dense` writes the zeros too.
+# The DataModule stores only the positions of the ones. `to_dense` writes the zeros too.
 #
 # ## The network
 #
-# Two hidden layers of 16 units with ReLU, then **one** output: such a stack is a good
-# first network for many problems. Why ReLU? Two layers without an activation are no
-# more than one layer, because the product of two matrices is a matrix. They are a
-# **linear model**: the output is a weighted sum of the inputs.
+# The network has two hidden layers of 16 units with ReLU, and then **one** output. Such
+# a stack is a good first network for many problems. Why ReLU? Without an activation,
+# two layers can do no more than one layer, because the product of two matrices is a
+# matrix. They would be a **linear model**: its output is a weighted sum of the inputs.
 
 # %%
 A, B = torch.randn(10_000, 16), torch.randn(16, 1)
@@ -106,13 +108,13 @@ assert same
 assert not still_one
 
 # %% [markdown]
-# The **sigmoid** turns the output, the logit, into a probability of class 1. A loss
-# measures the **prediction error**, the distance from the target. Here it is **binary
-# cross entropy**: minus the logarithm of the probability of the true class. The squared
-# error would hardly correct a confident wrong answer
+# The **sigmoid** turns the output, the logit, into the probability of class 1. A loss
+# measures the **prediction error**, the distance between the prediction and the target.
+# Here the loss is **binary cross entropy**: minus the logarithm of the probability that
+# the true class gets. The squared error would hardly correct a confident wrong answer
 # ([section 2.4](01a_gradient_descent.py)).
 #
-# These are four **targets** of the loss, with made-up logits:
+# We compute this loss for four **targets**, with made-up logits:
 
 # %%
 _, targets = next(iter(data.val_dataloader()))
@@ -134,22 +136,23 @@ except RuntimeError:
 assert refused
 
 # %% [markdown]
-# They are class numbers, **int64**. But this loss multiplies by its targets, so it
-# takes **floats**: torch refuses integers, and `DenseModule` converts them. A target
-# might even be 0.7, if seven of ten readers call a review positive. The 46 classes of
-# the next notebook stay int64: there a target is an index, which picks a probability.
+# The targets are class numbers, **int64**. But this loss multiplies by its targets, so
+# it takes **floats**: torch refuses integers, and `DenseModule` converts them. A target
+# could even be 0.7, if seven of ten readers call a review positive. In the next
+# notebook, with 46 classes, the targets stay int64. There a target is an index that
+# picks one of the probabilities.
 #
 # ## Optimizer, loss and metrics
 #
-# Keras makes these three choices in `compile`, here they are arguments of
-# `DenseModule`. It knows the usual ones by name and takes your own too.
+# In Keras, you pass these three choices to `compile`. Here they are arguments of
+# `DenseModule`, which knows the usual ones by name and also takes your own.
 
 # %%
 quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
 
 
 def fit(data, epochs, seed=0, **settings):
-    """Train a new network; return it with its metrics per epoch."""
+    """Train a new network; return it and its metrics for each epoch."""
     torch.manual_seed(seed)
     model = DenseModule(
         data.input_shape, data.num_outputs, "sigmoid", hidden=[16, 16], **settings
@@ -180,8 +183,8 @@ model, own = fit(
 print({name: round(values[-1], 3) for name, values in own.items()})
 
 # %% [markdown]
-# (The next notebook computes F1.) Why is the validation loss lower than the training
-# loss, on reviews that are new?
+# (The next notebook explains F1.) The validation reviews are new to the network. Why is
+# the validation loss still lower than the training loss?
 
 # %%
 [after] = Trainer(**quiet).validate(model, data.train_dataloader(), verbose=False)
@@ -193,13 +196,14 @@ print(f"validation rows                      after it {own['val_loss'][0]:.3f}")
 assert own["train_loss"][0] > own["val_loss"][0] > after["val_loss"]
 
 # %% [markdown]
-# The training loss is the mean **during** the epoch, whose first batches met an
-# untrained network. Validation comes **after** it. At the same moment the training
-# reviews are ahead.
+# The training loss is the mean **during** the epoch, and the first batches in the epoch
+# met an untrained network. The validation loss is computed **after** the epoch. At the
+# same moment, the loss is lower on the training reviews.
 #
 # ## Overfitting
 #
-# The same optimizer and loss, now as defaults, for 12 epochs:
+# Now we train for 12 epochs. The optimizer and the loss are the same as before, but we
+# get them as defaults:
 
 # %% alt="Training loss falls to the end; validation loss rises after epoch 4"
 _, metrics = fit(data, epochs=12, metrics=["acc", is_sure])
@@ -229,11 +233,11 @@ assert val_losses[-1] > min(val_losses) + 0.1
 assert 0 < max(metrics["val_acc"]) - metrics["val_acc"][-1] < 0.04
 
 # %% [markdown]
-# On the training reviews the loss falls to the end. On the validation reviews it falls,
-# turns, and rises: from the turn on, the network learns what is special to its training
-# reviews. It **overfits**. Accuracy shows this less clearly. Why?
+# On the training reviews, the loss falls until the end. On the validation reviews it
+# falls, turns, and rises. From the turn on, the network learns what is special to its
+# training reviews: it **overfits**. The accuracy shows this less clearly. Why?
 #
-# Call the network sure if its probability is below 0.1 or above 0.9.
+# We call the network sure of an answer if the probability is below 0.1 or above 0.9.
 
 # %%
 for epoch in (2, 12):
@@ -245,19 +249,20 @@ assert metrics["val_is_sure"][11] > metrics["val_is_sure"][1] + 0.2
 assert metrics["val_acc"][11] < metrics["val_acc"][1] + 0.01
 
 # %% [markdown]
-# The network becomes surer, not better. A wrong answer that becomes surer costs more
-# loss, but is still one.
+# The network becomes surer, but not better. If it becomes surer of a wrong answer, the
+# loss rises. But the accuracy stays the same, because it is still one wrong answer.
 #
 # ## Other encodings
 #
-# A row may say more than which words occur: `count` says how often. **tf-idf** weighs a
-# count down if the word is in many reviews, and scales rows to length 1. Is that
-# better? One run does not tell, so here are three of each:
+# A row can contain more information than which words occur. With `count`, it contains
+# how often each word occurs. **tf-idf** reduces the count of a word that occurs in many
+# reviews, and scales each row to length 1. Is that better? One run cannot answer this,
+# so here are three runs with each encoding:
 
 # %%
 for encoding in ("multi_hot", "count", "tfidf"):
     encoded = IMDBDataModule(num_words=10_000, val_size=0.4, encoding=encoding)
-    with redirect_stdout(None):  # the duplicates are known
+    with redirect_stdout(None):  # the duplicates were counted above
         runs = [fit(encoded, epochs=8, seed=seed)[1] for seed in range(3)]
     losses = [round(min(run["val_loss"]), 3) for run in runs]
     print(f"{encoding:9} loss {losses}", end=" accuracy ")
@@ -269,13 +274,15 @@ for encoding in ("multi_hot", "count", "tfidf"):
 assert max(losses) < min(of_multi_hot) - 0.01
 
 # %% [markdown]
-# tf-idf has the lowest loss with every seed, and gains a point of accuracy at most.
+# With every seed, tf-idf has the lowest loss, but it gains at most one point of
+# accuracy.
 #
 # ## The final network
 #
-# The turn is where to stop. With the number of epochs chosen, the validation reviews
-# have done their work. So a new network trains on all 25,000 reviews, which
-# `with_split` joins. Last, the test set is used once.
+# The turn shows where to stop. Now that the number of epochs is chosen, the validation
+# reviews have done their work. So `with_split` joins them with the training reviews,
+# and a new network is trained on all 25,000 reviews. At the very end, the test part is
+# used once.
 
 # %%
 data = data.with_split(data.split.without_validation())
@@ -294,7 +301,8 @@ assert 0.86 < result["test_acc"] < 0.9
 # %% [markdown]
 # ## A review of your own
 #
-# A new text goes the same way: words, ids, a multi-hot row, a logit, a probability.
+# A new text goes the same way: from words to ids, to a multi-hot row, to a logit, and
+# to a probability.
 
 # %%
 numbers = {word: id for id, word in enumerate(data.encoder.words_, start=4)}
@@ -323,7 +331,8 @@ assert predict(liked) > 0.7 > 0.3 > predict(disliked)
 # film, it is good" or "This is not a good film, it is bad"?
 
 # %% [markdown] tags=["answer"]
-# Both get the same: they have the same words, and a multi-hot row forgets their order.
+# Both get the same probability. They consist of the same words, and a multi-hot row
+# does not keep their order.
 
 # %% tags=["answer"]
 first = "This is not a bad film, it is good"
@@ -337,8 +346,8 @@ assert predict(first) == predict(second)
 assert predict(first) != predict("This is a good film")
 
 # %% [markdown]
-# **2. Change one thing.** Divide the reviews as at first and train with
-# `activation="linear"` instead of ReLU. What changes?
+# **2. Change one thing.** Divide the reviews as at the start of this notebook, and
+# train with `activation="linear"` instead of ReLU. What changes?
 
 # %% tags=["answer"]
 divided = IMDBDataModule(num_words=10_000, val_size=0.4)
@@ -347,15 +356,16 @@ print(f"ReLU   {max(metrics['val_acc']):.1%}, lowest loss {min(val_losses):.3f}"
 print(f"linear {max(linear['val_acc']):.1%}, lowest loss {min(linear['val_loss']):.3f}")
 
 # %% [markdown] tags=["answer"]
-# Hardly anything: the accuracies differ by less than a point. Each word votes for or
-# against the film, and that is about as good. So try a linear model first.
+# Hardly anything: the accuracies differ by less than a point. In the linear model, each
+# word votes for or against the film, and this works about as well. So try a linear
+# model first.
 
 # %% tags=["hide", "real"]
 assert abs(max(metrics["val_acc"]) - max(linear["val_acc"])) < 0.01
 
 # %% [markdown]
 # **3. Find the mistake.** Somebody runs this cell and writes: "On the same 10,000
-# validation reviews the final network is much better. So the additional reviews were
+# validation reviews, the final network is much better. So the additional reviews were
 # worth a lot."
 
 # %%
@@ -367,9 +377,9 @@ share = is_right.float().mean().item()
 print(f"before {metrics['val_acc'][best - 1]:.1%}, now {share:.1%}")
 
 # %% [markdown] tags=["answer"]
-# The final network has trained on these reviews, so its score on them says nothing
-# about new ones: a **leak**. The fair score, on the test set, is about that of the
-# first network.
+# The final network was trained on these reviews, so its score on them says nothing
+# about new reviews. This is a **leak**. The fair score is the score on the test part,
+# which is about the same as the first network's score on the validation part.
 
 # %% tags=["answer"]
 print(f"on the test {result['test_acc']:.1%}")
@@ -382,29 +392,29 @@ assert share > result["test_acc"] + 0.05
 assert abs(result["test_acc"] - metrics["val_acc"][best - 1]) < 0.02
 
 # %% [markdown]
-# **4. Write it.** Train in plain torch: write the body of `train_epoch`, about ten
+# **4. Write it.** Train in plain torch: write the body of `train_epoch`, in about ten
 # lines. `torch.randperm(len(x)).split(512)` gives the row numbers of shuffled batches.
-# For each batch take the five lines of section 2.1, from `zero_grad` to `step`, with
-# the loss `F.binary_cross_entropy_with_logits`.
+# For each batch, run the five lines from section 2.1, from `zero_grad` to `step`. The
+# loss is `F.binary_cross_entropy_with_logits`.
 
 
 # %%
 def train_epoch(network, x, y, optimizer):
     """Train for one epoch; return the mean loss of the batches.
 
-    The network has one logit per row; y has floats, 0 or 1.
+    The network returns one logit per row; y contains floats, 0 or 1.
     """
     ...
 
 
 # %% [markdown]
-# The check takes two steps by a formula: with N rows and the probability p, the
-# gradient of a logit is `(p - y) / N`.
+# The check compares two steps with a formula: with N rows and the probability p, the
+# gradient of the loss with respect to a logit is `(p - y) / N`.
 
 
 # %%
 def check(train_epoch):
-    """Compare two epochs of one batch, by gradient descent at rate 1, with formulas."""
+    """Compare two epochs, each a step of gradient descent at rate 1, with formulas."""
     x, y = torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]), torch.tensor([1.0, 1, 0])
     network = nn.Sequential(nn.Linear(2, 1, bias=False), nn.Flatten(0))
     weights = network[0].weight.detach().flatten().clone()
@@ -453,13 +463,15 @@ assert "gradients" in check(lambda *_: 1.0)
 # %% [markdown]
 # ## Summary
 #
-# - Data become tensors of floats. A multi-hot row has a one at each word of a text.
-# - Two classes need one output, sigmoid, binary cross entropy and float targets.
-# - Where the validation loss turns, overfitting begins; there training should stop.
-# - Then train a new network on all rows but the test set, and test it once.
+# - Data become tensors of floats. A multi-hot row has a 1 for each word in the text.
+# - Two classes need one output, the sigmoid, binary cross entropy and float targets.
+# - Where the validation loss turns, overfitting begins. This is where training should
+#   stop.
+# - Then train a new network on all rows except the test part, and test it once.
 #
 # **On the command line**: `dlp fit --config imdb` draws the curves,
 # `dlp fit --config imdb --config retrain --trainer.max_epochs 4` trains the final
-# network, and `dlp predict --config imdb --text "A film to remember"` answers.
+# network, and `dlp predict --config imdb --text "A film to remember"` predicts the
+# class of a text.
 #
 # Next: [3.5 Many classes](03_many_classes.py)
