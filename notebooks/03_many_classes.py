@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 3.5 Many classes
 #
-# A newswire is about one of 46 topics: coffee, gold, interest rates. This notebook
-# trains a network with one output per class, looks at its mistakes, and at one in the
-# data.
+# A newswire is about one of 46 topics, such as coffee, gold or interest rates. This
+# notebook trains a network with one output per class, and looks at its mistakes and at
+# a mistake in the data themselves.
 #
 # ## Newswires and topics
 
@@ -30,7 +30,7 @@ from dlp.modules import DenseModule
 from dlp.visualization import draw_curves
 
 torch.manual_seed(0)
-torch.set_num_threads(1)  # the fastest for a small network
+torch.set_num_threads(1)  # fastest for a small network
 data = ReutersDataModule(num_words=10_000, val_size=1000)
 names = data.class_names
 print(*names)
@@ -40,15 +40,15 @@ print("targets", targets[:8].tolist())
 print("topics ", [names[number] for number in targets[:8]])
 
 # %% [markdown]
-# The wires are multi-hot rows, as the reviews of section 3.4. A target is an
-# **integer**, the number of the topic. Five topics are too rare for the validation
-# part.
+# Each wire is a multi-hot row, like the reviews in section 3.4. A target is an
+# **integer**, the number of the topic. Five topics are so rare that they do not occur
+# in the validation part.
 #
 # ## Whose text is this?
 #
-# The set that the book uses has a mistake. 975 of its 11,228 wires have a title and no
-# body. They were given the next body in the file, which is that of another wire. Here
-# is one:
+# The data set that the book uses contains a mistake. 975 of its 11,228 wires have a
+# title but no body. They were given the next body in the file, which belongs to another
+# wire. Here is one of them:
 
 # %%
 published = ReutersDataModule(num_words=10_000, val_size=1000, text="as_published")
@@ -66,17 +66,18 @@ assert "CRUDE OIL POSTING" in data.examples("val").inputs[[42]].raw()[0]
 assert "weekly cereal" in " ".join(text.split()[:15])
 
 # %% [markdown]
-# No network can learn crude oil from a cereal tender. By default each wire has its own
-# text: the body, else the title.
+# No network can learn the topic crude oil from a cereal tender. By default, each wire
+# has its own text: its body, or its title if it has no body.
 #
 # ## Softmax and cross entropy
 #
 # The last layer has 46 units, one per topic. **Softmax** makes all their outputs
-# positive and their sum one: probabilities. The loss is **cross entropy**: minus the
-# logarithm of the probability of the true topic.
+# positive and scales them to the sum 1, so they become probabilities. The loss is
+# **cross entropy**: minus the logarithm of the probability that the true topic gets.
 #
-# Targets may also be **one-hot**: a row of 46 zeros with a one at the topic. Then the
-# loss is a sum over all topics, in which every term but one is zero: the same loss.
+# Targets may also be **one-hot**: a row of 46 numbers, with 1 at the topic and 0
+# everywhere else. The loss is then a sum over all topics. All terms except one are
+# zero, so it is the same loss.
 
 # %%
 logits = torch.randn(len(targets), 46)
@@ -102,8 +103,8 @@ for prediction in torch.rand(200, 2).softmax(1):
 
 # %% [markdown]
 # A one-hot row is a **distribution** that puts everything on one topic. Cross entropy
-# takes others too: of ten readers, seven may call a wire trade and three ship. It is
-# the distance of prediction and truth
+# also takes other distributions: seven of ten readers may call a wire trade, and three
+# may call it ship. Cross entropy is the distance between the prediction and the truth
 # ([section 2.4](01a_gradient_descent.py)), plus the **entropy** of the truth, which is
 # 0 for a one-hot row.
 
@@ -112,7 +113,7 @@ quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": 
 
 
 def fit(data, epochs, hidden):
-    """Train a new network; return it with its metrics per epoch."""
+    """Train a new network; return it and its metrics for each epoch."""
     torch.manual_seed(0)
     model = DenseModule(data.input_shape, data.num_outputs, "softmax", hidden=hidden)
     history = History()
@@ -130,9 +131,10 @@ figure
 # %% [markdown]
 # ## What would a guess score?
 #
-# Guess by frequency: shuffle the true topics. On average that is right on the sum of
-# the squared shares. It is better always to say the most frequent topic: more than a
-# third of the wires are company earnings.
+# Guess by frequency: shuffle the true topics and use them as answers. On average, the
+# share of right guesses is then the sum of the squared shares of the topics. It is
+# better always to guess the most frequent topic: more than a third of the wires are
+# about company earnings.
 
 # %%
 shuffled = targets[torch.randperm(len(targets))]
@@ -156,8 +158,8 @@ assert names[shares.argmax()] == "earn"
 # %% [markdown]
 # ## One prediction
 #
-# An answer is a probability per topic; the prediction is the topic with the largest.
-# Here is the wire of which the network is least sure:
+# The network answers with a probability for each topic, and its prediction is the topic
+# with the highest one. Here is the wire of which the network is least sure:
 
 # %%
 with torch.no_grad():
@@ -176,12 +178,13 @@ print("true topic:", names[targets[row]])
 assert torch.allclose(probabilities.sum(1), torch.ones(len(targets)), atol=1e-5)
 
 # %% [markdown]
-# ## Mistakes looked at
+# ## A look at the mistakes
 #
-# Mistakes may change what you do next, so look at those of the validation part. A
-# **confusion matrix** counts answers: a row per true topic, a column per predicted one.
+# Mistakes may change what you do next, so look at mistakes in the validation part, not
+# in the test part. A **confusion matrix** counts the answers. It has a row for each
+# true topic and a column for each predicted topic.
 
-# %% alt="Of ten topics most counts are on the diagonal; 15 of money-fx are at interest"
+# %% alt="Counts for ten topics, mostly on the diagonal; 15 of money-fx are at interest"
 matrix = torch.zeros(46, 46, dtype=torch.long)
 for true, answer in zip(targets, predicted, strict=True):
     matrix[true, answer] += 1
@@ -208,8 +211,8 @@ assert matrix.diag().sum() == (predicted == targets).sum()
 assert matrix[names.index("money-fx"), names.index("interest")] == 15
 
 # %% [markdown]
-# In this run, 15 wires about currencies (money-fx) are read as interest rates. And of
-# which wrong answers is the network surest?
+# In this run, 15 wires about currencies (money-fx) are read as interest rates. And
+# which wrong answers is the network surest of?
 
 # %%
 wrong = (predicted != targets).nonzero().flatten()
@@ -219,19 +222,21 @@ for row, text in zip(surest, data.examples("val").inputs[surest].raw(), strict=T
     print("   ", *text.split()[:13], "...")
 
 # %% [markdown]
-# Some wires are about two topics. The archive lists both, and this set keeps the first.
-# One mistake in six names another topic of the wire: no fault of the network.
+# Some wires are about two topics. The archive lists both topics, but this data set
+# keeps only the first. In one of six mistakes, the network names another topic of the
+# wire, so it is not to blame.
 #
 # ## A rare topic
 #
-# Ten of the 1,000 wires are about `reserves` of central banks. Never to say `reserves`
-# is right 99 times of 100, and useless. Four better measures:
+# Ten of the 1,000 wires are about the `reserves` of central banks. A network that never
+# says `reserves` is right 99 times in 100, and useless. Here are four better measures:
 #
-# - **Precision**: of the wires called `reserves`, how many are?
-# - **Recall**: of the wires about `reserves`, how many are called so?
-# - **F1**: a mean of both that is low if either is.
-# - **AUC**: how often does a wire about `reserves` get a higher probability of it than
-#   another wire? A coin gives 0.5.
+# - **Precision**: what share of the wires that the network calls `reserves` is about
+#   this topic?
+# - **Recall**: what share of the wires about `reserves` does the network find?
+# - **F1**: a mean of precision and recall, which is low if one of them is low.
+# - **AUC**: how often does a wire about `reserves` get a higher probability for this
+#   topic than another wire? Tossing a coin gives 0.5.
 
 # %%
 topic = names.index("reserves")
@@ -258,15 +263,16 @@ assert recall == 0.5
 assert auc > 0.95
 
 # %% [markdown]
-# No false alarm, but only half are found. The AUC is high: these wires rank above
-# others, yet another topic often gets more. Who must find them all says `reserves` from
-# a lower probability on.
+# The network raises no false alarm, but it finds only half of these wires. The AUC is
+# high: the wires about `reserves` mostly get a higher probability for this topic than
+# other wires, but often another topic gets an even higher one. If you must find them
+# all, say `reserves` at a lower probability already.
 #
 # ## A layer that is too narrow
 #
-# All that the last layer knows comes through the layer before it. If that has few
-# units, no later layer brings back what is lost: an **information bottleneck**. How
-# narrow is too narrow?
+# All that the last layer knows comes through the layer before it. If that layer has few
+# units, no later layer can bring back what is lost. This is an **information
+# bottleneck**. How narrow is too narrow?
 
 # %%
 units = [4, 8, 16, 64]
@@ -276,7 +282,7 @@ train_acc = [widths[number]["train_acc"][-1] for number in units]
 val_acc = [widths[number]["val_acc"][-1] for number in units]
 print({number: round(value, 3) for number, value in zip(units, val_acc, strict=True)})
 
-# %% alt="Training and validation accuracy rise with the units of the second layer"
+# %% alt="Training and validation accuracy rise with the units in the second layer"
 figure = Figure(figsize=(5.2, 3.8), layout="constrained")
 axes = figure.subplots()
 axes.plot(units, train_acc, "o-", color="#0072B2", label="training")
@@ -298,13 +304,15 @@ assert val_acc[1] < val_acc[3] - 0.03 < val_acc[2]
 assert train_acc[0] < train_acc[3] - 0.1
 
 # %% [markdown]
-# 16 units cost 3 points at most, 8 units 3 to 7, 4 units more than 10. After twice the
-# epochs 8 units know the training wires by heart, and are still 2 to 4 points behind on
-# new ones. So try wide layers first.
+# Compared with 64 units, 16 units cost at most 3 points of accuracy, 8 units cost 3 to
+# 7 points, and 4 units more than 10. After twice as many epochs, the network with 8
+# units knows the training wires by heart, but on new wires it is still 2 to 4 points
+# behind. So try wide layers first.
 #
 # ## The final network
 #
-# A new network trains on all rows but the test set; then one on the published texts.
+# Now we train a new network on all rows except the test part. Then we train another one
+# on the published texts.
 
 # %%
 for name, wires in {"own texts": data, "published texts": published}.items():
@@ -322,17 +330,17 @@ assert of_own > 0.85
 assert 0.07 < of_own - result["test_acc"] < 0.1
 
 # %% [markdown]
-# The book has 79.7 %. The right texts are worth 8 to 10 points. So read some rows of
-# your data before you train.
+# The book reports 79.7 %. The right texts are worth 8 to 10 points. So read some rows
+# of your data before you train.
 #
 # ## Exercises
 #
-# **1. Predict, then run.** What happens to the probabilities if all logits grow by 10?
-# And if all are multiplied by 2?
+# **1. Predict, then run.** What happens to the probabilities if you add 10 to all
+# logits? And what happens if you multiply all logits by 2?
 
 # %% [markdown] tags=["answer"]
-# Adding changes nothing: softmax divides exp(z + 10) by a sum with the same factor
-# exp(10). Doubling makes the largest probability larger.
+# Adding 10 changes nothing: softmax divides exp(z + 10) by a sum that has the same
+# factor exp(10). Multiplying by 2 makes the largest probability larger.
 
 # %% tags=["answer"]
 z = torch.tensor([2.0, 1.0, 0.0])
@@ -344,8 +352,9 @@ assert torch.allclose(z.softmax(0), (z + 10).softmax(0))
 assert (2 * z).softmax(0).max() > z.softmax(0).max()
 
 # %% [markdown]
-# **2. Change one thing.** Divide the wires as at the start and put the narrow layer
-# first: `hidden=[4, 64]`, not `[64, 4]`. Does the wide layer after it help?
+# **2. Change one thing.** Divide the wires as at the start of this notebook, and put
+# the narrow layer first: `hidden=[4, 64]`, not `[64, 4]`. Does the wide layer after it
+# help?
 
 # %% tags=["answer"]
 divided = ReutersDataModule(num_words=10_000, val_size=1000)
@@ -370,9 +379,9 @@ assert first["val_acc"][-1] < val_acc[-1] - 0.1
 # ```
 
 # %% [markdown] tags=["answer"]
-# `F.cross_entropy` applies softmax itself; here it gets probabilities as logits. Even
-# the perfect answer then has the loss -log(e / (e + 45)) = 2.865. Leave `nn.Softmax`
-# out.
+# `F.cross_entropy` applies softmax itself, but here it gets probabilities in place of
+# logits. So even the perfect answer has the loss -log(e / (e + 45)) = 2.865. Leave out
+# `nn.Softmax`.
 
 # %% tags=["answer"]
 perfect = F.one_hot(targets, 46).float()
@@ -387,20 +396,20 @@ assert F.cross_entropy(100 * perfect, targets) < 0.001
 assert F.cross_entropy((100 * logits).softmax(1), targets) > lowest
 
 # %% [markdown]
-# **4. Write it.** How good is the network on each topic? Write `topic_scores`: about
-# ten lines that return, from the confusion matrix, precision, recall and F1 of the 46
-# topics in three columns. Where a sum is 0, the measure is 0.
+# **4. Write it.** How good is the network on each topic? Write `topic_scores` in about
+# ten lines. From the confusion matrix, it returns the precision, recall and F1 of the
+# 46 topics in three columns. If the sum to divide by is 0, the measure is 0.
 
 
 # %%
 def topic_scores(matrix):
-    """Return precision, recall and F1 of each class, (classes, 3)."""
+    """Return precision, recall and F1 of each class, in shape (classes, 3)."""
     ...
 
 
 # %%
 def check(topic_scores):
-    """Compare the scores with those of torchmetrics."""
+    """Compare the scores with torchmetrics."""
     scores = topic_scores(matrix)
     if scores is None:
         return "not yet: it returns nothing"
@@ -419,7 +428,7 @@ print(check(topic_scores))
 
 # %% tags=["answer"]
 def topic_scores(matrix):
-    """Return precision, recall and F1 of each class, (classes, 3)."""
+    """Return precision, recall and F1 of each class, in shape (classes, 3)."""
     found = matrix.diag()
     said = matrix.sum(0)
     true = matrix.sum(1)
@@ -447,19 +456,22 @@ assert "MulticlassRecall" in check(lambda m: topic_scores(m)[:, [0, 0, 2]])
 assert mean_f1 < share - 0.15
 
 # %% [markdown] tags=["answer"]
-# In the mean F1 every topic counts alike, and the rare ones are learned badly. The
-# accuracy hides this: more than half of the wires are `earn` or `acq`.
+# In the mean F1, every topic counts the same, and the network has learned the rare
+# topics badly. The accuracy hides this, because more than half of the wires are `earn`
+# or `acq`.
 
 # %% [markdown]
 # ## Summary
 #
-# - One class of many needs one output per class, softmax and cross entropy.
-# - Integer and one-hot targets give the same loss, a distance of two distributions.
-# - A score means little without that of a guess, and accuracy hides rare classes.
+# - For one class of many, a network needs one output per class, softmax and cross
+#   entropy.
+# - Integer and one-hot targets give the same loss, which measures the distance between
+#   two distributions.
+# - A score means little until you compare it with a guess. Accuracy hides rare classes.
 # - A hidden layer with far fewer units than classes is a bottleneck.
-# - Read some rows, and some mistakes.
+# - Read some rows, and look at some mistakes.
 #
-# **On the command line**: `dlp fit --config reuters`; add `--config one_hot`,
-# `--config bottleneck` or `--config as_published` for the variations.
+# **On the command line**: `dlp fit --config reuters`. For variations, add
+# `--config one_hot`, `--config bottleneck` or `--config as_published`.
 #
 # Next: [3.6 Values and folds](04_values_and_folds.py)
