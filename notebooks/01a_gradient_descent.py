@@ -1,13 +1,15 @@
 # %% [markdown]
 # # 2.4 Gradient descent in pictures
 #
-# What does a step of training do? What do better optimizers add, and which one is best?
+# What does a step of training do? What do better optimizers add, and which of them is
+# best?
 #
 # ## One weight
 #
-# Here is a loss with a single weight. **Gradient descent** knows nothing of the curve
-# but its slope at one point, and steps downhill: `w -= rate * slope`. With **momentum**
-# a step also keeps a share of the step before, as a rolling ball does.
+# Here is a loss that depends on a single weight. **Gradient descent** does not know the
+# whole curve, only its slope at the current point. It takes a step downhill:
+# `w -= rate * slope`. With **momentum**, a step also keeps a part of the step before,
+# like a rolling ball.
 
 # %%
 # %matplotlib inline
@@ -31,7 +33,7 @@ def curve(w):
 
 
 def descend(rate, momentum=0.0, w=2.2, steps=40):
-    """Return all weights on the way."""
+    """Return the weight at the start and after each step."""
     path, step = [w], 0.0
     for _ in range(steps):
         slope = w**3 - 2 * w + 0.3
@@ -41,7 +43,7 @@ def descend(rate, momentum=0.0, w=2.2, steps=40):
     return torch.tensor(path)
 
 
-# %% alt="0.005 stops early, 0.05 in the near valley, 0.45 swings; momentum crosses"
+# %% alt="0.005 is still on its way, 0.05 ends nearby, 0.45 swings; momentum crosses"
 tries = {
     "rate 0.005": descend(0.005),
     "rate 0.05": descend(0.05),
@@ -69,9 +71,10 @@ assert swings.max() < 0  # in the deeper valley
 assert descend(0.05, 0.9, steps=1000)[-1] < -1.48
 
 # %% [markdown]
-# A small rate wastes steps. A large one jumps over the hill, then from side to side:
-# here in the deeper valley, by luck. Between them the weight settles in the nearest
-# valley, a **local minimum**. Here momentum carries it into the deeper one.
+# A small rate needs many steps to get anywhere. A large rate makes the weight jump over
+# the hill, and then from side to side; here it does so in the deeper valley, by luck.
+# At a rate in between, the weight settles in the nearest valley, a **local minimum**.
+# In this example, momentum carries the weight into the deeper valley.
 #
 # ## Four optimizers
 #
@@ -80,11 +83,12 @@ assert descend(0.05, 0.9, steps=1000)[-1] < -1.48
 # | SGD | `rate * g`, where `g` is the gradient of a mini-batch |
 # | SGD with momentum | `rate * m`, where `m = 0.9 * m + g` |
 # | RMSprop | `rate * g / sqrt(v)`, where `v` is a running mean of `g**2` |
-# | Adam | `rate * m / sqrt(v)`: running means of both |
+# | Adam | `rate * m / sqrt(v)`, where `m`, `v` are running means of `g`, `g**2` |
 #
-# Each trains the same small network on 2,000 film reviews. A review is a row of 1,000
-# numbers: 1 for each word that it contains (section 3.4). Optimizers need different
-# rates, so each may choose among three.
+# Each optimizer trains the same small network on 2,000 film reviews. A review is a row
+# of 1,000 numbers, with 1 for each word that the review contains and 0 for all others
+# (section 3.4). Optimizers need different learning rates, so we try each optimizer with
+# three.
 
 
 # %%
@@ -141,8 +145,8 @@ table = {
 pd.DataFrame(table, ["low rate", "middle rate", "high rate"]).round(3)
 
 # %% [markdown]
-# Is a difference luck? Train each at its best rate with five **seeds**: other weights
-# at the start, another order of rows.
+# Is the difference just luck? We run each optimizer at its best rate with five
+# **seeds**. Another seed means other initial weights and another order of the rows.
 
 # %% alt="RMSprop and Adam are level; both kinds of SGD end a little higher"
 best = {
@@ -160,15 +164,15 @@ panel.set(xlabel="lowest validation loss", title="Each at its best rate, five se
 panel.invert_yaxis()
 
 # %% [markdown]
-# RMSprop and Adam are level, SGD is a little behind. Momentum is no better than SGD
-# here, but its best rate is the lowest that we tried. So RMSprop is good enough. In
-# twelve epochs its rate matters more than the choice between it and Adam; a low rate
-# mostly needs more epochs.
+# RMSprop and Adam are level and SGD is a little behind, so RMSprop is good enough.
+# Momentum does not improve SGD here, but its best rate is the lowest one that we tried.
+# In these twelve epochs, the rate of RMSprop matters more than the choice between
+# RMSprop and Adam. A low rate mostly needs more epochs.
 #
 # ## Sigmoid and ReLU
 #
-# The slope of the loss reaches a weight through all later layers, and each activation
-# multiplies it by its own slope.
+# The slope of the loss reaches a weight through all later layers. On the way, each
+# activation multiplies it by its own slope.
 
 # %% alt="Sigmoid: a slope of at most 0.25, near 0 at both ends. ReLU: slope 0, then 1"
 z = torch.linspace(-6, 6, 201, requires_grad=True)
@@ -183,13 +187,15 @@ for panel, function in zip(panels, (torch.sigmoid, torch.relu), strict=True):
 figure.tight_layout()
 
 # %% [markdown]
-# Sigmoid makes a probability: good for the last layer. Inside a network it weakens each
-# gradient to a quarter or less. ReLU passes it on whole, or not at all.
+# The sigmoid returns a probability, so it is good for the last layer. Inside a network,
+# it reduces each gradient to a quarter or less. ReLU passes a gradient on unchanged, or
+# not at all.
 #
-# ## Cross entropy beside squared error
+# ## Cross entropy and squared error
 #
-# The last output, the **logit** `z`, becomes the probability `p = sigmoid(z)`. The
-# target is 1. A logit of -6 is a confident mistake. Which loss corrects it?
+# The last output of a network, the **logit** `z`, becomes the probability
+# `p = sigmoid(z)`. Suppose the target is 1. A logit of -6 is then a mistake that the
+# network is very sure of. Which loss corrects it?
 
 # %% alt="At logit -6 cross entropy has the slope -1, squared error almost none"
 p = torch.sigmoid(z)
@@ -216,17 +222,18 @@ assert abs(gradients["squared error"][0]) < 0.005
 assert slope_of_sigmoid.max() <= 0.25
 
 # %% [markdown]
-# The squared error's gradient is `-2 * (1 - p) * p * (1 - p)`. Its factor `p * (1 - p)`
-# is the sigmoid's slope, and **vanishes** where `p` is near 0. In cross entropy the
-# logarithm cancels that factor: `p - 1` is left, and a confident mistake is corrected
-# most.
+# The gradient of the squared error is `-2 * (1 - p) * p * (1 - p)`. Its factor
+# `p * (1 - p)` is the slope of the sigmoid, which **vanishes** where `p` is near 0. In
+# cross entropy, the logarithm cancels this factor, and `p - 1` is left. So a confident
+# mistake is corrected most.
 #
-# ## A distance of two distributions
+# ## The distance between two distributions
 #
-# Suppose 70 % of all people call a review positive, and a network says `q`. The cross
-# entropy is then a mean: `-0.7 * log(q) - 0.3 * log(1 - q)`. It is lowest at `q = 0.7`.
-# What it has above that is the **Kullback-Leibler divergence**, a distance of two
-# distributions: zero if they are equal, else larger.
+# Suppose 70 % of all people call a review positive, and a network predicts `q`. Then
+# the cross entropy is a weighted mean: `-0.7 * log(q) - 0.3 * log(1 - q)`. It is lowest
+# at `q = 0.7`. The part above this lowest value is the **Kullback-Leibler divergence**,
+# a distance between two distributions: it is zero if they are equal, and positive
+# otherwise.
 
 # %% alt="Cross entropy is lowest where the prediction is 0.7; the divergence is 0"
 truth, q = 0.7, torch.linspace(0.02, 0.98, 97)
@@ -247,11 +254,12 @@ assert abs(q[cross_entropy.argmin()] - truth) < 0.006
 assert divergence.min() > -1e-6
 
 # %% [markdown]
-# With a target of 1 the lowest value is 0, and both are `-log(p)`.
+# With a target of 1, the lowest value is 0, so both curves are `-log(p)`.
 #
 # ## Exercises
 #
-# **1. Predict, then run.** From which starts does rate 0.05 end in the deeper valley?
+# **1. Predict, then run.** From which starting points does a rate of 0.05 lead into the
+# deeper valley?
 
 # %% tags=["answer"]
 starts = torch.linspace(-2, 2, 9).tolist()
@@ -259,15 +267,15 @@ ends = [descend(0.05, w=start, steps=300)[-1].item() for start in starts]
 print([(start, round(end, 2)) for start, end in zip(starts, ends, strict=True)])
 
 # %% [markdown] tags=["answer"]
-# From all to the left of the hill's top near 0.15. The start decides.
+# From all points to the left of the hilltop near 0.15. The starting point decides.
 
 # %% tags=["hide"]
 assert all((end < 0) == (start < 0.15) for start, end in zip(starts, ends, strict=True))
 assert abs(0.15**3 - 2 * 0.15 + 0.3) < 0.01
 
 # %% [markdown]
-# **2. Change one thing.** A network has six hidden layers. Which gradient reaches its
-# first layer with ReLU, and which with sigmoid?
+# **2. Change one thing.** A network has six hidden layers. How large is the gradient
+# that reaches its first layer with ReLU, and how large is it with sigmoid?
 
 
 # %% tags=["answer"]
@@ -286,23 +294,24 @@ for activation in (nn.ReLU(), nn.Sigmoid()):
     print(activation, first_gradient(activation))
 
 # %% [markdown] tags=["answer"]
-# With sigmoid it is far smaller: it was multiplied six times by a quarter or less. This
-# is the **vanishing gradient**.
+# With sigmoid it is far smaller, because it was multiplied six times by a quarter or
+# less. This is called the **vanishing gradient**.
 
 # %% tags=["hide"]
 assert first_gradient(nn.ReLU()) > 10 * first_gradient(nn.Sigmoid())
 
 # %% [markdown]
-# **3. Find the mistake.** "I trained both at the same rate, to be fair. Adam is far
-# better than SGD."
+# **3. Find the mistake.** "To be fair, I trained with both optimizers at the same rate.
+# Adam is far better than SGD."
 
 # %%
 for name in ("SGD", "Adam"):
     print(name, round(lowest_loss(name, 0.001, seed=0), 3))
 
 # %% [markdown] tags=["answer"]
-# The same rate is not fair. SGD's step is the gradient times the rate, Adam's is about
-# the rate itself. SGD's best rate is 300 times larger:
+# The same rate is not fair. A step of SGD is the gradient times the rate, whereas a
+# step of Adam is about as large as the rate itself. SGD's best rate is 300 times
+# larger:
 
 # %% tags=["answer"]
 print({name: round(min(losses), 3) for name, losses in table.items()})
@@ -314,9 +323,9 @@ assert lowest_loss("SGD", 0.001, seed=0) > min(table["SGD"]) + 0.1
 assert best["momentum"] == 0.01
 
 # %% [markdown]
-# **4. Write it.** Adam, in about five lines. `m` and `v` are running means of the
-# gradient and of its square, with 0.9 and 0.999. They begin at 0, so divide them by
-# `1 - 0.9**step` and `1 - 0.999**step` before use.
+# **4. Write it.** Write Adam in about five lines. `m` and `v` are running means of the
+# gradient and of its square, with the factors 0.9 and 0.999. They start at 0, so divide
+# them by `1 - 0.9**step` and `1 - 0.999**step` before you use them.
 
 
 # %%
@@ -327,7 +336,7 @@ def adam(w, gradient, m, v, step, rate=0.001):
 
 # %%
 def check(function):
-    """Compare five steps with torch's."""
+    """Compare five steps with torch's Adam."""
     w, m, v = torch.ones(3), torch.zeros(3), torch.zeros(3)
     theirs = nn.Parameter(w.clone())
     optimizer = torch.optim.Adam([theirs], lr=0.001)
@@ -364,10 +373,11 @@ assert check(lambda w, g, m, v, step: (w - 0.001 * g, m, v)) != "you have it"
 # %% [markdown]
 # ## Summary
 #
-# - The learning rate is the first setting to tune; each optimizer has its own range.
-# - Momentum keeps a direction; RMSprop and Adam adapt the size of each weight's step.
-# - Sigmoid belongs at the end of a network, ReLU inside.
-# - Cross entropy corrects a confident mistake; squared error hardly does.
+# - The learning rate is the first setting to tune, and each optimizer has its own
+#   range.
+# - Momentum keeps a direction. RMSprop and Adam adapt the size of each weight's step.
+# - The sigmoid belongs at the end of a network, ReLU inside it.
+# - Cross entropy corrects confident mistakes, and squared error hardly does.
 #
 # **On the command line**: `dlp fit --config imdb --model.optimizer Adam`, or
 # `--model.optimizer SGD --model.optimizer.lr 0.1 --model.optimizer.momentum 0.9`.
