@@ -97,7 +97,7 @@ def new_network():
 
 
 def train_and_score(network, rows, y, train, val, epochs=40):
-    """Train on some rows; return the MAE on others."""
+    """Train on some rows; return the MAE on other rows."""
     optimizer = KerasRMSprop(network.parameters(), lr=0.001)
     for _ in range(epochs):
         for batch in train[torch.randperm(len(train))].split(16):
@@ -323,7 +323,7 @@ print(f"in dollars: off by ${in_dollars:,.0f}")
 
 # %% [markdown] tags=["answer"]
 # No, because the network has hardly begun to learn. RMSprop divides each gradient by
-# its usual size, so one step changes a weight by about 0.001, no matter how wrong the
+# its recent size, so one step changes a weight by about 0.001, no matter how wrong the
 # prices are. If targets are large, standardise them too, with
 # `target_scaling="standard"`. Predictions are still returned in dollars.
 
