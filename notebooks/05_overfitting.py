@@ -102,9 +102,9 @@ for run in runs["middle"]:
     assert run["val_loss"][1] < run["train_loss"][1]
 
 # %% [markdown]
-# (In the first epoch the validation loss is lower than the training loss. It is
-# computed after the epoch, when the network has already improved; see [section
-# 3.4](02_two_classes.py).)
+# (In the first epoch the validation loss is lower than the training loss. The
+# validation loss is computed after the epoch, when the network has already improved;
+# see [section 3.4](02_two_classes.py).)
 #
 # The last loss depends on where we stop. A network that learns slowly looks good there,
 # because it has not had time to overfit. So we compare the lowest losses. **Early

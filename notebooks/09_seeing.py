@@ -7,9 +7,9 @@
 # a **heat map**, which shows the places in an image that speak for a class.
 #
 # The network is the MobileNetV2 from section 5.3, which was trained on ImageNet's
-# photographs. Only its last layer is new: it learns cats and dogs from 80 photographs.
-# Another 80 photographs are the test part. The weights used here come from another
-# training than torchvision's, so your numbers will differ a little.
+# photographs. Only its last layer is new: it learns to distinguish cats from dogs on 80
+# photographs. Another 80 photographs are the test part. The weights used here come from
+# another training than torchvision's, so your numbers will differ a little.
 
 # %%
 # %matplotlib inline
