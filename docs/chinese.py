@@ -1,12 +1,12 @@
-"""Keep the catalogues of the course in Chinese, and translate notebooks and figures by them.
+"""Update the catalogues of the course in Chinese, and translate notebooks and figures with them.
 
-    python docs/chinese.py            # catalogues follow the notebooks
-    python docs/chinese.py --check    # end with what is wrong; writes no file
+    python docs/chinese.py            # update the catalogues from the notebooks
+    python docs/chinese.py --check    # report what is wrong and write no file
 
-``notebooks/zh/NAME.po`` has a message for each block of Markdown of ``notebooks/NAME.ipynb``, in
-its order, without the line breaks of a wrapped text; its comment is the cell. Code has none.
-``figures.po`` has the labels of the drawn figures; a comment is the figure. On the site a message
-without a translation, or whose translation is fuzzy, stays English.
+``notebooks/zh/NAME.po`` has a message for each block of Markdown in ``notebooks/NAME.ipynb``, in
+the same order and without the line breaks of wrapped text. The comment of a message names its cell.
+Code has no messages. ``figures.po`` has the labels of the drawn figures, with the figure as the
+comment. On the site, a message without a translation, or with a fuzzy one, stays English.
 """
 
 import re
@@ -24,9 +24,9 @@ from nbformat import NotebookNode
 from notebooks import NOTEBOOKS, ROOT
 
 CATALOGUES, DOCS = NOTEBOOKS / "zh", ROOT / "docs"
-#: A label of a figure.
+#: Label in a figure.
 LABEL = re.compile(r"(?<=>)[^<]+(?=</text>)")
-#: What a translation keeps; of each, what was found before is no part.
+#: What a translation must keep. Each pattern is searched in what the patterns before it left.
 KEPT = {
     "code": "`[^`]+`",
     "links": r"(?<=\]\()[^)]*(?=\))",
@@ -63,7 +63,7 @@ def figures() -> dict[str, str]:
 
 
 def read(path: Path) -> polib.POFile:
-    """Read a catalogue; one that does not exist is empty."""
+    """Read a catalogue. A catalogue that does not exist is empty."""
     return polib.pofile(str(path), wrapwidth=0) if path.exists() else polib.POFile(wrapwidth=0)
 
 
@@ -91,9 +91,9 @@ def updated(messages: Iterable[tuple[str, str]], catalogue: polib.POFile) -> pol
 
 
 def blocks(cell: NotebookNode) -> Iterator[str]:
-    """Yield the blocks of a cell of Markdown, or what the figure of a cell of code shows.
+    """Yield the blocks of a Markdown cell, or the alternative text of a code cell's figure.
 
-    An item of a list and a row of a table have a line of their own, and a paragraph has one.
+    Each list item, table row and paragraph is one line.
     """
     if cell.cell_type == "code":
         yield cell.metadata.get("alt", "")
@@ -107,12 +107,12 @@ def blocks(cell: NotebookNode) -> Iterator[str]:
 
 
 def is_message(text: str) -> bool:
-    """Return True if a text has words to translate: no code, no HTML, not the badge."""
+    """Return True if a text has words to translate: not for code, HTML and the badge."""
     return re.match(r"(?s)(?!```|<|\[!\[Open in Colab\]).*[A-Za-z]", text) is not None
 
 
 def translated(notebook: NotebookNode, catalogue: polib.POFile) -> NotebookNode:
-    """Return a notebook with its Markdown in Chinese; code and outputs stay as they are."""
+    """Return a notebook with its Markdown in Chinese and with unchanged code and outputs."""
     result = deepcopy(notebook)
     for cell in result.cells:
         texts = [in_chinese(block, catalogue) for block in blocks(cell)]
@@ -131,7 +131,7 @@ def translated_figure(figure: str, catalogue: polib.POFile) -> str:
 
 
 def in_chinese(text: str, catalogue: polib.POFile) -> str:
-    """Return the translation of a text, or else the text, marked."""
+    """Return the translation of a text, or the text with a mark if it has no translation."""
     if not is_message(text):
         return text.replace("<summary>Answer</summary>", "<summary>答案</summary>")
     entry = catalogue.find(text)
@@ -142,7 +142,7 @@ def in_chinese(text: str, catalogue: polib.POFile) -> str:
 
 
 def faults(path: Path, expected: polib.POFile) -> list[str]:
-    """Return what is wrong with a catalogue and its translations."""
+    """Return a list of what is wrong with a catalogue and its translations."""
     result, terms = [], glossary_terms()
     if not path.exists() or path.read_text(encoding="utf-8") != str(expected):
         result.append(f"{path.name} does not follow its source: run python docs/chinese.py")
@@ -153,7 +153,7 @@ def faults(path: Path, expected: polib.POFile) -> list[str]:
 
 
 def differences(source: str, translation: str, terms: dict[str, list[str]]) -> list[str]:
-    """Return what a translation does not keep of its source; terms in bold have given names."""
+    """Return what a translation loses, and bold terms that lack their name in the glossary."""
     result, spans = [], bold(translation)
     for before, span, after in spans:
         if (before and re.match(r"\W", span)) or (after and re.search(r"\W$", span)):
@@ -172,7 +172,7 @@ def differences(source: str, translation: str, terms: dict[str, list[str]]) -> l
 
 
 def bold(text: str) -> list[tuple[str, str, str]]:
-    """Return the bold spans of a text, each between its neighbouring letters."""
+    """Return the bold spans of a text, each with the letters before and after it."""
     return re.findall(r"(\w?)\*\*(.+?)\*\*(?=(\w?))", re.sub("`[^`]+`", "``", text))
 
 

@@ -12,11 +12,14 @@ from pathlib import Path
 import nbformat
 from chinese import CATALOGUES, figures, read, translated, translated_figure
 from nbformat import NotebookNode
+from PIL import Image
 
 from notebooks import NOTEBOOKS, RAW, REPOSITORY, ROOT, outputs, tags
 
 DOCS, PAGES = ROOT / "docs", ROOT / "build" / "docs"
-#: What a notebook's page says in addition to its text, in each language.
+#: Pixels above which a figure does not fit on a phone.
+WIDTH_OF_PHONES = 400
+#: Words that the site adds to the page of a notebook, in each language.
 WORDS = {
     "": ("Open in Colab", "Download the notebook", "Answer"),
     "zh/": ("在 Colab 打开（英文）", "下载 notebook", "答案"),
@@ -33,7 +36,7 @@ def main() -> None:
             described[name] = page.name
     for page in PAGES.rglob("*.md"):
         text = page.read_text(encoding="utf-8")
-        # On the site a notebook has a page of its own.
+        # On the site each notebook has its own page.
         course = f"{way(page)}{language(page)}course"
         text = re.sub(r"\((?:\.\./)+notebooks/(\w+)\.ipynb\)", rf"({course}/\1.md)", text)
         api = {name: f"{way(page)}api/{file}" for name, file in described.items()}
@@ -50,6 +53,11 @@ def main() -> None:
     for name, figure in figures().items():
         drawn = translated_figure(figure, labels)
         (PAGES / "zh" / "figures" / f"{name}.svg").write_text(drawn, encoding="utf-8")
+    for page in PAGES.rglob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        picture = r"!\[[^]]*\]\(([^)\s]+\.(?:png|jpg))\)(?:\{(.*?)\})?"
+        text = re.sub(picture, partial(marked_if_wide, folder=page.parent), text)
+        page.write_text(text, encoding="utf-8")
     for page in PAGES.glob("zh/**/*.md"):
         original = PAGES / page.relative_to(PAGES / "zh")
         if original.exists():
@@ -58,7 +66,7 @@ def main() -> None:
 
 
 def write_notebook(notebook: NotebookNode, path: Path) -> None:
-    """Write a notebook to be downloaded and its page; the path has no suffix."""
+    """Write a notebook for download, and its page; the path has no suffix."""
     nbformat.write(notebook, f"{path}.ipynb")
     texts = []
     for is_answer, cells in groupby(notebook.cells, lambda cell: "answer" in tags(cell)):
@@ -68,21 +76,29 @@ def write_notebook(notebook: NotebookNode, path: Path) -> None:
 
 
 def link_translation(page: Path, other: Path) -> None:
-    """Name the page in the other language for the theme, which links to it."""
+    """Write the address of the page in the other language into a page; the theme links to it."""
     address = f"{way(page)}{other.relative_to(PAGES).with_suffix('.html').as_posix()}"
     text = page.read_text(encoding="utf-8")
     page.write_text(f"---\ntranslation: {address}\n---\n\n{text}", encoding="utf-8")
 
 
 def command(code: re.Match[str]) -> str:
-    """Return a command of a table as HTML that breaks between its words and after a slash."""
+    """Return a command in a table as HTML that breaks only between words and after a slash."""
     words = [html.escape(word).replace("/", "/<wbr>") for word in code[1].split()]
     spans = [f"<span>{word}</span>" for word in words]
     return f"<code>{' '.join(spans)}</code>"
 
 
+def marked_if_wide(picture: re.Match[str], folder: Path) -> str:
+    """Return the Markdown of a picture, with the class ``wide`` if it is wider than a phone."""
+    with Image.open(folder / picture[1]) as image:
+        is_wide = image.width > WIDTH_OF_PHONES
+    classes = " ".join(filter(None, [picture[2], ".wide" if is_wide else None]))
+    return picture[0].partition("{")[0] + (f"{{{classes}}}" if classes else "")
+
+
 def way(page: Path) -> str:
-    """Return the way from a page to the folder of all pages."""
+    """Return the relative path from a page to the folder of all pages."""
     return "../" * (len(page.relative_to(PAGES).parts) - 1)
 
 
@@ -92,15 +108,15 @@ def language(page: Path) -> str:
 
 
 def in_api(link: re.Match[str], pages: dict[str, str]) -> str:
-    """Return the link to what the API's pages say of a source file, else to the file.
+    """Return a link to the API page that describes a source file, or to the file itself.
 
     Args:
         link: Path of the file from ``src``, and perhaps the name of an object in it.
-        pages: Page of each module or object that one describes.
+        pages: API page that describes a module or object, by its name.
     """
     path, _, name = link[1].partition("#")
     module = path.removesuffix(".py").replace("/", ".")
-    short = f"{module.rpartition('.')[0]}.{name}"  # as it is imported
+    short = f"{module.rpartition('.')[0]}.{name}"  # the name under which it is imported
     if module in pages:
         return f"({pages[module]}#{module}{name and '.'}{name})"
     if short in pages:
@@ -109,12 +125,12 @@ def in_api(link: re.Match[str], pages: dict[str, str]) -> str:
 
 
 def folded(text: str, title: str) -> str:
-    """Return Markdown that a click on a title unfolds."""
+    """Return Markdown that unfolds when a reader clicks on the title."""
     return f'<details markdown="1">\n<summary>{title}</summary>\n\n{text}\n\n</details>'
 
 
 def blocks(cell: NotebookNode, path: Path) -> Iterator[str]:
-    """Yield the Markdown of a cell: text, or code and what it shows."""
+    """Yield the Markdown of a cell: its text, or its code and outputs."""
     opens, downloads, _ = WORDS[language(path)]
     if cell.id == "install":
         return
