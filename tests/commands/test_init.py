@@ -136,9 +136,10 @@ def test_where_no_fix_leads_on_the_first_refusal_and_its_end_are_told(fails):
     rows = [f"{n * 37 % 11}.5,{labels.get(n, 'ab'[n % 2])}" for n in range(40)]
     write_csv("x,y", rows)
     message = fails("init", "t.csv", "--target", "y")
-    assert "1 rows have no target, the first is row 39" in message
+    assert "1 rows have no target. The first of them is row 39" in message
     assert (
-        "Then: stratify needs two rows of each class; rare has fewer. Remove" in message
+        "Then: stratify: expected two or more rows of each class, got fewer for rare. Remove"
+        in message
     )
 
 

@@ -68,34 +68,37 @@ def test_inputs_are_duplicates_whatever_their_type(rows, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"y": [0, 1]}, "x has 40 rows"),
-        ({"x_test": np.zeros((2, 3))}, "x_test has 2 rows"),
+        ({"y": [0, 1]}, "^x: .* of the 40 rows, got an array of shape"),
+        (
+            {"x_test": np.zeros((2, 3))},
+            "^x_test: .* of the 2 rows, got an array of shape",
+        ),
         (
             {"x_test": np.zeros((2, 3)), "y_test": [0.5, 1], "test_size": 2},
             "its own test part",
         ),
         ({"groups": [None, *"a" * 39]}, "row 0 has no group"),
-        ({"x": None}, "needs x and y"),
-        ({"x": np.zeros((0, 3))}, "x has no rows"),
-        ({"x": eye_array(40)}, r"x has no rows.*of a sparse matrix its toarray\(\)"),
-        ({"x": [["a", "b"]] * 40}, "x must contain numbers"),
-        ({"y": np.zeros((40, 2, 2))}, r"x has the shape \(40, 2, 2\)"),
+        ({"x": None}, "expected x and y"),
+        ({"x": np.zeros((0, 3))}, "^x: expected an array with rows"),
+        ({"x": eye_array(40)}, r"^x: expected an array with rows.*method toarray\(\)"),
+        ({"x": [["a", "b"]] * 40}, "^x: expected numbers"),
+        ({"y": np.zeros((40, 2, 2))}, r"of x: expected shape .*, got \(40, 2, 2\)"),
         (
             {"x": np.ma.masked_less(np.arange(40.0), 3)},
-            r"x has masked cells; .*\.filled",
+            r"^x: expected an array without masked cells.*\.filled",
         ),
         (
             {"y": np.ma.masked_less(np.arange(40.0), 3)},
-            "the target of x has masked cells",
+            "the target of x: expected an array without masked cells",
         ),
-        ({"x": np.ones((40, 2)) + 1j}, r"x contains complex128; give real numbers"),
+        ({"x": np.ones((40, 2)) + 1j}, r"^x: expected real numbers, got complex128"),
         *(
             ({"x": np.where(np.arange(40) == 33, value, 0)}, "row 33 of x")
             for value in BAD
         ),
         (
             {"x": np.full((40, 2), "NaT", "datetime64[s]")},
-            r"x contains datetime64\[s\]",
+            r"^x: expected real numbers, got datetime64\[s\]",
         ),
     ],
 )
@@ -137,16 +140,16 @@ def test_parts_of_the_set_are_used_as_they_are():
     ("labels", "arguments", "next_step"),
     [
         (["c", "b", "c", *"ab" * 6], {}, "give stratify: true"),
-        (["c", "b", "a", *"ab" * 6], {}, "Add rows of such classes"),
+        (["c", "b", "a", *"ab" * 6], {}, "Add rows of these classes"),
         (
             ["c", "b", "a", *"ab" * 6],
             {"stratify": True},
-            "Remove such classes, or add rows",
+            "Remove these classes, or add rows",
         ),
         (
             ["a", "b", "a", *"ab" * 6],
             {"y_test": ["a", "c"]},
-            "Add rows of such classes",
+            "Add rows of these classes",
         ),
     ],
 )

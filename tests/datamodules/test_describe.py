@@ -102,5 +102,5 @@ def test_the_command_prints_the_description_and_the_sizes_of_the_parts(capsys):
 
 
 def test_data_of_another_project_is_refused():
-    with pytest.raises(InputError, match="not of LightningDataModule"):
+    with pytest.raises(InputError, match="got LightningDataModule"):
         supervised_data(LightningDataModule())

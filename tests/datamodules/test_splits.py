@@ -271,29 +271,37 @@ TIMED = replace(ROWS, times=np.arange(30))
         (
             ROWS,
             {"val_size": 0.01},
-            "val_size=0.01 selects 0 of 30 rows; it must select 1 to 29",
+            "val_size=0.01 selects 0 of 30 rows. Give .* that selects 1 to 29",
         ),
         (
             ROWS,
             {"train_size": 25},
-            "train_size=25 selects 25 of 30 rows; it must select 1 to 24",
+            "train_size=25 selects 25 of 30 rows. Give .* that selects 1 to 24",
         ),
-        (ROWS, {"num_folds": 4, "fold": 4}, "num_folds=4 with fold=4"),
+        (ROWS, {"num_folds": 4, "fold": 4}, "got num_folds=4 and fold=4"),
         (ROWS, {"seed": -1}, "split_seed takes 0 or more; got -1"),
-        (ROWS, {"num_folds": 31}, "num_folds=31 cannot divide 30 rows"),
-        (replace(ROWS, targets=np.arange(30)), {"stratify": True}, "or no stratify"),
+        (ROWS, {"num_folds": 31}, "number of rows, 30, got 31"),
+        (
+            replace(ROWS, targets=np.arange(30)),
+            {"stratify": True},
+            "leave out stratify",
+        ),
         (GROUPED, {"num_folds": 5}, "GroupKFold cannot divide 30 rows"),
-        (GROUPED, {"stratify": True}, "stratify with group_column"),
-        (TIMED, {"stratify": True}, "time_column excludes"),
-        (TIMED, {"num_folds": 3, "repeat": 1}, "time_column excludes"),
+        (GROUPED, {"stratify": True}, "stratify and group_column can only"),
+        (TIMED, {"stratify": True}, "time_column cannot be combined"),
+        (TIMED, {"num_folds": 3, "repeat": 1}, "time_column cannot be combined"),
         (
             replace(TIMED, times=np.zeros(30)),
             {"num_folds": 3},
             "TimeSeriesSplit cannot divide",
         ),
-        (ROWS, {"splitter": sk.KFold(3, shuffle=True)}, "set its random_state"),
-        (GROUPED, {"splitter": sk.KFold(4)}, "rows of one group into both parts"),
-        (replace(GROUPED, groups=np.zeros(30, int)), {}, "no row is left to train on"),
+        (ROWS, {"splitter": sk.KFold(3, shuffle=True)}, "Set its random_state"),
+        (GROUPED, {"splitter": sk.KFold(4)}, "rows of one group in both"),
+        (
+            replace(GROUPED, groups=np.zeros(30, int)),
+            {},
+            "no rows are left to train on",
+        ),
     ],
 )
 def test_a_split_that_cannot_be_made_is_refused(rows, arguments, message):
@@ -302,7 +310,7 @@ def test_a_split_that_cannot_be_made_is_refused(rows, arguments, message):
 
 
 def test_rows_without_a_time_are_named():
-    with pytest.raises(InputError, match="row 2 has nan"):
+    with pytest.raises(InputError, match="got nan in row 2"):
         time_values(np.array([1, 2, np.nan]))
-    with pytest.raises(InputError, match=r"row 1 has 30\.1\.2020"):
+    with pytest.raises(InputError, match=r"got 30\.1\.2020 in row 1"):
         time_values(np.array(["2020-01-30", "30.1.2020"], object))

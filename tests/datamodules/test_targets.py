@@ -120,30 +120,30 @@ def test_the_summary_has_frequencies_or_mean_and_median(values, summary):
 @pytest.mark.parametrize(
     ("values", "arguments", "message"),
     [
-        (["a", "a"], {}, "one class"),
-        ([2.5, 2.5], {}, "the same in all rows"),
+        (["a", "a"], {}, "two or more classes"),
+        ([2.5, 2.5], {}, "the same value in all rows"),
         (["no", "yes", "yes "], {}, "differ only in spaces"),
         (
             [0, 1, 2],
             {"positive_class": "1"},
-            "positive_class '1' must be one of two classes",
+            "one of two classes, got '1'",
         ),
-        (["1", "x"], {"task": "regression"}, "targets must be numbers"),
+        (["1", "x"], {"task": "regression"}, "targets: expected numbers"),
         ([1.0, 2.0, np.inf], {}, "target of row 2 is infinite"),
         ([[1.0, 2.0], [3.0, 1e39]], {}, "target of row 1 is infinite or above 1e38"),
         (
             [[1.0, 2.0], [3.0, np.nan], [4.0, 2.0]],
             {},
-            "1 rows have no target, the first is row 1",
+            "1 rows have no target. The first of them is row 1",
         ),
         (
             np.array(["a", None, "b"], object),
             {},
-            "1 rows have no target, the first is row 1",
+            "1 rows have no target. The first of them is row 1",
         ),
-        ([[0, 2], [1, 1]], {"task": "multilabel"}, "takes 0 or 1"),
+        ([[0, 2], [1, 1]], {"task": "multilabel"}, "expected 0 or 1"),
         ([0, 2], {"class_names": ["cat", "dog"]}, "unknown class '2'"),
-        ([-1.0, 2.0, 3.0], {"transform": "log"}, "takes targets above 0, not -1"),
+        ([-1.0, 2.0, 3.0], {"transform": "log"}, "expected targets above 0, got -1"),
     ],
 )
 def test_targets_that_cannot_be_used_are_refused(values, arguments, message):
@@ -160,7 +160,7 @@ def test_targets_that_cannot_be_used_are_refused(values, arguments, message):
 def test_columns_with_a_single_1_per_row_are_classes_and_a_line_says_so(capsys):
     values = np.eye(3)[[0, 2, 1, 0]]
     assert fitted(values).task == "classification"
-    assert "for labels give task: multilabel" in capsys.readouterr().out
+    assert "for labels, give task: multilabel" in capsys.readouterr().out
     assert fitted(values, "multilabel").task == "multilabel"
     assert not capsys.readouterr().out
 

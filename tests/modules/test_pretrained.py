@@ -314,7 +314,7 @@ def test_weights_of_another_network_are_refused():
         ),
         (
             b"PK\x03\x04",
-            "squeezenet1_1-b8a52dc0.pth cannot be read as weights; delete it",
+            r"squeezenet1_1-b8a52dc0.pth cannot be read as weights \(delete it",
         ),
     ],
 )

@@ -48,7 +48,11 @@ def test_files_of_safetensors_are_read(tmp_path):
     [
         ("resnet81", None, "unknown backbone 'resnet81'. Did you mean 'resnet18'"),
         ("test_vit", "r161", "weights of timm/test_vit 'r161'. Did you mean 'r160_in"),
-        ("test_vit", "DEFAULT", r"test_vit.DEFAULT cannot be read as weights of timm"),
+        (
+            "test_vit",
+            "DEFAULT",
+            r"test_vit.DEFAULT cannot be read as weights from timm",
+        ),
     ],
 )
 def test_names_and_downloads_that_fail_are_one_sentence(

@@ -1,4 +1,4 @@
-"""Keyword arguments that DataModules pass on."""
+"""Keyword arguments that DataModules pass on to their base class."""
 
 from typing import TypedDict
 
@@ -6,7 +6,7 @@ from dlp.datamodules.splits import Size
 
 
 class SplitArguments(TypedDict, total=False):
-    """Keyword arguments of `SupervisedDataModule` that rarely change; it describes them."""
+    """Keyword arguments of `SupervisedDataModule`, documented there, that rarely change."""
 
     train_size: Size
     stratify: bool
@@ -17,7 +17,7 @@ class SplitArguments(TypedDict, total=False):
 
 
 class DataArguments(SplitArguments, total=False):
-    """Keyword arguments of `SupervisedDataModule` whose defaults most sets of one's own share."""
+    """Keyword arguments that DataModules for custom data pass on without other defaults."""
 
     batch_size: int
     val_size: Size

@@ -1,4 +1,4 @@
-"""NumPy arrays and tensors in memory."""
+"""DataModule for NumPy arrays and tensors in memory."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -17,7 +17,11 @@ from dlp.reader.array import ArrayEncoder as ArrayEncoder
 
 @dataclass(frozen=True)
 class ArrayRows(Rows):
-    """Rows of an array (N, ...)."""
+    """Rows of an array (N, ...).
+
+    Args:
+        array: The array.
+    """
 
     array: Array
 
@@ -28,7 +32,7 @@ class ArrayRows(Rows):
         return ArrayRows(self.array[index])
 
     def describe(self) -> str:
-        """Return number, shape and range of the rows."""
+        """Return the number of the rows, their shape and the range of their values."""
         shape = self.array.shape[1:]
         numbers = f"from {self.array.min():g} to {self.array.max():g}"
         return f"{len(self):,} rows of shape {shape}, {numbers}"
@@ -38,26 +42,41 @@ class ArrayRows(Rows):
         return self.array
 
     def features(self) -> Array:
-        """Return the numbers of each row, (N, D)."""
+        """Return the values of each row, flattened, (N, D)."""
         return self.array.reshape(len(self), -1)
 
 
 class ArrayDataModule(SupervisedDataModule):
-    """Arrays in memory. Inputs become float32 with the same numbers: divide bytes of images by 255.
+    """Arrays in memory.
+
+    Inputs are converted to float32 and otherwise unchanged, so images of bytes must be divided by
+    255 first.
 
     Args:
-        x: Inputs, (N, D) or (N, C, H, W); None to predict with a checkpoint.
+        x: Inputs, (N, D) or (N, C, H, W). None if the data is only used to predict with a
+            checkpoint.
         y: Targets, (N,) or (N, T).
-        x_test: Inputs of the test part; None to cut one by `test_size`.
+        x_test: Inputs of the test part. If None, `test_size` takes a test part from `x`.
         y_test: Targets of the test part.
         x_predict: Inputs to predict.
-        groups: Group of each row, (N,); no group is in two parts.
-        scaling: Scaling of the inputs by mean and deviation of the training part.
-        task: Kind of target; ``auto`` takes the integers 0 to C - 1 and text as classes.
+        groups: Group of each row, (N,). Rows of one group are never in two parts.
+        scaling: ``standard`` subtracts the mean of each column in the training part and divides by
+            its standard deviation. ``none`` leaves the inputs unchanged.
+        task: Kind of target. ``auto`` treats text and the integers 0 to C - 1 as classes; see
+            `TargetEncoder` for all rules.
         class_names: Names of the classes, if `y` contains class numbers.
-        positive_class: Name of the class that becomes class 1 of two; None is the last one.
-        eval_batch_size: Number of rows per batch of validation, test and prediction.
+        positive_class: Name of the class that becomes class 1 in a problem with two classes. None
+            means the last one.
+        eval_batch_size: Number of rows per batch in validation, test and prediction.
         **split: See `SupervisedDataModule`.
+
+    Raises:
+        InputError: If an array has no rows, another number of rows than its targets, or values that
+            are not finite numbers.
+
+    Example::
+
+        data = ArrayDataModule(x, y, val_size=0.2, test_size=0.2, scaling="standard")
     """
 
     encoder: ArrayEncoder
@@ -95,9 +114,11 @@ class ArrayDataModule(SupervisedDataModule):
         self.save_arguments({**locals(), **arrays})
 
     def load(self) -> LabelledParts:
-        """Return `x` and `y`, and `x_test` and `y_test` if there are any."""
+        """Return `x` with `y`, and `x_test` with `y_test` if given."""
         if "train" not in self.labelled_rows:
-            raise InputError("ArrayDataModule needs x and y, or only x_predict to predict.")
+            raise InputError(
+                "ArrayDataModule: expected x and y, got neither. Give them, or only predict."
+            )
         return self.labelled_rows
 
     def load_predict(self) -> Examples | None:
@@ -117,25 +138,35 @@ def _examples(
         groups = np.asarray(groups)
     for column in (targets, groups):
         if column is not None and column.shape[:1] != (len(rows),):
-            raise InputError(f"{name} has {len(rows)} rows; targets and groups are one per row.")
+            raise InputError(
+                f"{name}: expected one target and one group for each of the {len(rows)} rows, got "
+                f"an array of shape {column.shape}."
+            )
     if targets.ndim > 2:
-        raise InputError(f"targets are (N,) or (N, T); {name} has the shape {targets.shape}.")
+        raise InputError(
+            f"the target of {name}: expected shape (N,) or (N, T), got {targets.shape}."
+        )
     hashes = row_hashes(np.ascontiguousarray(rows, np.float32))
     return Examples(ArrayRows(rows), targets, groups=groups, hashes=hashes)
 
 
 def _inputs(name: str, values: ArrayLike) -> Array:
-    """Return finite numbers (N, D) or (N, ...)."""
+    """Return inputs as an array (N, ...) with at least two dimensions, after checking them."""
     rows = _array(name, values)
     if rows.size == 0 or rows.ndim == 0:
-        raise InputError(f"{name} has no rows. Give an array; of a sparse matrix its toarray().")
+        raise InputError(
+            f"{name}: expected an array with rows, got shape {rows.shape}. Convert a sparse matrix "
+            "with its method toarray()."
+        )
     if rows.ndim == 1:
         rows = rows[:, None]
     try:
         with np.errstate(over="ignore"):
             numbers = rows.astype(np.float32).reshape(len(rows), -1)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{name} must contain numbers ({error}); see TableDataModule.") from error
+        raise InputError(
+            f"{name}: expected numbers ({error}). Use TableDataModule for columns of text."
+        ) from error
     is_finite = np.isfinite(numbers).all(axis=1)
     if not is_finite.all():
         raise InputError(f"row {is_finite.argmin()} of {name} has a missing or infinite number.")
@@ -143,12 +174,17 @@ def _inputs(name: str, values: ArrayLike) -> Array:
 
 
 def _array(name: str, values: ArrayLike | None) -> Array:
-    """Return an array; refuse what NumPy would drop without a word."""
+    """Return an array; refuse masks, complex numbers and dates, which NumPy would drop silently."""
     if np.ma.is_masked(values):
-        raise InputError(f"{name} has masked cells; give values.filled(0), or leave rows out.")
+        raise InputError(
+            f"{name}: expected an array without masked cells. Use values.filled(0), or leave rows "
+            "with masked cells out."
+        )
     array = np.asarray(values)
-    if array.dtype == object:  # numbers of a data frame that also contains text
+    if array.dtype == object:  # such as numbers from a data frame that also contains text
         array = np.array(array.tolist())
     if array.dtype.kind in "cmM":
-        raise InputError(f"{name} contains {array.dtype}; give real numbers, one per column.")
+        raise InputError(
+            f"{name}: expected real numbers, got {array.dtype}. Convert it to columns of numbers."
+        )
     return array

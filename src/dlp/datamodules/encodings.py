@@ -1,4 +1,4 @@
-"""Encodings of text files that are not UTF-8."""
+"""Guess the encoding of text files that are not UTF-8."""
 
 import codecs
 import io
@@ -9,8 +9,8 @@ from pathlib import Path
 from dlp.errors import InputError, inline
 from dlp.reader.files import open_csv
 
-#: Encodings that are tried, those in which Windows saves tables, and what they are for. The first
-#: one is taken if several are equally plausible.
+#: Encodings that are tried, and the scripts that they are for. Windows saves tables in them. If
+#: several are equally plausible, the first one is chosen.
 _ENCODINGS = {
     "cp1252": "Western European",
     "gb18030": "simplified Chinese",
@@ -19,10 +19,10 @@ _ENCODINGS = {
     "cp949": "Korean",
     "cp1251": "Cyrillic",
 }
-#: Characters that no text has.
+#: Control characters that do not occur in text.
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x19\x1c-\x1f]")
-#: Letter or usual sign of cp1252 between two ASCII characters. In Western European text most
-#: characters that are not ASCII stand so; those of other scripts follow each other.
+#: A letter or a common sign in cp1252 between two ASCII characters. In Western European text, most
+#: characters that are not ASCII occur like this. In other scripts they follow one another.
 _LATIN = re.compile(
     rb"(?<![\x80-\xff])[\xc0-\xff\x80\x84\x91-\x94\x96\x97\xa0\xa7\xb0\xb2\xb3\xb5](?![\x80-\xff])"
 )
@@ -32,11 +32,13 @@ _MAX_SAMPLE = 2**18
 
 
 def settle_encoding(path: Path, names: Collection[str] = ()) -> InputError | None:
-    """Return the refusal of a file that is not UTF-8, with the encoding that settles it.
+    """Return an error for a file that is not UTF-8, or None if it is UTF-8.
+
+    If the encoding can be guessed, the error has the argument that sets it among its fixes.
 
     Args:
-        path: Text file, or the same as .gz.
-        names: Words that the file contains, such as names of columns. They decide between
+        path: Text file, or a text file that is compressed as .gz.
+        names: Words that the file contains, such as the names of its columns. They decide between
             encodings in which the file is plausible text.
     """
     if _decodes(path, "utf-8-sig"):
@@ -59,14 +61,18 @@ def settle_encoding(path: Path, names: Collection[str] = ()) -> InputError | Non
     if encoding in _ENCODINGS:
         purpose = f" ({_ENCODINGS[encoding]})"
     return InputError(
-        f"{path} is not UTF-8. Its text is plausible if it is read as {encoding}{purpose}: give "
+        f"{path} is not UTF-8. Its text is plausible if it is read as {encoding}{purpose}. Give "
         f"{inline(fix)}, or save it as UTF-8.",
         fix,
     )
 
 
 def _damaged_line(path: Path) -> int | None:
-    """Return the first line that is not UTF-8, from 1, if most that are not ASCII are UTF-8."""
+    """Return the number of the first line that is not UTF-8, counted from 1.
+
+    Return None if the file is in another encoding, that is, if at most half of its lines that are
+    not ASCII are UTF-8.
+    """
     wrong = []
     num_right = 0
     with open_csv(path) as file:
@@ -84,7 +90,7 @@ def _damaged_line(path: Path) -> int | None:
 
 
 def _guess(path: Path, names: Collection[str]) -> str | None:
-    """Return the encoding in which a file is plausible text, if there is one."""
+    """Return the encoding in which a file is plausible text, or None."""
     with open_csv(path) as file:
         start = file.read(2)
     if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) and _decodes(path, "utf-16"):
@@ -96,20 +102,20 @@ def _guess(path: Path, names: Collection[str]) -> str | None:
     named = [encoding for encoding in possible if _has_names(path, encoding, names)]
     best = _most_plausible(sample, named or possible)
     if best is None and len(named) < len(possible):
-        best = next(iter(named), None)  # the names are text
+        best = next(iter(named), None)  # that the names can be decoded is enough
     return best
 
 
 def _most_plausible(sample: bytes, encodings: list[str]) -> str | None:
-    """Return the one of some encodings in which a sample is text of a language, if there is one."""
-    from charset_normalizer import from_bytes  # most files are UTF-8
+    """Return the encoding in which a sample is most like text in a language, or None."""
+    from charset_normalizer import from_bytes  # imported here, because most files are UTF-8
 
     if not encodings:
         return None
     num_latin = len(_LATIN.findall(sample))
     num_others = len(_NOT_ASCII.findall(sample)) - num_latin
     if "cp1252" in encodings and num_latin > num_others:
-        return "cp1252"  # also if the sample is short
+        return "cp1252"  # reliable even for short samples
     order = list(_ENCODINGS)
     ranks = []
     for match in from_bytes(sample, cp_isolation=encodings):
@@ -139,13 +145,13 @@ def _has_names(path: Path, encoding: str, names: Collection[str]) -> bool:
 
 
 def _sample(path: Path) -> bytes:
-    """Return lines of a file that are not ASCII, which all encodings share."""
+    """Return lines that are not ASCII. ASCII lines are equal in all encodings."""
     with open_csv(path) as file:
         return b"".join(_limited(line for line in file if not line.isascii()))
 
 
 def _limited(lines: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield lines up to the size of a sample."""
+    """Yield lines until they reach the size of a sample."""
     size = 0
     for line in lines:
         yield line

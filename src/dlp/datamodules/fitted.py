@@ -1,4 +1,4 @@
-"""The state of a DataModule under one split of its rows."""
+"""State of a DataModule for one split of its rows."""
 
 from dataclasses import asdict, dataclass, field
 
@@ -11,23 +11,24 @@ from dlp.errors import InputError
 from dlp.hyperparameters import class_path
 from dlp.reader.encoder import AnyEncoder
 
-#: Arguments of encoders that say where the inputs are in a file. They may change: new rows may come
-#: in a file of another layout.
+#: Arguments of encoders that say where the inputs are in a file. They may differ from those in a
+#: checkpoint, because new rows may be in a file with another layout.
 _LAYOUT = ("column", "read_csv")
 
 
 @dataclass(eq=False)
 class FittedSplit:
-    """State of a DataModule that belongs to one split of its rows; another split has its own.
+    """State of a DataModule for the current split; another split needs a new one.
 
     Args:
-        encoder: Encoder of the inputs, which learns from the training part.
-        parts: Labelled rows by part, as they were read; empty until somebody asks for them.
-        target_statistics: Statistics of the targets of the training part.
+        encoder: Encoder of the inputs, which is fitted to the training part.
+        parts: Labelled rows of each part, as they were read; empty until they are first needed.
+        target_statistics: Statistics of the targets in the training part.
         fingerprint: `rows_fingerprint` of the training and validation rows; empty before the fit.
-        inputs: Encoded inputs by part.
+        inputs: Encoded inputs of each part.
         seed: Seed of the order of batches; None until it is drawn.
-        is_muted: Whether lines about the rows are left out because an earlier split printed them.
+        is_muted: Whether messages about the rows are suppressed, because an earlier split has
+            printed them.
         is_restored: Whether the state comes from a checkpoint.
     """
 
@@ -42,12 +43,15 @@ class FittedSplit:
 
     @property
     def is_fitted(self) -> bool:
-        """True after a fit and for the state of a checkpoint."""
+        """True after a fit, and if the state comes from a checkpoint."""
         return bool(self.fingerprint)
 
     @property
     def order_seed(self) -> int:
-        """Seed of the order of batches, drawn by ``seed_everything`` when it is first asked for."""
+        """Seed of the order of batches.
+
+        On first access it is taken from torch's initial seed, which ``seed_everything`` sets.
+        """
         if self.seed is None:
             self.seed = torch.initial_seed() % 2**63
         return self.seed
@@ -63,15 +67,15 @@ class FittedSplit:
         }
 
     def load_state(self, state: PlainValues) -> None:
-        """Restore a `state`; the rows are not needed for it.
+        """Restore the result of `state`, for which the rows are not needed.
 
         Raises:
-            InputError: If an older version wrote it, or if it belongs to another encoder.
+            InputError: If an older version of dlp wrote it, or if it belongs to another encoder.
         """
         if "fingerprint" not in state:
             raise InputError(
-                "checkpoint: expected the state of data of version 2.0 or later, got an older one. "
-                "dlp 1.2 reads it, or train again."
+                "checkpoint: expected the state of data from dlp 2.0 or later, got an older one. "
+                "Read it with dlp 1.2, or train again."
             )
         self._check_encoder(state["encoder_class"], state["arguments"])
         self.encoder.load_state(state["encoder"])
@@ -84,13 +88,13 @@ class FittedSplit:
         own_path = class_path(self.encoder)
         if path != own_path:
             raise InputError(
-                f"checkpoint: expected the state of data with a {own_path}, got one of {path}. "
-                "Give the data class of its training."
+                f"checkpoint: expected the state of data with a {own_path}, got a state of "
+                f"{path}. Use the DataModule that the model was trained with."
             )
         for name, value in self.encoder.arguments().items():
             trained = arguments.get(name)
             if value != trained and name not in _LAYOUT:
                 raise InputError(
-                    f"{name}: expected {trained!r}, as in the training of the checkpoint, got "
-                    f"{value!r}. Give the data the arguments of its training."
+                    f"{name}: expected {trained!r}, with which the checkpoint was trained, got "
+                    f"{value!r}. Give the data the arguments that it was trained with."
                 )

@@ -1,4 +1,4 @@
-"""Folders of a data set: its parts and its files."""
+"""Find the parts and the files of a data set in a folder."""
 
 from collections.abc import Iterable
 from glob import glob
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dlp.console import say
 
-#: Name of a folder or of a table of the Hub -> part.
+#: Names of folders, and of splits on the Hugging Face Hub, with the part that each one means.
 PART_NAMES = {
     "train": "train",
     **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
@@ -15,9 +15,13 @@ PART_NAMES = {
 
 
 def part_folders(root: Path) -> dict[str, Path]:
-    """Return the folders ``train``, ``val`` and ``test`` of a set by part; else it is ``train``."""
+    """Return the folder of each part of a data set.
+
+    If the folder has no subfolder ``train`` with subfolders of its own, the whole folder is the
+    training part. Files and folders outside the parts are reported.
+    """
     folders = {"train": root}
-    if any(root.glob("train/[!.]*/")):  # without subfolders, train is a class
+    if any(root.glob("train/[!.]*/")):  # without subfolders, "train" would be a class
         for name, part in PART_NAMES.items():
             if (root / name).is_dir():
                 folders[part] = root / name
@@ -26,13 +30,19 @@ def part_folders(root: Path) -> dict[str, Path]:
 
 
 def find_files(root: Path, pattern: str = "**") -> list[Path]:
-    """Return the files that match a pattern below a folder, sorted, without hidden ones."""
+    """Return the files below a folder that match a pattern, sorted and without hidden files."""
     names = glob(pattern, root_dir=root, recursive=True)  # noqa: PTH207  # follows links
     return sorted(root / name for name in names if not (root / name).is_dir())
 
 
 def report_unused(root: Path, paths: Iterable[Path], used: Iterable[Path]) -> None:
-    """Print how many of the files or folders below a folder are not used."""
+    """Print how many files or folders are not used, and the name of one of them.
+
+    Args:
+        root: Folder.
+        paths: Files or folders in it.
+        used: The paths that are used.
+    """
     unused = set(paths).difference(used)
     if unused:
         say(f"{len(unused):,} files in {root} are not used, such as {min(unused)}")

@@ -1,4 +1,4 @@
-"""Data of the project: what a command or a Trainer was given, and whose rows it served."""
+"""Check whether data is a `SupervisedDataModule`, and whether it served the rows itself."""
 
 from lightning import LightningDataModule, Trainer
 
@@ -8,27 +8,30 @@ from dlp.errors import InputError
 
 
 def supervised_data(data: LightningDataModule) -> SupervisedDataModule:
-    """Return data of the project; refuse others."""
+    """Return the data if it is a `SupervisedDataModule`.
+
+    Raises:
+        InputError: If it is another LightningDataModule.
+    """
     if isinstance(data, SupervisedDataModule):
         return data
     raise InputError(
-        f"this command takes data of a SupervisedDataModule, not of {type(data).__name__}; fit, "
-        "validate, test and predict take any LightningDataModule."
+        f"data: expected a SupervisedDataModule for this command, got {type(data).__name__}. Only "
+        "fit, validate, test and predict accept any LightningDataModule."
     )
 
 
 def data_of(trainer: Trainer) -> SupervisedDataModule | None:
-    """Return the data of a Trainer if it is of the project."""
+    """Return the data of a Trainer if it is a `SupervisedDataModule`, otherwise None."""
     data = getattr(trainer, "datamodule", None)
     return data if isinstance(data, SupervisedDataModule) else None
 
 
 def data_serving(trainer: Trainer, part: Part) -> SupervisedDataModule | None:
-    """Return the data of a Trainer if it is of the project and served the rows of a part itself.
+    """Return the data of a Trainer if it served the rows of a part itself, otherwise None.
 
-    A subclass may override ``test_dataloader``, for example. The batches may then have other rows,
-    or the same rows in another order, so that nothing but their number in the order of the batches
-    is known of them.
+    A subclass may override ``test_dataloader``, for example. Its batches may contain other rows, or
+    rows in another order. The rows can then only be identified by their position in the batches.
     """
     loader = getattr(trainer, f"{part}_dataloaders")
     is_own = isinstance(loader, BatchLoader) and loader.part == part

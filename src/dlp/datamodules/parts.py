@@ -1,4 +1,4 @@
-"""Labelled rows of a data set, and their parts under a split."""
+"""Divide the labelled rows of a data set into parts."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -19,8 +19,8 @@ class LabelledSet:
     """Labelled rows of a data set.
 
     Args:
-        loaded: ``train`` and, if the set has them, ``val`` and ``test``.
-        targets: Encoder of the targets. It is fitted on all rows, regardless of the split, unless a
+        loaded: The parts that the set has: ``train``, and perhaps ``val`` and ``test``.
+        targets: Encoder of the targets. It is fitted to all rows, regardless of the split, unless a
             checkpoint has restored it.
     """
 
@@ -41,19 +41,19 @@ class LabelledSet:
 
     @cached_property
     def parts(self) -> LabelledParts:
-        """Parts as they were loaded, with their targets encoded once for all splits."""
+        """Parts as they were loaded, with targets that are encoded once for all splits."""
         parts = {}
-        for name, part in self.loaded.items():  # an error names the row in its own part
+        for name, part in self.loaded.items():  # so that an error gives the row within its part
             parts[name] = replace(part, encoded_targets=self.targets.encode(part.labels))
         return parts
 
     def forget_parts(self) -> None:
-        """Forget the encoded targets: their encoder has changed."""
+        """Forget the encoded targets, because their encoder has changed."""
         vars(self).pop("parts", None)
 
     @cached_property
     def keys(self) -> Examples:
-        """Training rows with class numbers, group numbers and times, by which they are split."""
+        """Training rows with the class numbers, group numbers and times that a split needs."""
         train = self.parts["train"]
         keys = replace(train, targets=self.targets.classes(train.encoded_labels))
         if train.groups is not None:
@@ -63,7 +63,11 @@ class LabelledSet:
         return keys
 
     def part_indices(self, split: Split) -> Parts:
-        """Return the indices of the training rows that are in each part under a split."""
+        """Return the indices of the rows in ``train`` that a split assigns to each part.
+
+        Raises:
+            InputError: If the split does not suit the data set.
+        """
         if "test" in self.parts and split.test_size:
             raise InputError(
                 "the set has its own test part; give test_size: null.", {"test_size": None}
@@ -76,13 +80,22 @@ class LabelledSet:
             rare = self.targets.rare_classes(self.parts["train"].encoded_labels, 2)
             if rare:
                 raise InputError(
-                    f"stratify needs two rows of each class; {_listed(rare)} has fewer. Remove "
-                    "such classes, or add rows of them to the training set."
+                    f"stratify: expected two or more rows of each class, got fewer for "
+                    f"{_listed(rare)}. Remove these classes, or add rows of them to the training "
+                    "part."
                 )
         return split.parts(self.keys)
 
     def divide(self, split: Split, drop_duplicates: bool) -> LabelledParts:
-        """Return the parts under a split; print what they have in common."""
+        """Return the parts for a split, and print how many rows they have in common.
+
+        Args:
+            split: The split.
+            drop_duplicates: Whether a row that is in two parts is removed from the earlier one.
+
+        Raises:
+            InputError: If a class has no row in the training part.
+        """
         index_by_part = self.part_indices(split)._asdict()
         parts = {}
         for name, index in index_by_part.items():
@@ -95,8 +108,9 @@ class LabelledSet:
             absent = self.targets.rare_classes(part.encoded_labels, 1)
             if absent and name == "train":
                 raise InputError(
-                    f"the training part has no row of {_listed(absent)}. Add rows of such classes, "
-                    "give stratify: true, or by time_column fewer folds or smaller parts.",
+                    f"the training part has no row of {_listed(absent)}. Add rows of these "
+                    "classes, or give stratify: true. With time_column, give fewer folds or "
+                    "smaller parts.",
                     {"stratify": True},
                 )
             if absent:
@@ -104,7 +118,7 @@ class LabelledSet:
         return parts
 
     def describe(self) -> str:
-        """Return columns, texts or images and targets of the set, as they were read."""
+        """Describe the inputs and the targets of the set as they were read."""
         targets = {name: part.encoded_labels for name, part in self.parts.items()}
         return f"{self.parts['train'].inputs.describe()}\n\n{self.targets.describe(targets)}"
 
@@ -127,7 +141,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _compare_inputs(parts: LabelledParts, drop: bool) -> None:
-    """Count the rows that are in two parts; if `drop`, remove them from the earlier part."""
+    """Report the rows that are in two parts. If `drop`, remove them from the earlier part."""
     counts = []
     for earlier, later in combinations(parts, 2):
         rows = parts[earlier]

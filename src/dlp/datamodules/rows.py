@@ -1,7 +1,7 @@
-"""The contract of a kind of row: tables, texts, images, arrays, or a kind of one's own.
+"""Interface of a kind of row, such as a table, texts, images, arrays, or a custom kind.
 
-A kind is a `Rows`, an `Encoder` and a DataModule whose `load` returns such rows. All commands ask
-these; none of them looks at what the rows are.
+A kind consists of a subclass of `Rows`, an `Encoder`, and a DataModule whose `load` returns such
+rows. Commands only use these three, so they work with any kind of row.
 """
 
 import hashlib
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
 Indices = NDArray[np.int64]
-#: Function that builds an estimator of scikit-learn.
+#: Function that builds a scikit-learn estimator.
 Estimator = Callable[..., "BaseEstimator"]
-#: Estimators of scikit-learn by name.
+#: Estimators from scikit-learn by name.
 Estimators = dict[str, "BaseEstimator"]
 
-#: Columns of the files of predictions and mistakes.
+#: Columns that dlp writes to files of predictions and mistakes.
 _RESERVED_COLUMNS = {
     "index", "fold", "text", "input", "target", "class", "value", "set", "low", "high", "std",
     "true", "predicted", "probability",
 }  # fmt: skip
-#: Beginnings of the columns per class, label or target, such as ``prob_<class>``.
+#: Prefixes of columns that exist once for each class, label or target, such as ``prob_<class>``.
 _RESERVED_PREFIXES = ("target", "prob", "value", "low", "high", "std")
 
 
 def check_id_columns(names: Iterable[str], outputs: Iterable[str] = ()) -> None:
-    """Check that no column that identifies rows has the name of a column that dlp writes.
+    """Check that columns that identify rows do not have the names of columns that dlp writes.
 
     Args:
-        names: Names of the columns, such as ``id_column``.
+        names: Names of the columns, such as the value of ``id_column``.
         outputs: Names of the classes, labels or targets.
 
     Raises:
@@ -53,13 +53,13 @@ def check_id_columns(names: Iterable[str], outputs: Iterable[str] = ()) -> None:
     for name in names:
         if name in taken:
             raise InputError(
-                "id_column: expected a name that no column written by dlp has, got "
+                f"id_column: expected a name that dlp does not use for its own columns, got "
                 f"{name!r}. Rename the column in the file, or leave out id_column."
             )
 
 
 class Rows(ABC):
-    """N rows as they were read."""
+    """N rows as they were read. A subclass represents one kind of row."""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -67,41 +67,49 @@ class Rows(ABC):
 
     @abstractmethod
     def __getitem__(self, index: Indices) -> Self:
-        """Return the rows of the given indices, (M,)."""
+        """Return the rows with the given indices, (M,)."""
 
     @abstractmethod
     def describe(self) -> str:
-        """Describe all rows, for ``dlp data``."""
+        """Return a description of all rows, which ``dlp data`` prints."""
 
     @abstractmethod
     def raw(self) -> Sequence[object] | Array:
-        """Return each row as people have it, and as `Predictor` takes it."""
+        """Return the rows as users have them and as `Predictor` accepts them."""
 
     def encodable(self) -> object:
-        """Return the rows as their encoder takes them: `raw`, or the same rows in a faster form."""
+        """Return the rows in the form that their encoder accepts.
+
+        By default it is `raw`. A subclass may return a form that is faster to encode.
+        """
         return self.raw()
 
     def readable(self) -> list[str]:
-        """Return a line per row for lists of mistakes; empty if id or number identify the row."""
+        """Return one line per row for lists of mistakes.
+
+        The list is empty if a row is better identified by its id or its number.
+        """
         return []
 
     def id_columns(self) -> dict[str, Sequence[object]]:
-        """Return further columns of ``predictions.csv`` by which a person identifies a row."""
+        """Return further columns for ``predictions.csv`` that help a person to identify a row."""
         return {}
 
     @abstractmethod
     def features(self) -> "Sequence[str] | Array | pd.DataFrame":
-        """Return the rows as scikit-learn takes them, (N, D) or (N,)."""
+        """Return the rows as input for scikit-learn, (N, D) or (N,)."""
 
     def baselines(self, linear: Estimator, boosting: Estimator) -> Estimators:
-        """Return scikit-learn estimators on `features` by name, to compare a network with.
+        """Return scikit-learn estimators by name, with which a network is compared.
 
-        By default these are a linear model of scaled numbers, and gradient boosting. A kind of row
-        whose features are not a matrix, or have too many columns, overrides it.
+        They are fitted to `features`. By default they are a linear model on standardised columns
+        and gradient boosting. Override this method if the features are not a matrix or have too
+        many columns.
 
         Args:
-            linear: Function from ``C``, the inverse strength of the penalty, to a linear model.
-            boosting: Function that builds gradient boosting.
+            linear: Function that builds a linear model. It accepts ``C``, the inverse strength of
+                the penalty.
+            boosting: Function that builds a gradient boosting model.
         """
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
@@ -117,16 +125,20 @@ class Examples:
     """Rows as they were read, with their targets.
 
     Args:
-        inputs: N rows of one kind, `Rows`.
-        targets: Values of the target column(s), (N,) or (N, T); None for unlabelled rows.
-        encoded_targets: Targets as a `TargetEncoder` encodes them; None until a `LabelledSet` has
+        inputs: N rows of one kind.
+        targets: Values in the target column (N,) or columns (N, T). None for unlabelled rows.
+        encoded_targets: Targets after encoding by a `TargetEncoder`. None until a `LabelledSet` has
             encoded them.
-        index: Row number of each row in its file, (N,); None for all rows in order.
-        id_columns: Path or id of each row, objects (N,), by the column of ``predictions.csv`` that
-            shows it.
-        groups: Group of each row, (N,).
-        times: Time of each row, (N,).
-        hashes: Hash of each input row, uint64 (N,).
+        index: Number of each row in its file, counted from 0, (N,). None if these are all rows of
+            the file in order.
+        id_columns: Path or id of each row, objects (N,), by the name of its column in
+            ``predictions.csv``.
+        groups: Group of each row, (N,), or None.
+        times: Time of each row, (N,), or None.
+        hashes: Hash of each input row, uint64 (N,), or None. Duplicates have equal hashes.
+
+    Raises:
+        InputError: If a name in `id_columns` is also the name of a column that dlp writes.
     """
 
     inputs: Rows
@@ -146,7 +158,7 @@ class Examples:
 
     @property
     def labels(self) -> Array:
-        """Targets of labelled rows.
+        """Targets of the rows, which must be labelled.
 
         Raises:
             InputError: If the rows have no targets.
@@ -157,17 +169,17 @@ class Examples:
 
     @property
     def encoded_labels(self) -> Array:
-        """Encoded targets of the rows of a `LabelledSet`.
+        """Encoded targets of the rows, which must come from a `LabelledSet`.
 
         Raises:
-            InputError: If the rows have no targets.
+            InputError: If the rows have no encoded targets.
         """
         if self.encoded_targets is None:
             raise InputError("the rows have no encoded targets; give rows of a LabelledSet.")
         return self.encoded_targets
 
     def take(self, index: Indices) -> "Examples":
-        """Return the rows of the given indices, (M,)."""
+        """Return the rows with the given indices, (M,)."""
         id_columns = {name: cells[index] for name, cells in self.id_columns.items()}
         values: dict[str, Array] = {"index": index}
         for name in ("targets", "encoded_targets", "index", "groups", "times", "hashes"):
@@ -182,6 +194,6 @@ LabelledParts = dict[str, Examples]
 
 
 def row_hashes(rows: Iterable[Any]) -> NDArray[np.uint64]:
-    """Return a hash per row of bytes or contiguous arrays, uint64 (N,)."""
+    """Return the hash of each row, uint64 (N,). A row is bytes or a contiguous array."""
     digests = [hashlib.blake2b(row, digest_size=8).digest() for row in rows]
     return np.frombuffer(b"".join(digests), np.uint64)

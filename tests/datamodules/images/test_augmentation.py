@@ -117,8 +117,8 @@ def test_a_row_of_any_number_is_changed_without_numbers_for_the_others():
 @pytest.mark.parametrize(
     ("transform", "message"),
     [
-        (v2.Resize((3, 3)), r"of shape \(3, 3, 3\)\. Give one that keeps shape"),
-        (lambda image: image.float(), r"into 0 to 2\d\d of"),
+        (v2.Resize((3, 3)), r"of shape \(3, 3, 3\) from Resize\. Give a transform"),
+        (lambda image: image.float(), r"got 0 to 2\d\d of"),
     ],
 )
 def test_a_transform_that_leaves_the_form_of_validation_is_refused(transform, message):

@@ -87,9 +87,9 @@ def test_hidden_files_and_those_of_macos_are_left_out(pets):
         (shutil.rmtree, "found no file"),
         (
             lambda pets: [shutil.rmtree(pets / n) for n in ("cats", "dogs")],
-            "found no image",
+            "folder of images, found none",
         ),
-        (lambda pets: shutil.rmtree(pets / "cats"), "has one class"),
+        (lambda pets: shutil.rmtree(pets / "cats"), "two or more classes, got"),
     ],
 )
 def test_folders_that_are_not_classes_are_refused(change, message, pets):
@@ -128,12 +128,12 @@ def test_a_table_gives_paths_and_targets(columns, target, task, outputs, pets):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({}, "give target"),
+        ({}, "Give target"),
         ({"target": "kin"}, "unknown column 'kin'. Did you mean 'kind'"),
         ({"target": "kind", "image_column": "path"}, "unknown column 'path'"),
         (
             {"target": "kind", "image_column": "kind"},
-            r"names 12 images .* such as .*pets/a\.",
+            r"lists 12 images .* such as .*pets/a\.",
         ),
         ({"target": "age"}, "give task: classification"),
     ],
@@ -145,7 +145,7 @@ def test_mistakes_in_columns_are_told_in_a_sentence(arguments, message, pets):
 
 
 def test_a_folder_has_no_columns(pets):
-    with pytest.raises(InputError, match=r"folder without columns.*'patient'"):
+    with pytest.raises(InputError, match="the column 'patient', got a folder"):
         images(pets, group_column="patient").fit()
 
 
@@ -160,7 +160,7 @@ def test_files_that_cannot_be_read_are_named_or_left_out(pets, capsys):
     )
     assert rows.index.tolist() == [0, 2, 3, 4, 5, 7, 8, 9, 10, 11]
     assert rows.targets.tolist() == ["cats"] * 5 + ["dogs"] * 5
-    assert "they are left out" in capsys.readouterr().out
+    assert "They are left out" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Random changes of training images, a pure function of (seed, epoch, row)."""
+"""Random changes of training images, which depend only on the seed, the epoch and the row."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,30 +11,30 @@ from torch import Tensor
 from dlp.errors import InputError
 from dlp.seeds import derived_seed, uniform_of_rows
 
-#: Random change of one image, or of a batch if it is a `RandomAffine`.
+#: Function that changes one image at random. A `RandomAffine` changes a whole batch.
 Transform = Callable[..., Any]
 Augmentation = Literal["book", "flip"] | Transform
 
 
 @dataclass
 class RandomAffine:
-    """Rotation, shift, shear, zoom and flip of a whole batch in one pass, each image its own.
+    """Random rotation, shift, shear, zoom and flip of each image in a batch, in one pass.
 
-    The transforms of the book's ``ImageDataGenerator`` (Keras 2.0.8), about the centre and in its
-    order; points outside repeat the edge. Later releases of Keras take `shear` in degrees, which
-    makes the book's 0.2 almost nothing. torchvision's ``RandomAffine`` changes all images of a
-    batch alike.
+    The transforms and their order are those of ``ImageDataGenerator`` in Keras 2.0.8, which the
+    book uses. They are relative to the centre of the image, and points outside the image repeat its
+    edge. Later releases of Keras expect `shear` in degrees, so that the book's 0.2 has almost no
+    effect. torchvision's ``RandomAffine`` changes all images of a batch in the same way.
 
     Args:
         rotation: Largest angle in either direction, in degrees.
-        shift: Largest shift in either direction, as a fraction of height and width.
+        shift: Largest shift in either direction, as a fraction of the height and of the width.
         shear: Largest shear angle in either direction, in radians.
-        zoom: Height and width are scaled by separate factors from 1 - zoom to 1 + zoom.
-        horizontal_flip: Whether every other image, on average, is mirrored.
-        interpolation: ``nearest`` as in the book, or ``bilinear``.
+        zoom: Height and width are scaled by separate factors between 1 - zoom and 1 + zoom.
+        horizontal_flip: Whether half of the images, on average, are mirrored.
+        interpolation: ``nearest``, as in the book, or ``bilinear``.
     """
 
-    #: Random numbers per image: angle, two shifts, shear, two zooms, flip.
+    #: Number of random numbers per image: angle, two shifts, shear, two zooms and flip.
     draws = 7
 
     rotation: float = 0.0
@@ -45,7 +45,12 @@ class RandomAffine:
     interpolation: Literal["nearest", "bilinear"] = "bilinear"
 
     def __call__(self, images: Tensor, uniform: Tensor) -> Tensor:
-        """Return images (N, C, H, W), each changed by its row of U(0, 1) numbers, (N, `draws`)."""
+        """Return changed images.
+
+        Args:
+            images: Images, (N, C, H, W).
+            uniform: Random numbers from U(0, 1) for each image, (N, `draws`).
+        """
         height, width = images.shape[2:]
         matrices = self._matrices(uniform, height, width)
         grid = _grid(matrices.to(images), height, width)
@@ -58,7 +63,7 @@ class RandomAffine:
         )
 
     def _matrices(self, uniform: Tensor, height: int, width: int) -> Tensor:
-        """Return the map from output to input points, (N, 2, 3), in coordinates of -1 to 1."""
+        """Return matrices (N, 2, 3) that map output points to input points, both in [-1, 1]."""
         angle, down, right, shear, zoom_y, zoom_x, side = (2 * uniform - 1).unbind(1)
         angle = torch.deg2rad(angle * self.rotation)
         sin = angle.sin()
@@ -84,7 +89,7 @@ class RandomAffine:
 
 
 def _grid(matrices: Tensor, height: int, width: int) -> Tensor:
-    """Return ``F.affine_grid`` of the matrices, (N, H, W, 2), 20 times faster on the CPU."""
+    """Return the same grid (N, H, W, 2) as ``F.affine_grid``, 20 times as fast on the CPU."""
     x = (2 * torch.arange(width).to(matrices) + 1) / width - 1
     y = (2 * torch.arange(height).to(matrices) + 1) / height - 1
     by_x, by_y, offset = matrices[..., None, None].unbind(2)
@@ -93,7 +98,7 @@ def _grid(matrices: Tensor, height: int, width: int) -> Tensor:
 
 
 def make_augmentation(name: Augmentation | None) -> Transform | None:
-    """Return the transform of a name; a transform or None as it is."""
+    """Return the transform for a name. A transform, or None, is returned unchanged."""
     if name == "book":  # chapter 5.2
         return RandomAffine(40, 0.2, 0.2, 0.2, interpolation="nearest")
     if name == "flip":
@@ -103,23 +108,32 @@ def make_augmentation(name: Augmentation | None) -> Transform | None:
 
 @dataclass(eq=False)
 class Augmenter:
-    """Augmentation of training batches by a `RandomAffine`, or by a transform of one uint8 image.
+    """Augmentation of training batches.
 
-    Each epoch changes an image in another way, which does not depend on its batch or process: a
-    resumed run sees the images of an unbroken one.
+    An image is changed differently in each epoch. The change does not depend on the batch or the
+    process, so a resumed run sees the same images as an uninterrupted one.
+
+    Args:
+        transform: A `RandomAffine`, or a function that changes one uint8 image.
     """
 
     transform: Transform
 
     def __call__(self, images: Tensor, rows: Tensor, seed: int) -> Tensor:
-        """Return images (B, C, H, W) in [0, 1], changed by their rows and the epoch's seed."""
+        """Return changed images.
+
+        Args:
+            images: Images in [0, 1], (B, C, H, W).
+            rows: Row index of each image, (B,).
+            seed: Seed of the epoch.
+        """
         if isinstance(self.transform, RandomAffine):
             uniform = uniform_of_rows(seed, rows.numpy(), RandomAffine.draws)
             return self.transform(images, torch.from_numpy(uniform))
         pixels = images.mul(255).round_().byte().cpu()
         changed = []
-        # Transforms of others draw from torch's global generator, which is restored afterwards;
-        # `torch.manual_seed` would seed a GPU's too.
+        # Transforms from other libraries use torch's global generator, which is restored
+        # afterwards. `torch.manual_seed` would also seed the generators of GPUs.
         with torch.random.fork_rng(devices=[]):
             for image, row in zip(pixels, rows.tolist(), strict=True):
                 torch.default_generator.manual_seed(derived_seed(seed, row))
@@ -127,15 +141,20 @@ class Augmenter:
         return torch.stack(changed).to(images.device)
 
     def _change(self, image: Tensor) -> Tensor:
-        """Return a changed image, float32 in [0, 1]."""
+        """Return one changed image, float32 in [0, 1].
+
+        Raises:
+            InputError: If the transform changes the shape or the range.
+        """
         changed: Tensor = self.transform(image)
         if changed.dtype == torch.uint8:
             changed = changed / 255
         low, high = changed.aminmax()
         if changed.shape != image.shape or low < -0.01 or high > 1.01:
             raise InputError(
-                f"augmentation {type(self.transform).__name__} turns bytes {tuple(image.shape)} "
-                f"into {low:.3g} to {high:.3g} of shape {tuple(changed.shape)}. Give one that "
-                "keeps shape and range; normalising is the model's part."
+                f"augmentation: expected images of shape {tuple(image.shape)}, as bytes or floats "
+                f"in [0, 1], got {low:.3g} to {high:.3g} of shape {tuple(changed.shape)} from "
+                f"{type(self.transform).__name__}. Give a transform that keeps shape and range. "
+                "The model does the normalisation."
             )
         return changed

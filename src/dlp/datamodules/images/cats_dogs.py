@@ -23,27 +23,30 @@ from dlp.hyperparameters import Keywords
 if TYPE_CHECKING:
     import pyarrow as pa
 
-#: Data set of the Hub.
+#: Name of the data set on the Hugging Face Hub.
 HUB = "microsoft/cats_vs_dogs"
 
 
 class CatsVsDogsDataModule(ImageFolderDataModule):
-    """Photographs of cats and dogs in the book's parts.
+    """Photographs of cats and dogs, divided as in the book.
 
-    The first `per_class` images of each class are used, in the order of their numbers, and cut
-    from their end: by default images 0 to 999 of each class train, 1,000 to 1,499 validate, and
-    1,500 to 1,999 are the test. The set comes from the Hub (``microsoft/cats_vs_dogs``), or is in
-    ``<data_dir>/cats_vs_dogs`` as on the Hub (``data/*.parquet``) or Kaggle
-    (``train/cat.0.jpg``). Source: Elson et al. 2007, "Asirra: a CAPTCHA that exploits
-    interest-aligned manual image categorization".
+    The first `per_class` images of each class are used, in the order of their numbers. By default,
+    images 0 to 999 of each class are the training part, images 1,000 to 1,499 the validation part,
+    and images 1,500 to 1,999 the test part.
+
+    The set is read from ``<data_dir>/cats_vs_dogs``, in the layout of the Hugging Face Hub
+    (``data/*.parquet``) or of Kaggle (``train/cat.0.jpg``). If it is not there, it is downloaded
+    from the Hub (``microsoft/cats_vs_dogs``). Source: Elson et al. 2007, "Asirra: a CAPTCHA that
+    exploits interest-aligned manual image categorization".
 
     Args:
-        data_dir: Folder of the reference sets; None is ``DLP_DATA_DIR``, else the per-user cache.
-        per_class: Largest number of images of each class; None is all, some 12,500.
+        data_dir: Folder of the reference sets. None means ``DLP_DATA_DIR``, or a folder in the
+            user's cache if that is not set.
+        per_class: Largest number of images per class. None means all, about 12,500.
         batch_size: Number of rows per training batch.
-        val_size: Number or fraction of validation rows; None for no validation.
+        val_size: Number or fraction of validation rows. None means no validation.
         test_size: Number or fraction of test rows.
-        split_seed: Seed of the shuffle; None keeps the book's order.
+        split_seed: Seed of the shuffle. None keeps the book's order.
         **split: See `ImageFolderDataModule`.
     """
 
@@ -59,7 +62,7 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
     ) -> None:
         super().__init__(
             path=find_data_dir(data_dir) / "cats_vs_dogs",
-            on_corrupt="skip",  # two images of Kaggle's
+            on_corrupt="skip",  # Kaggle's set has two damaged images
             batch_size=batch_size,
             val_size=val_size,
             test_size=test_size,
@@ -70,21 +73,21 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
         self.save_arguments(locals())
 
     def prepare_data(self) -> None:
-        """Download the set from the Hub if it is in neither layout."""
+        """Download the set from the Hub if it is there in neither layout."""
         if any(self.path.glob("data/*.parquet")) or (self.path / "train").is_dir():
             return
         import datasets
 
-        advice = "Set DLP_DATA_DIR to the folder of the sets, or put Kaggle's train there."
+        advice = "Set DLP_DATA_DIR to the folder of the sets, or put Kaggle's folder train there."
         with downloading(self.path, "cats and dogs", advice):
             commit = hub_commit(HUB)
             table = datasets.load_dataset(HUB, split="train", revision=commit)
-        say(f"downloaded {HUB} of the Hub, commit {commit}")
+        say(f"downloaded {HUB} from the Hub, commit {commit}")
         with atomic_path(self.path / "data" / "train-00000-of-00001.parquet") as temporary:
             table.to_parquet(temporary)
 
     def load(self) -> LabelledParts:
-        """Return the images of both classes by turns, those with the last numbers first."""
+        """Return the images in alternating classes, with the highest numbers first."""
         files = sorted(self.path.glob("data/*.parquet"))
         if files:
             images = _column(files, "image.path").to_pylist()
@@ -107,7 +110,10 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
         return {"train": self.decoded(images, (file_states(files), index))}
 
     def _book_order(self, names: Sequence[str], labels: Indices) -> list[int]:
-        """Return the rows of `per_class` images of each class by turns, the last ones first."""
+        """Return the rows of the images in use, in alternating classes, highest numbers first.
+
+        A split without a shuffle takes the test part first, so it gets the highest numbers.
+        """
         order = np.argsort([int(re.sub(r"\D", "", name)) for name in names], kind="stable")
         classes = []
         for label in (0, 1):
@@ -119,7 +125,7 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
 
 @dataclass(frozen=True)
 class _ParquetImages(Sequence[bytes]):
-    """Content of some rows of Parquet files, read when it is needed: not if it is in the cache."""
+    """Contents of some images in Parquet files, which are only read if they are not cached."""
 
     files: Sequence[Path]
     indices: Sequence[int]
@@ -139,6 +145,6 @@ def _column(files: Sequence[Path], name: str) -> "pa.ChunkedArray":
     import pyarrow as pa
     from pyarrow.parquet import ParquetFile
 
-    with reading(files[0].parent, "microsoft/cats_vs_dogs; delete the folder and run again"):
+    with reading(files[0].parent, "microsoft/cats_vs_dogs (delete the folder to get it again)"):
         tables = [ParquetFile(file).read(columns=[name]) for file in files]
         return pa.concat_tables(tables)[0]

@@ -1,4 +1,4 @@
-"""Images of one's own: folders of classes, or a table of paths and targets."""
+"""DataModule for your own images, in one folder per class or in a table of paths and targets."""
 
 from pathlib import Path
 from typing import Literal, cast
@@ -31,7 +31,10 @@ _ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", "
 
 
 class ImageArguments(SplitArguments, total=False):
-    """Keyword arguments of `ImageFolderDataModule` that sets of its own pass on."""
+    """Keyword arguments that DataModules for a certain data set pass on.
+
+    `ImageFolderDataModule` documents them.
+    """
 
     predict_path: AnyPath | None
     image_size: int | tuple[int, int]
@@ -40,36 +43,51 @@ class ImageArguments(SplitArguments, total=False):
 
 
 class ImageFolderDataModule(SupervisedDataModule):
-    """Images of any size and kind; batches are float32 (N, C, H, W) in [0, 1].
+    """Image files of any size and format. Batches are float32 (N, C, H, W) in [0, 1].
 
-    `path` is a folder with one subfolder per class (``cats/1.jpg``, ``dogs/7.png``); a folder with
-    ``train`` and perhaps ``val`` and ``test``, each with one subfolder per class; or a table with
-    a column of paths relative to its folder. Labelled images are decoded once, into the cache
-    folder, and images to predict into a file that is gone at the end.
+    `path` is one of these:
+
+    - a folder with one subfolder per class (``cats/1.jpg``, ``dogs/7.png``);
+    - a folder that contains ``train``, and perhaps ``val`` and ``test``, each with one subfolder
+      per class;
+    - a table with a column of image paths, relative to the folder of the table.
+
+    Labelled images are decoded once and kept in the cache folder. Images to predict are decoded
+    into a temporary file.
 
     Args:
         path: Path of the labelled images.
-        test_path: Path of the test images, in the form of `path`.
+        test_path: Path of the test images, in one of the forms above. None uses the folder
+            ``test``, or `test_size`.
         predict_path: Path of the images to predict: a file, a folder, or a table.
-        image_size: Height and width in pixels; one number for both.
-        fit: ``squeeze`` ignores the aspect ratio, as in the book; ``crop`` cuts out the middle.
-        channels: 3 for colours, 1 for grey.
-        augmentation: Random changes of the training images: ``book`` as in chapter 5.2,
-            ``flip``, or a transform of one uint8 image, such as those of
-            ``torchvision.transforms.v2``.
-        on_corrupt: Treatment of files that cannot be read; a line lists the first ten.
-        image_column: Column of paths of a table.
-        target: Column to predict of a table, or several.
+        image_size: Height and width in pixels, or one number for both.
+        fit: How images are resized. ``squeeze`` ignores the aspect ratio, as in the book. ``crop``
+            keeps it and cuts out the middle.
+        channels: 3 for colour, 1 for greyscale.
+        augmentation: Random changes of the training images: ``book`` as in chapter 5.2, ``flip``,
+            or a function that changes one uint8 image (C, H, W), such as a transform from
+            ``torchvision.transforms.v2``. None means no changes.
+        on_corrupt: What happens if files cannot be read: ``error``, or ``skip`` to leave them out.
+            The message lists the first ten.
+        image_column: Column with the paths of the images, if `path` is a table.
+        target: Column or columns to predict, if `path` is a table.
         read_csv: Arguments of ``pandas.read_csv`` for all tables.
-        drop_unlabelled: Whether rows of a table without a target are left out.
-        task: Kind of target of a table; ``auto`` infers it.
-        positive_class: Name of the class that becomes class 1 of two; None is the last one.
-        target_scaling: Whether the head scales targets by mean and standard deviation.
-        group_column: Column of groups of a table; no group is in two parts.
-        time_column: Column of times of a table; parts follow each other.
-        id_column: Column of a table that names the rows in predictions; None is the path.
-        eval_batch_size: Number of rows per batch of validation, test and prediction.
+        drop_unlabelled: Whether rows without a target are left out of a table.
+        task: Kind of target in a table. ``auto`` infers it.
+        positive_class: Name of the class that becomes class 1 in a problem with two classes. None
+            means the last one.
+        target_scaling: ``standard`` makes the head scale targets by their mean and standard
+            deviation.
+        group_column: Column of groups in a table, such as patients. Rows of one group are never in
+            two parts.
+        time_column: Column of times in a table. The parts follow one another in time.
+        id_column: Column of a table that identifies the rows in predictions. None means the path.
+        eval_batch_size: Number of rows per batch in validation, test and prediction.
         **split: See `SupervisedDataModule`.
+
+    Example::
+
+        data = ImageFolderDataModule("photos", image_size=224, fit="crop", test_size=0.2)
     """
 
     encoder: ImageEncoder
@@ -126,7 +144,7 @@ class ImageFolderDataModule(SupervisedDataModule):
         self.save_arguments(locals())
 
     def load(self) -> LabelledParts:
-        """Return the images of each part that the files have."""
+        """Return the labelled images of each part that is in the folder."""
         paths = part_folders(self.path)
         if self.test_path is not None:
             paths["test"] = Path(self.test_path).expanduser()
@@ -141,39 +159,44 @@ class ImageFolderDataModule(SupervisedDataModule):
             images = self._read_table(path, [])
         else:
             images = _named_by_path(find_images(path))
-        # Not cached: the folders of regular predictions would fill the disk.
+        # Not cached, because the images of regular predictions would fill the disk.
         return self._readable(images, decode_for_now(images.sources, self.encoder))
 
     def store(self, rows: Rows) -> StoredImages:
-        """Return the images as bytes; a batch becomes floats on its device."""
+        """Return the images as bytes. Each batch is converted to floats on its device."""
         return StoredImages(cast(Images, rows))
 
     def augmenter(self, num_rows: int) -> Augmenter | None:
-        """Return the random changes of the training images."""
+        """Return the function that changes training images at random, or None."""
         if self.augmentation is None:
             return None
         return Augmenter(self.augmentation)
 
     def _labelled(self, path: Path) -> ImageSources:
-        """Return the files of class folders or of a table, with their targets."""
+        """Return the files in class folders or in a table, with their targets."""
         if not path.is_dir():
             images = self._read_table(path, self.target_columns)
             if "targets" not in images.columns:
                 raise InputError(
-                    f"{path} is a table; give target, its column to predict, or several."
+                    f"target: expected the column or columns to predict in the table {path}, got "
+                    "none. Give target."
                 )
             return images
         for name in (*self.target_columns, *self.roles):
             if name is not None:
-                raise InputError(f"{path} is a folder without columns; leave out {name!r}.")
+                raise InputError(
+                    f"{path}: expected a table with the column {name!r}, got a folder. Leave the "
+                    "column out."
+                )
         files = find_class_images(path)
-        classes = np.array([file.parent.name for file in files])  # of text: objects need pandas
+        # As an array of text, because an array of objects needs pandas.
+        classes = np.array([file.parent.name for file in files])
         images = _named_by_path(files)
         return ImageSources(files, {**images.columns, "targets": classes})
 
     def _read_table(self, path: Path, targets: list[str]) -> ImageSources:
-        """Return the files that a table names, with the targets in some of its columns."""
-        # Imported here because they import pandas, which images in folders do not need.
+        """Return the files that are listed in a table, with the targets in the given columns."""
+        # Imported here because these modules import pandas, which images in folders do not need.
         from dlp.datamodules.tables.conversion import convert_columns
         from dlp.datamodules.tables.files import read_table
         from dlp.datamodules.tables.rows import (
@@ -198,7 +221,8 @@ class ImageFolderDataModule(SupervisedDataModule):
         absent = [file for file in files if not file.is_file()]
         if absent:
             raise InputError(
-                f"{path} names {len(absent):,} images that do not exist, such as {absent[0]}."
+                f"{path} lists {len(absent):,} images that do not exist, such as {absent[0]}. "
+                "Paths are relative to the folder of the table."
             )
         id_columns = {"path": frame[self.image_column].to_numpy(object)}
         cells = {"id_columns": id_columns, **roles.cells(frame)}
@@ -207,12 +231,18 @@ class ImageFolderDataModule(SupervisedDataModule):
         return ImageSources(files, cells)
 
     def decoded(self, images: ImageSources, key: object = None) -> Examples:
-        """Decode images, cached by a key of the files; return the readable ones."""
+        """Decode images and return those that can be read.
+
+        Args:
+            images: Images to decode.
+            key: Key of the files' content, under which the result is cached. None uses the names,
+                sizes and times of the files.
+        """
         key = key or file_states(images.sources)
         return self._readable(images, decode(images.sources, self.encoder, key))
 
     def _readable(self, images: ImageSources, records: Array) -> Examples:
-        """Return the images that were decoded to records, if readable; report the others."""
+        """Return the images whose record is valid, and report the others."""
         hashes = records["hash"]
         pixels = Images(records["pixels"], np.arange(len(records)))
         if not hashes.all():
@@ -221,7 +251,11 @@ class ImageFolderDataModule(SupervisedDataModule):
         return examples.take(np.flatnonzero(hashes))
 
     def _report(self, images: ImageSources, rows: list[int]) -> None:
-        """Name the images that cannot be read, the first ten with the reason."""
+        """Print the number of images that cannot be read, and the first ten with the reason.
+
+        Raises:
+            InputError: If `on_corrupt` is ``error``.
+        """
         reasons = []
         [paths] = images.columns["id_columns"].values()
         for row in rows[:10]:
@@ -237,31 +271,44 @@ class ImageFolderDataModule(SupervisedDataModule):
                 f"{text}. Correct or remove them, or give on_corrupt: skip.",
                 {"on_corrupt": "skip"},
             )
-        say(f"{text}; they are left out")
+        say(f"{text}. They are left out.")
 
 
 def find_images(path: Path) -> list[Path]:
-    """Return an image file, or all images in a folder and below it but hidden ones, sorted."""
+    """Return an image file, or all images in a folder and its subfolders, sorted.
+
+    Hidden files are skipped, and other files are reported.
+
+    Raises:
+        InputError: If there is no image.
+    """
     if path.is_file():
         return [path]
     files = find_files(path)
     images = list(filter(_is_image, files))
     if not images:
-        raise InputError(f"found no image at {path} (from {Path.cwd()}).")
+        raise InputError(
+            f"{path}: expected an image or a folder of images, found none (working directory "
+            f"{Path.cwd()})."
+        )
     report_unused(path, files, images)
     return images
 
 
 def find_class_images(root: Path) -> list[Path]:
-    """Return the images of the class folders; images elsewhere are refused."""
+    """Return the images in the class folders.
+
+    Raises:
+        InputError: If an image is outside the class folders, or a class folder has no image.
+    """
     images = find_images(root)
-    classes = set(root.glob("[!.]*/")) - {root / "__MACOSX"}  # which macOS adds to archives
+    classes = set(root.glob("[!.]*/")) - {root / "__MACOSX"}  # macOS adds it to archives
     others = classes ^ {file.parent for file in images}
     if others:
         raise InputError(
             f"{min(others)} is not a class folder with images. Accepted: one subfolder of {root} "
-            "per class, also below train, val and test; give folders of other names as path and "
-            "test_path, or a table of paths."
+            "per class, also below train, val and test. If these folders have other names, give "
+            "them as path and test_path, or give a table of paths."
         )
     return images
 

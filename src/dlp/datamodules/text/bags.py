@@ -1,4 +1,4 @@
-"""Encoded texts as the rows that batches are selected from."""
+"""Select batches from encoded texts."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -16,7 +16,7 @@ _ROWS_PER_SELECTION = 4096
 
 
 class BagRows(StoredRows):
-    """Texts as rows of a sparse matrix (N, num_words); batches are copies.
+    """Encoded texts as rows of a sparse matrix (N, num_words).
 
     Args:
         bags: Encoded texts.
@@ -27,7 +27,7 @@ class BagRows(StoredRows):
         ids, offsets, weights = bags
         ends = np.append(offsets, offsets.dtype.type(len(ids)))
         is_binary = (weights == 1).all()
-        # Ones are stored as bytes; each batch is converted to floats.
+        # Ones are stored as bytes to save memory; each batch is converted to floats.
         stored = weights.astype(np.int8) if is_binary else weights
         shape = (len(offsets), num_words)
         self.matrix = scipy.sparse.csr_array((stored, ids, ends), shape)
@@ -36,11 +36,14 @@ class BagRows(StoredRows):
         return int(self.matrix.shape[0])
 
     def select(self, index: Tensor) -> BagOfWords:
-        """Return a batch."""
+        """Return the batch of the texts with the given indices, (B,)."""
         return self._select_together([index])[0]
 
     def select_each(self, indices: Iterable[Tensor]) -> Iterator[tuple[Tensor, BagOfWords]]:
-        """Yield the indices of each batch and the batch; SciPy selects several batches at once."""
+        """Yield the indices of each batch and the batch.
+
+        Several batches are selected together, because a call to SciPy takes a long time.
+        """
         remaining = iter(indices)
         for index in remaining:
             num_batches = max(1, _ROWS_PER_SELECTION // max(1, len(index)))
@@ -48,7 +51,7 @@ class BagRows(StoredRows):
             yield from zip(together, self._select_together(together), strict=True)
 
     def _select_together(self, indices: Sequence[Tensor]) -> list[BagOfWords]:
-        """Return the batches of several arrays of indices, selected in one call."""
+        """Return one batch for each array of indices, all selected in a single call."""
         rows = self.matrix[torch.cat(list(indices)).numpy()]
         ids = torch.from_numpy(rows.indices)
         offsets = torch.from_numpy(rows.indptr)

@@ -1,4 +1,4 @@
-"""IMDB: 50,000 film reviews, positive or negative (chapter 3.4)."""
+"""IMDB: 50,000 film reviews that are positive or negative (chapter 3.4)."""
 
 from typing import Literal
 
@@ -10,24 +10,26 @@ from dlp.datamodules.text.text import BaseTextDataModule, TextArguments
 from dlp.files import AnyPath, find_data_dir
 from dlp.hyperparameters import Keywords
 
-#: Data set of the Hub, at the commit with the files of the reference sets.
+#: Data set on the Hugging Face Hub, at the commit of the files in the reference sets.
 HUB = "hub:stanfordnlp/imdb@e6281661ce1c48d982bc483cf8a173c1bbeb5d31"
 
 
 class IMDBDataModule(BaseTextDataModule):
-    """Film reviews: 25,000 for training, 25,000 for the test, half of them positive.
+    """Film reviews: 25,000 for training and 25,000 for the test. Half of them are positive.
 
-    The texts come from ``stanfordnlp/imdb`` on the Hub, in the book's order; their vocabulary
-    differs slightly from the archive that Keras loads. Origin: Maas et al. 2011, "Learning
-    Word Vectors for Sentiment Analysis".
+    The texts come from ``stanfordnlp/imdb`` on the Hugging Face Hub and are put into the book's
+    order. Their vocabulary differs slightly from that in the archive that Keras loads. Source: Maas
+    et al. 2011, "Learning Word Vectors for Sentiment Analysis".
 
     Args:
-        data_dir: Folder of the reference sets, with ``imdb`` (the files of the Hub); None is
-            ``DLP_DATA_DIR``, else the per-user cache.
-        source: Only ``raw``, which configs of 1.1 contain.
+        data_dir: Folder of the reference sets. Its subfolder ``imdb`` has the files of the Hub; if
+            it does not exist, they are downloaded. None means ``DLP_DATA_DIR``, or a folder in the
+            user's cache if that is not set.
+        source: Only ``raw`` is accepted. It is kept because configs written by dlp 1.1 contain it.
         batch_size: Number of rows per training batch.
-        val_size: Number or fraction of validation rows; None for no validation.
-        split_seed: Seed of the shuffle; None keeps the book's order: the first rows validate.
+        val_size: Number or fraction of validation rows. None means no validation.
+        split_seed: Seed of the shuffle. None keeps the book's order, in which the first rows of the
+            training reviews are the validation part.
         **split: See `BaseTextDataModule`.
     """
 
@@ -56,5 +58,5 @@ class IMDBDataModule(BaseTextDataModule):
 
     def load(self) -> LabelledParts:
         """Return both parts in the book's order."""
-        parts = super().load()  # on the Hub they are sorted by class
+        parts = super().load()  # the Hub's files are sorted by class
         return {part: rows.take(keras_order(len(rows))) for part, rows in parts.items()}

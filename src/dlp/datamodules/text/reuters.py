@@ -1,4 +1,4 @@
-"""Reuters: 11,228 newswires of 46 topics (chapter 3.5), from the distribution Reuters-21578."""
+"""Reuters: 11,228 newswires on 46 topics (chapter 3.5), from the distribution Reuters-21578."""
 
 import hashlib
 import html
@@ -19,9 +19,10 @@ from dlp.files import AnyPath, download, find_data_dir
 from dlp.hyperparameters import Keywords
 
 URL = "https://kdd.ics.uci.edu/databases/reuters21578/reuters21578.tar.gz"
-#: SHA-256 of the 22 files reut2-000.sgm to reut2-021.sgm in a row; archives differ by mirror.
+#: SHA-256 of the concatenated files reut2-000.sgm to reut2-021.sgm. It is not the hash of the
+#: archive, because archives differ from mirror to mirror.
 SHA256 = "3764d62c6c42ea64f88199a398af03059fb823de62120deefa5cc71f2502a3b3"
-#: Topics in the order of their first wire, which numbers them.
+#: Topics in the order of their first wire. The position is the number of the class.
 # fmt: off
 CLASS_NAMES = [
     "cocoa", "grain", "veg-oil", "earn", "acq", "wheat", "copper", "housing", "money-supply",
@@ -37,21 +38,25 @@ _TAG = re.compile(r"<[^>]*>")
 
 
 class ReutersDataModule(BaseTextDataModule):
-    """Newswires: 8,982 for training, 2,246 for the test, 46 topics.
+    """Newswires on 46 topics: 8,982 for training and 2,246 for the test.
 
-    The wires, their order and their classes are the book's. The published set gives 975 wires
-    without a body the body of the next wire, which costs 8 points of accuracy.
+    The wires, their order and their classes are those in the book. In the set that Keras publishes,
+    975 wires without a body have the body of the next wire, which costs 8 points of accuracy.
+    Source: David D. Lewis, Reuters-21578, Distribution 1.0.
 
     Args:
-        data_dir: Folder of the reference sets, with ``reuters21578/reuters21578.tar.gz``; None is
-            ``DLP_DATA_DIR``, else the per-user cache.
-        source: Only ``raw``, which configs of 1.1 contain.
-        text: ``own`` for the text of each wire: its body, else its title; ``as_published`` for the
-            texts of the published set, entities included.
+        data_dir: Folder of the reference sets. Its file ``reuters21578/reuters21578.tar.gz`` is
+            downloaded if it is missing. None means ``DLP_DATA_DIR``, or a folder in the user's
+            cache if that is not set.
+        source: Only ``raw`` is accepted. It is kept because configs written by dlp 1.1 contain it.
+        text: ``own`` uses the text of each wire, that is, its body, or its title if it has no body.
+            ``as_published`` uses the texts of the published set, with their entities such as
+            ``&lt;``.
         one_hot: Whether classes are encoded as float32 (N, 46).
         batch_size: Number of rows per training batch.
-        val_size: Number or fraction of validation rows; None for no validation.
-        split_seed: Seed of the shuffle; None keeps the book's order: the first rows validate.
+        val_size: Number or fraction of validation rows. None means no validation.
+        split_seed: Seed of the shuffle. None keeps the book's order, in which the first rows of the
+            training wires are the validation part.
         **split: See `BaseTextDataModule`.
     """
 
@@ -67,7 +72,7 @@ class ReutersDataModule(BaseTextDataModule):
         **split: Keywords[TextArguments],
     ) -> None:
         super().__init__(
-            files=TextFiles("", {"text": "text"}),  # for texts to predict
+            files=TextFiles("", {"text": "text"}),  # only used for texts to predict
             targets=TargetEncoder("classification", CLASS_NAMES, one_hot=one_hot),
             batch_size=batch_size,
             val_size=val_size,
@@ -80,22 +85,32 @@ class ReutersDataModule(BaseTextDataModule):
 
     def load(self) -> LabelledParts:
         """Return both parts in the book's order."""
-        key = f"reuters {SHA256} {self.text}"  # the hash that the files must have
+        key = f"reuters {SHA256} {self.text}"  # `read_wires` checks that the files have this hash
         return self.parts_of(cached_texts(key, lambda: read_wires(self.folder, self.text)))
 
 
 def read_wires(folder: Path, text: str) -> Texts:
-    """Return all wires in the order of ``keras.datasets``; the first 80 % train.
+    """Return all wires in the order of ``keras.datasets``. The first 80 % are the training part.
 
-    The first topic of a wire counts; topics of fewer than 15 wires are left out.
+    The class of a wire is its first topic. Wires whose topic is not in `CLASS_NAMES`, because it
+    has fewer than 15 wires, are left out.
+
+    Args:
+        folder: Folder of the reference sets.
+        text: ``own`` or ``as_published``; see `ReutersDataModule`.
+
+    Raises:
+        InputError: If the archive cannot be downloaded, or is another version.
     """
     path = download(URL, folder / "reuters21578" / "reuters21578.tar.gz", "")
-    with reading(path, "Reuters-21578 1.0; delete it and run again"), tarfile.open(path) as archive:
+    with reading(path, "Reuters-21578 (delete it and run again)"), tarfile.open(path) as archive:
         names = [name for name in archive.getnames() if name.endswith(".sgm")]
         files: Any = map(archive.extractfile, sorted(names))
         contents = [file.read() for file in files]
     if hashlib.sha256(b"".join(contents)).hexdigest() != SHA256:
-        raise InputError(f"{path} is not Reuters-21578 1.0; delete it and run again.")
+        raise InputError(
+            f"{path}: expected Reuters-21578 1.0, got other files. Delete it and run again."
+        )
     wires: list[tuple[str, str]] = []
     for content in contents:
         wires += labelled_wires(content.decode("latin-1"), text)
@@ -110,10 +125,13 @@ def read_wires(folder: Path, text: str) -> Texts:
 
 
 def labelled_wires(sgml: str, text: str) -> Iterator[tuple[str, str]]:
-    """Yield the first topic and the text of each wire of a file that has a topic.
+    """Yield the first topic and the text of each wire in a file. Wires without a topic are skipped.
 
-    ``own`` is the BODY of the wire, else its TITLE, else its TEXT. ``as_published`` is the next
-    BODY from its topics on: the script behind Keras's archive did so.
+    Args:
+        sgml: Content of a file.
+        text: ``own`` yields the BODY of the wire, or its TITLE if it has no BODY, or its whole TEXT
+            if it has neither. ``as_published`` yields the first BODY after the beginning of the
+            wire, even if it belongs to a later wire, as the script that made Keras's archive does.
     """
     for match in _WIRE.finditer(sgml):
         wire = match.group()
@@ -129,6 +147,6 @@ def labelled_wires(sgml: str, text: str) -> Iterator[tuple[str, str]]:
 
 
 def _element(sgml: str, name: str, start: int = 0) -> str:
-    """Return the content of the first element of a name from `start` on."""
+    """Return the content of the first element called `name` after position `start`."""
     match = re.compile(f"<{name}>(.*?)</{name}>", re.DOTALL).search(sgml, start)
     return match[1] if match else ""

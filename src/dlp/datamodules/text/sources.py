@@ -1,4 +1,4 @@
-"""Sources of texts: a table, a folder of text files, a data set of the Hub."""
+"""Read texts from a table, a folder of text files, or a data set on the Hugging Face Hub."""
 
 import hashlib
 import tempfile
@@ -19,14 +19,19 @@ from dlp.reader.tokens import Tokens
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Rows as they were read, by part.
+#: Rows of each part, as they were read.
 Frames = dict[str, "pd.DataFrame"]
-_FORMAT = 3  # another number for other tokens or columns: cached texts are built again
+_FORMAT = 3  # increased when tokens or columns change, so that cached texts are built again
 _HUB = "hub:"
 
 
 def cached_texts(key: str, read: Callable[[], Texts]) -> Texts:
-    """Return texts from the cache; they are read and tokenised once."""
+    """Return texts from the cache.
+
+    Args:
+        key: Key that changes if the texts change.
+        read: Function that reads and tokenises the texts if they are not in the cache.
+    """
     digest = hashlib.sha256(f"{_FORMAT} {key}".encode()).hexdigest()
     name = f"texts/{digest[:32]}.arrow"
     return cached_file(name, lambda path: read().save(path), Texts.load)
@@ -34,11 +39,21 @@ def cached_texts(key: str, read: Callable[[], Texts]) -> Texts:
 
 @dataclass(frozen=True)
 class TextFiles:
-    """Texts in a table, a folder or a data set of the Hub; see `TextDataModule`.
+    """Texts in a table, in a folder or on the Hub.
 
-    `roles` names the column of each role: ``text``, ``label0``, ``label1`` ..., ``group``,
-    ``time``, ``id``. Without labels, `path` is also a .txt with a text per line, or a folder of
-    texts. Labels of a ``classification`` stay text.
+    Most arguments are those of `TextDataModule`.
+
+    Args:
+        path: Path of a table or folder, or ``hub:OWNER/NAME``. Without labels it may also be a .txt
+            file with one text per line, or a folder of .txt files.
+        roles: Name of the column for each role: ``text``, ``label0``, ``label1``, ..., ``group``,
+            ``time`` and ``id``.
+        tokens: Kind of tokens.
+        ngrams: Length of the longest n-grams of tokens that are terms.
+        char_ngrams: Length of the longest n-grams of characters that are terms; 0 for none.
+        task: Kind of label. With ``classification``, labels are read as text.
+        drop_unlabelled: Whether texts without a label are left out.
+        read_csv: Arguments of ``pandas.read_csv``.
     """
 
     path: str
@@ -56,9 +71,10 @@ class TextFiles:
         return [name for role, name in self.roles.items() if role.startswith("label")]
 
     def texts(self) -> Texts:
-        """Return all texts from the cache, which follows the arguments and the texts' versions.
+        """Return all texts from the cache.
 
-        The version of a file is its SHA-256, of a data set of the Hub its commit.
+        They are read again if an argument changes, or the version of the texts. The version is the
+        SHA-256 of each file, or the commit of a data set on the Hub.
         """
         files = self
         versions: list[tuple[str, str]] = []
@@ -72,11 +88,15 @@ class TextFiles:
 
     @property
     def is_on_hub(self) -> bool:
-        """True for the name of a data set of the Hub, ``hub:OWNER/NAME``."""
+        """Whether the path is the name of a data set on the Hub, ``hub:OWNER/NAME``."""
         return self.path.startswith(_HUB)
 
     def read(self) -> Texts:
-        """Read and tokenise all texts; the column ``part`` contains the part of each."""
+        """Read and tokenise all texts. The column ``part`` contains the part of each text.
+
+        Raises:
+            InputError: If a column is missing, or does not contain texts.
+        """
         import pandas as pd
 
         from dlp.datamodules.tables.kinds import check_target
@@ -84,7 +104,7 @@ class TextFiles:
 
         frame = pd.concat(self._frames())
         roles = dict(self.roles)
-        if not self.labels and roles.get("id") not in frame:  # new texts need no names
+        if not self.labels and roles.get("id") not in frame:  # texts to predict need no ids
             roles.pop("id", None)
         for role, name in roles.items():
             check_choice(f"{role.rstrip('0123456789')}_column", name, frame.columns)
@@ -98,13 +118,13 @@ class TextFiles:
         others = cells[cells.notna() & ~cells.map(lambda cell: isinstance(cell, str))]
         if len(others):
             raise InputError(
-                f"{self.path} contains {others.iloc[0]!r:.40} instead of a text; give a column of "
-                "texts."
+                f"text_column: expected texts in {self.path}, got {others.iloc[0]!r:.40}. Give a "
+                "column of texts."
             )
         texts = cells.fillna("")
         num_empty = (texts.str.strip() == "").sum()
         if num_empty == len(texts):
-            raise InputError(f"{self.path} has no text.")
+            raise InputError(f"{self.path}: expected texts, got only empty ones.")
         if num_empty:
             say(f"{num_empty:,} of {len(texts):,} texts of {self.path} are empty")
         rows = frame.index.get_level_values(1)
@@ -116,7 +136,7 @@ class TextFiles:
         return Texts.tokenise(texts.tolist(), self.tokens, self.ngrams, self.char_ngrams, **columns)
 
     def _frames(self) -> Frames:
-        """Return the rows of each part; the index is the row number or the path of a text file."""
+        """Return the rows of each part. The index is the row number, or the path of a text file."""
         import pandas as pd
 
         from dlp.datamodules.tables.conversion import convert_columns
@@ -127,7 +147,7 @@ class TextFiles:
             name, _, commit = self.path.removeprefix(_HUB).partition("@")
             return self._hub(name, commit or None)
         if not path.exists():
-            raise absent(path, " A data set of the Hub is named hub:OWNER/NAME.")
+            raise absent(path, " For a data set on the Hub, give hub:OWNER/NAME.")
         if any(path.rglob("*.parquet")):
             return self._hub(self.path)
         if path.is_dir():
@@ -142,7 +162,10 @@ class TextFiles:
         return {"train": convert_columns(frame, self.read_csv or {}, str(path), names)}
 
     def _text_files(self, folder: Path) -> Frames:
-        """Return the text files of each part, or of one; ``unsup`` of aclImdb is skipped."""
+        """Return the text files of each part; without labels there is a single part.
+
+        The folder ``unsup`` in the IMDB archive, aclImdb, is skipped, because it has no labels.
+        """
         import pandas as pd
 
         folders = {"train": folder}
@@ -166,8 +189,8 @@ class TextFiles:
         if not frames:
             raise InputError(
                 f"{folder} has no class folders with .txt files, such as pos/1.txt or "
-                "train/pos/1.txt. Tables are named one by one: give path and test_path, of what "
-                "save_to_disk wrote the files of to_parquet."
+                "train/pos/1.txt. If it contains tables, give their files as path and test_path. "
+                "Export a data set that save_to_disk wrote with to_parquet first."
             )
         return frames
 
@@ -179,22 +202,27 @@ class TextFiles:
 
             refusal = settle_encoding(path)
             if refusal is None:
-                refusal = InputError(f"{path} is UTF-8: leave encoding out of read_csv.")
+                refusal = InputError(f"{path} is UTF-8. Leave encoding out of read_csv.")
             raise refusal from error
 
     def _hub(self, name: str, commit: str | None = None) -> Frames:
-        """Return the parts of a data set of the Hub at a commit, or of a folder with its files."""
+        """Return the parts of a data set on the Hub.
+
+        Args:
+            name: Name on the Hub, or the path of a folder with the files of the data set.
+            commit: Commit on the Hub.
+        """
         import datasets
 
-        datasets.disable_progress_bars()  # a set of the disk is read in seconds
+        datasets.disable_progress_bars()  # a set on the disk is read in seconds
         frames = {}
-        with tempfile.TemporaryDirectory() as folder:  # else every set is on the disk twice
+        with tempfile.TemporaryDirectory() as folder:  # so that no set is on the disk twice
             try:
                 sets = datasets.load_dataset(name, revision=commit, cache_dir=folder)
-            except Exception as error:  # of the Hub, the network and the files, each its own
+            except Exception as error:  # the Hub, the network and the files raise many kinds
                 raise InputError(
-                    f"{self.path} cannot be read as a data set of the Hub ({error}). Without "
-                    "network, give the path of a copy."
+                    f"{self.path} cannot be read as a data set on the Hub ({error}). Without a "
+                    "network connection, give the path of a copy."
                 ) from error
             for name, rows in sets.items():
                 if name not in PART_NAMES:
@@ -203,15 +231,17 @@ class TextFiles:
                 for label in self.labels:
                     classes = getattr(rows.features.get(label), "names", None)
                     if classes:
-                        frame[label] = frame[label].map(dict(enumerate(classes)))  # -1: no label
+                        # The number -1, for no label, becomes a missing value.
+                        frame[label] = frame[label].map(dict(enumerate(classes)))
                 frames[PART_NAMES[name]] = frame
         return frames
 
 
 def _at_commit(path: str) -> str:
-    """Return ``hub:OWNER/NAME@COMMIT``, by default at the newest commit.
+    """Return ``hub:OWNER/NAME@COMMIT``, where the default is the newest commit.
 
-    Without network it is the last commit that was seen, if there is one.
+    Without a network connection it is the last commit that was seen. If none was seen, the path is
+    returned unchanged.
     """
     if "@" in path:
         return path

@@ -1,4 +1,4 @@
-"""Texts: a table, a folder of text files or a data set of the Hub as sparse rows of words."""
+"""DataModules for texts, which are encoded as sparse rows of words."""
 
 import re
 from dataclasses import replace
@@ -22,12 +22,12 @@ from dlp.reader.text import FIRST_WORD, Encoding
 from dlp.reader.text import TextEncoder as TextEncoder
 from dlp.reader.tokens import Tokens
 
-#: Letters of Thai, Lao, Burmese, Khmer, Japanese and Chinese.
+#: Letters in Thai, Lao, Burmese, Khmer, Japanese and Chinese.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 
 
 class TextArguments(SplitArguments, total=False):
-    """Keyword arguments of texts that rarely change; `BaseTextDataModule` describes them."""
+    """Keyword arguments of `BaseTextDataModule`, documented there, that rarely change."""
 
     predict_path: AnyPath | None
     predict_texts: list[str] | None
@@ -39,22 +39,23 @@ class TextArguments(SplitArguments, total=False):
 
 
 class OwnTextArguments(TextArguments, DataArguments, total=False):
-    """Keyword arguments of `BaseTextDataModule` for people's own texts."""
+    """Keyword arguments of `BaseTextDataModule` for custom texts."""
 
 
 class BaseTextDataModule(SupervisedDataModule):
-    """The base of DataModules of texts; batches are ``(BagOfWords, targets)``.
+    """Base class of DataModules for texts. Batches are ``(BagOfWords, targets)``.
 
     Args:
-        files: Labelled texts; those to predict are read alike.
-        predict_path: Path of the texts to predict: a table with the text column, a .txt with a
-            text per line, or a folder of .txt files; None predicts the test part.
-        predict_texts: Texts to predict, instead of a path.
-        num_words: Upper bound of the word ids: the most frequent ``num_words - 4`` terms are kept;
-            None keeps all.
-        max_length: Number of ids of a text that are kept, the first ones.
-        encoding: Values of the rows, see `TextEncoder`.
-        min_df: Number of training texts that a term must be in.
+        files: Labelled texts. Texts to predict are read in the same way.
+        predict_path: Path of the texts to predict: a table with the text column, a .txt file with
+            one text per line, or a folder of .txt files. None predicts the test part.
+        predict_texts: Texts to predict, instead of `predict_path`.
+        num_words: Number of word ids. The most frequent ``num_words - 4`` terms are kept, and the
+            first 4 ids are reserved. None keeps all terms.
+        max_length: Number of ids at the beginning of each text that are kept. None keeps all.
+        encoding: How the values in a row are computed; see `TextEncoder`.
+        min_df: Number of training texts in which a term must occur to be kept.
+        eval_batch_size: Number of rows per batch in validation, test and prediction.
         **data: See `SupervisedDataModule`.
     """
 
@@ -90,14 +91,14 @@ class BaseTextDataModule(SupervisedDataModule):
         self.files = files
         self.predict_path = predict_path
         self.predict_texts = predict_texts
-        self.id_column = files.roles.get("id", "path")  # the id of a text in a file is its path
+        self.id_column = files.roles.get("id", "path")  # the id of a text file is its path
 
     def load(self) -> LabelledParts:
-        """Return the parts of the files."""
+        """Return the labelled texts of each part."""
         return self.parts_of(self.files.texts())
 
     def load_predict(self) -> Examples | None:
-        """Return the texts of `predict_texts` or `predict_path`."""
+        """Return the texts in `predict_texts` or `predict_path`, or None without either."""
         if self.predict_texts:
             files = self.files
             texts = Texts.tokenise(
@@ -112,12 +113,12 @@ class BaseTextDataModule(SupervisedDataModule):
         return self.examples_of(files.read())
 
     def parts_of(self, texts: Texts) -> LabelledParts:
-        """Return the parts that the column ``part`` names."""
+        """Divide texts into the parts that their column ``part`` contains."""
         names = texts.column("part")
         return {part: self.examples_of(texts[names == part]) for part in dict.fromkeys(names)}
 
     def examples_of(self, texts: Texts) -> Examples:
-        """Return texts with their further columns."""
+        """Return texts with the targets, ids, groups and times from their columns."""
         labels = [name for name in texts.table.column_names if name.startswith("label")]
         targets = None
         if labels:
@@ -143,41 +144,54 @@ class BaseTextDataModule(SupervisedDataModule):
 
 
 def _advise_characters(texts: Texts) -> None:
-    """Say that texts are not of words, if they are in scripts without spaces between words."""
+    """Print advice if the texts are in a script without spaces between words."""
     sample = texts[:: len(texts) // 200 + 1]
     text = " ".join(sample.raw())
     if len(_UNSPACED.findall(text)) > 4 * len(text.split()):
         say(
-            "the texts are of a script without spaces, so that a word is all that stands between "
-            "two marks; tokens: characters may learn more, which the validation loss shows"
+            "the texts are in a script without spaces, so everything between two punctuation marks "
+            "is one word; try tokens: characters, and compare the validation losses"
         )
 
 
 class TextDataModule(BaseTextDataModule):
-    """Labelled texts as sparse rows of words.
+    """Labelled texts, which are encoded as sparse rows of words.
+
+    `path` is one of these:
+
+    - a table (.csv, .tsv, .jsonl, .json, .parquet);
+    - a folder with one file per text and one subfolder per class (``pos/1.txt`` or
+      ``train/pos/1.txt``);
+    - ``hub:OWNER/NAME`` or ``hub:OWNER/NAME@COMMIT`` for a data set on the Hugging Face Hub.
+
+    If a folder or a data set has parts called train, val and test, they are used.
 
     Args:
-        path: Path of a table (.csv, .tsv, .jsonl, .json, .parquet), or of a folder with a text per
-            file and a folder per class (``pos/1.txt`` or ``train/pos/1.txt``), or
-            ``hub:OWNER/NAME`` for a data set of the Hub, perhaps with ``@COMMIT``; the default is
-            its newest commit. Parts called train, val and test are used as they are.
+        path: Path of the labelled texts. For a data set on the Hub, the default is its newest
+            commit.
         text_column: Column of the texts.
-        label_column: Column of the labels; several columns of 0 and 1 for several labels per text.
-        test_path: Path of the texts of the test part.
+        label_column: Column of the labels, or several columns of 0 and 1 if a text can have several
+            labels.
+        test_path: Path of the texts in the test part.
         drop_unlabelled: Whether texts without a label are left out.
-        read_csv: Arguments of ``pandas.read_csv`` for all CSVs.
-        task: Kind of label; ``auto`` infers it.
-        positive_class: Name of the class that becomes class 1 of two; None is the last one.
-        group_column: Column of groups, such as authors; no group is in two parts.
-        time_column: Column of times; parts follow each other.
-        id_column: Column that names the rows in predictions.
-        tokens: Tokens of a text; ``characters`` are for scripts without spaces.
-        ngrams: Length of the longest terms: 2 for pairs such as ``not good`` as well, which count
-            as ids of a text.
-        char_ngrams: Length of the longest n-grams of characters in words, from 2 on, that are terms
-            too, such as ``"ness▁"``; 0 for none. They help with short texts, with spelling and
-            endings; TF-IDF gives them a third of their weight.
+        read_csv: Arguments of ``pandas.read_csv`` for all CSV files.
+        task: Kind of label. ``auto`` infers it.
+        positive_class: Name of the class that becomes class 1 in a problem with two classes. None
+            means the last one.
+        group_column: Column of groups, such as authors. Texts of one group are never in two parts.
+        time_column: Column of times. The parts follow one another in time.
+        id_column: Column that identifies the rows in predictions.
+        tokens: Kind of tokens. ``characters`` are for scripts without spaces between words.
+        ngrams: Length of the longest n-grams of tokens that are terms. 2 adds pairs of neighbours,
+            such as ``not good``. Pairs count towards `max_length`, too.
+        char_ngrams: Length of the longest n-grams of characters within words that are also terms,
+            such as ``"ness▁"``, starting with length 2. 0 adds none. They help with short texts,
+            misspellings and word endings. TF-IDF gives them a third of their weight.
         **split: See `BaseTextDataModule`.
+
+    Example::
+
+        data = TextDataModule("reviews.csv", label_column="stars", ngrams=2, test_size=0.2)
     """
 
     def __init__(
@@ -213,7 +227,7 @@ class TextDataModule(BaseTextDataModule):
         self.save_arguments(locals())
 
     def load(self) -> LabelledParts:
-        """Return the parts of `path` and the texts of `test_path`."""
+        """Return the parts of `path`, and the texts in `test_path` as the test part."""
         parts = super().load()
         if self.files.tokens == "words":
             _advise_characters(cast(Texts, parts["train"].inputs))

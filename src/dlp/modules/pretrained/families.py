@@ -82,7 +82,7 @@ def load_published(network: nn.Module, entry: Any) -> None:
     advice = f"Put {entry.url} there, or give the path of a copy as weights."
     refusal = downloading(file.parent, file.name, advice)
     if file.exists():
-        refusal = reading(file, "weights; delete it to download it again")
+        refusal = reading(file, "weights (delete it to get it again)")
     with refusal:
         tensors = entry.get_state_dict(check_hash=True, weights_only=True, map_location="cpu")
     load_weights(network, tensors)

@@ -28,7 +28,7 @@ def timm_network(name: str, weights: str | None) -> StagedNetwork:
     for full_name, config in published.items():
         scalings[full_name.partition(".")[2]] = (config.mean, config.std)
     full_name = f"{name}.{weights}"
-    with reading(full_name, "weights of timm; the path of a file is also accepted"):
+    with reading(full_name, "weights from timm (the path of a file is also accepted)"):
         network: Any = timm.create_model(
             full_name if full_name in published else name,
             pretrained=weights in scalings,
