@@ -228,8 +228,8 @@ def test_a_backbone_of_ones_own_is_stored_unfrozen_and_seen():
 @pytest.mark.parametrize(
     ("callback", "message"),
     [
-        (Unfreeze(2, 1), r"needs a model with one Backbone.*DenseModule has 0"),
-        (CacheFeatures(), "needs a PretrainedModule"),
+        (Unfreeze(2, 1), r"expected a model with one Backbone.*DenseModule with 0"),
+        (CacheFeatures(), "expected a PretrainedModule"),
     ],
 )
 def test_a_model_without_backbone_is_refused(callback, message):

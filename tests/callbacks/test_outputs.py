@@ -146,7 +146,7 @@ def test_a_module_of_ones_own_must_return_an_index(tmp_path):
             return self(batch[0])
 
     with pytest.raises(
-        InputError, match="predict_step of Own must return a dictionary of index"
+        InputError, match="predict_step of Own: expected a dictionary with index"
     ):
         predict(tmp_path / "p.csv", np.arange(20) % 2, "sigmoid", Own, x_predict=X)
 

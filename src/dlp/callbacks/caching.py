@@ -1,4 +1,4 @@
-"""Feature extraction made fast: the output of the frozen stages is computed once per image."""
+"""Cache the output of a backbone's frozen stages, so that it is computed once per image."""
 
 import hashlib
 import math
@@ -28,7 +28,13 @@ from dlp.modules.pretrained import PretrainedModule, PretrainedNet, StoredFeatur
 
 @dataclass(frozen=True)
 class FeatureRows(StoredRows):
-    """Features of distinct images (M, ...), and the index of each row in them, (N,)."""
+    """Rows of stored features. Rows with equal images share their features.
+
+    Args:
+        values: Features of the distinct images, (M, ...).
+        places: Index of each row in `values`, (N,).
+        depth: Number of parts of the `PretrainedNet` that computed the features.
+    """
 
     values: Tensor
     places: Tensor
@@ -38,21 +44,28 @@ class FeatureRows(StoredRows):
         return len(self.places)
 
     def select(self, index: Tensor) -> StoredFeatures:
-        """Return a batch."""
+        """Return the features of the rows with the given indices, (B,)."""
         return StoredFeatures(self.values[self.places[index]], self.depth)
 
 
 class CacheFeatures(Callback):
-    """Training on the stored output of the frozen stages of a `PretrainedModule`.
+    """Train a `PretrainedModule` on the stored output of its frozen stages.
 
-    The cut is before the first stage that is ever trained, by `trainable_stages` or an `Unfreeze`;
-    if none is, after the pooling. With augmentation only the validation part is stored. The
-    features are kept in the cache folder for other runs and folds; data without
-    `Examples.hashes` trains on images. The checkpoint is the whole model; test and prediction run
-    on images.
+    Stored are the features before the first stage that is trained at any time, because of
+    `trainable_stages` or an `Unfreeze`. If no stage is trained, they are the features after the
+    pooling. With augmentation, only the validation part is stored, because training images differ
+    in each epoch.
+
+    The features are kept in the cache folder, where other runs and folds find them. Data without
+    `Examples.hashes` is trained on images as usual. Checkpoints contain the whole model, and the
+    test and predictions use images.
 
     Args:
-        batch_size: Number of images per batch while features are computed.
+        batch_size: Number of images per batch while the features are computed.
+
+    Example::
+
+        trainer = Trainer(max_epochs=30, callbacks=[CacheFeatures()])
     """
 
     def __init__(self, batch_size: int = 64) -> None:
@@ -60,12 +73,17 @@ class CacheFeatures(Callback):
         self._undo = ExitStack()
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Replace images by features, from the cache folder or computed."""
+        """Replace images by features, which are read from the cache folder or computed.
+
+        Raises:
+            InputError: If the model is no `PretrainedModule`, or the data no
+                `SupervisedDataModule`.
+        """
         data = data_of(trainer)
         if data is None or not isinstance(pl_module, PretrainedModule):
             raise InputError(
-                "CacheFeatures needs a PretrainedModule and a DataModule of the project; take it "
-                "out of trainer.callbacks, or give datamodule=data to trainer.fit."
+                "CacheFeatures: expected a PretrainedModule and a SupervisedDataModule. Remove it "
+                "from trainer.callbacks, or pass datamodule=data to trainer.fit."
             )
         network = pl_module.network
         num_trained = trained_stages(math.inf, network.backbone, trainer)
@@ -78,10 +96,10 @@ class CacheFeatures(Callback):
         if data.has("val"):
             parts.append("val")
         hashes: list[Any] = [data.examples(part).hashes for part in parts]
-        is_trial = getattr(trainer, "fast_dev_run", False)  # few images, no cache
+        is_trial = getattr(trainer, "fast_dev_run", False)  # it uses too few images to cache
         if is_trial or depth == 0 or not parts or hashes[0] is None:
             return
-        # Over both parts together: another fold has the same images.
+        # Both parts are stored together, because another fold has the same images.
         distinct, places = np.unique(np.concatenate(hashes), return_index=True)
         device = trainer.strategy.root_device
         settings = (depth, trainer.precision, device.type, data.encoder.state(), torch.__version__)
@@ -89,18 +107,18 @@ class CacheFeatures(Callback):
         stored: Any = [data.inputs(part) for part in parts]
 
         def write(path: Path) -> None:
-            """Write the features of the distinct images."""
+            """Compute the features of the distinct images and write them to a file."""
             say(f"computing features of {len(places):,} images by {network.backbone.name} once")
             images: ConcatDataset[Tensor] = ConcatDataset(stored)
             plugin = trainer.precision_plugin
             features = []
             for batch in torch.split(torch.from_numpy(places), self.batch_size):
-                # Stored rows are indexed by tensors, here of one element.
+                # Stored rows are indexed with tensors, which here have one element.
                 pixels = torch.cat([images[place] for place in torch.split(batch, 1)])
                 with plugin.forward_context():
                     pixels = plugin.convert_input(pixels.to(device))
                     features.append(network.features(pixels, depth).values.cpu())
-            with path.open("wb") as file:  # by name, torch would store the name too
+            with path.open("wb") as file:  # given a path, torch would store its name in the file
                 torch.save(torch.cat(features), file)
 
         load = partial(torch.load, mmap=True, weights_only=True)
@@ -112,15 +130,21 @@ class CacheFeatures(Callback):
             self._undo.callback(inputs.__setitem__, part, rows)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: object) -> None:
-        """Give the data its images back."""
+        """Restore the images in the data."""
         self._undo.close()
 
-    # Lightning skips teardown when a fit raises.
-    on_exception = teardown  # type: ignore[assignment]  # another name of the last argument
+    # Lightning skips teardown if a fit raises an exception.
+    on_exception = teardown  # type: ignore[assignment]  # the last argument has another name
 
 
 def _file_name(network: PretrainedNet, images: NDArray[np.uint64], settings: object) -> str:
-    """Return the name of a file of features, which follows all that they depend on."""
+    """Return the name of a file of features, which depends on everything that determines them.
+
+    Args:
+        network: Network that computes the features.
+        images: Hashes of the distinct images, (M,).
+        settings: Further values that change the features.
+    """
     key = hashlib.blake2b(f"{network.backbone.name} {network.pool} {settings}".encode())
     key.update(images.tobytes())
     for tensor in network.backbone.state_dict().values():

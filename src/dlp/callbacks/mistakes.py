@@ -1,4 +1,4 @@
-"""Mistakes of a test, written next to its numbers."""
+"""Write a report on the mistakes in a test."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,29 +20,30 @@ from dlp.reader.answer import Answer
 if TYPE_CHECKING:
     from dlp.evaluation.mistakes import Mistakes, Report
 
-#: A class is rare with fewer rows than this part of an equal share.
+#: A class is rare if it has fewer rows than this fraction of the mean number of rows per class.
 RARE = 2 / 3
-_MAX_LISTED = 3  # classes whose scores are printed
+_MAX_LISTED = 3  # largest number of classes whose scores are printed
 
 
 class MistakesReport(BatchOutputs):
-    """Writer of ``mistakes.json``, its figures, and the worst rows in ``worst.csv``.
+    """Write ``mistakes.json``, its figures, and the worst rows in ``worst.csv`` after a test.
 
-    It takes a `SupervisedDataModule` and a model whose ``test_step`` returns ``targets`` and
-    ``probabilities`` or ``values``; after others it writes nothing. If a subclass of the data
-    overrides ``test_dataloader``, rows have only their number in the order of the batches.
+    It requires a `SupervisedDataModule`, and a model whose ``test_step`` returns ``targets`` and
+    ``probabilities`` or ``values``. Otherwise it writes nothing. If a subclass of the data
+    overrides ``test_dataloader``, rows are identified by their position in the batches.
 
     Args:
-        folder: Folder of the files; None for no files.
+        folder: Folder of the files. None writes no files.
     """
 
     def __init__(self, folder: AnyPath | None = None) -> None:
         super().__init__(("probabilities", "values", "targets"))
         self.folder = None if folder is None else Path(folder)
-        #: ``targets``, and ``probabilities`` or ``values`` of the last test. ``index`` are their
-        #: indices in the test part, unless ``test_dataloader`` is overridden.
+        #: ``targets``, and ``probabilities`` or ``values``, from the last test. ``index`` contains
+        #: the indices of these rows in the test part. It is missing if ``test_dataloader`` is
+        #: overridden.
         self.gathered: dict[str, Array] = {}
-        #: Content of ``mistakes.json`` of the last test.
+        #: Content of ``mistakes.json`` for the last test.
         self.report: Report = {}
 
     on_test_batch_end = BatchOutputs.collect
@@ -63,12 +64,12 @@ class MistakesReport(BatchOutputs):
         if gathered is None:
             return
         if "index" in gathered:
-            # Points of the figures follow the order of the rows, as do equal errors.
+            # Points in the figures and rows with equal errors are in the order of the rows.
             order = np.argsort(gathered["index"])
             gathered = {name: values[order] for name, values in gathered.items()}
         answer = answer_of(pl_module, data, gathered)
         if not np.isfinite(gathered["probabilities" if answer.task else "values"]).all():
-            say("mistakes are not written: the model predicts NaN or infinity")
+            say("mistakes are not written, because the model predicts NaN or infinity")
             return
         self.gathered = gathered
         self.report = write_mistakes(self.folder, data, "test", gathered, answer).report
@@ -83,19 +84,22 @@ def write_mistakes(
     name: str = "worst",
     count: int = 16,
 ) -> "Mistakes":
-    """Write ``mistakes.json``, its figures and the worst rows of a part; return what was written.
+    """Write ``mistakes.json``, its figures and the worst rows of a part.
 
     Args:
         folder: Folder of the files.
         data: Data of the part.
         part: Name of the part.
-        outputs: ``targets``, and ``probabilities`` or ``values``, of some rows. ``index`` are their
-            indices in the part; without them nothing else is known of the rows.
-        answer: Answer of the model: kind of problem, names and threshold.
+        outputs: ``targets``, and ``probabilities`` or ``values``, of some rows. ``index`` contains
+            the indices of these rows in the part. Without it, ids and inputs are not written.
+        answer: Answer of the model: the kind of problem, the names and the threshold.
         name: Name of the table of the worst rows, and of their figure if they are images.
         count: Largest number of worst rows.
+
+    Returns:
+        The mistakes as they were written.
     """
-    import pandas as pd  # a fit does not wait for these
+    import pandas as pd  # imported here, because a fit does not need these modules
 
     from dlp.visualization.images import image_grid
     from dlp.visualization.mistakes import draw_mistakes
@@ -111,7 +115,7 @@ def write_mistakes(
         examples = data.examples(part).take(index)
         worst = pd.DataFrame({"index": examples.index, **examples.id_columns}).join(worst)
         cells = examples.inputs.readable()
-        if cells:  # images are identified by their path
+        if cells:  # there are none for images, which are identified by their path
             worst["input"] = cells
         if len(worst) and len(data.input_shape) == 3:
             captions = worst["true"].astype(str) + " -> " + worst["predicted"].astype(str)
@@ -128,7 +132,7 @@ def write_mistakes(
 def _analyse(
     data: SupervisedDataModule, outputs: Mapping[str, Array], answer: Answer
 ) -> "Mistakes":
-    """Return the mistakes of a classifier of one class or of labels, or of values."""
+    """Return the mistakes, by the function for the kind of problem."""
     from dlp.evaluation.mistakes import class_mistakes, label_mistakes, value_mistakes
 
     targets = outputs["targets"]
@@ -145,7 +149,7 @@ def _analyse(
 
 
 def _say(report: "Report", folder: Path) -> None:
-    """Print how good the model is, the scores of a few classes, and what helps a rare one."""
+    """Print the summary, the scores if there are few classes, and advice for a rare class."""
     say(f"mistakes: {report['summary']}; see {folder}")
     classes = report.get("classes", [])
     if len(classes) <= _MAX_LISTED:
@@ -159,6 +163,7 @@ def _say(report: "Report", folder: Path) -> None:
     missed = min(rare, key=lambda entry: entry["recall"], default={"recall": 1})
     if missed["recall"] < 0.5:
         say(
-            f"{missed['recall']:.0%} of {missed['name']!r} are found: try --model.class_weight "
-            "balanced or, of two classes, the threshold that dlp calibrate proposes"
+            f"only {missed['recall']:.0%} of {missed['name']!r} are found: try "
+            "--model.class_weight balanced, or for two classes the threshold that dlp calibrate "
+            "proposes"
         )

@@ -1,4 +1,4 @@
-"""Fine-tuning in one run: stages of a backbone that are trained from an epoch on."""
+"""Unfreeze stages of a backbone during a fit, for feature extraction and fine-tuning in one run."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -14,18 +14,23 @@ from dlp.modules.pretrained import Backbone
 
 @dataclass(eq=False)
 class Unfreeze(Callback):
-    """Training of the deepest stages of the model's `Backbone` from an epoch on.
+    """Train the deepest stages of the model's `Backbone` from a certain epoch on.
 
-    Several of them unfreeze step by step. The trained stages depend only on the epoch, so that a
-    resumed fit continues as an unbroken one. Several processes need
-    ``trainer.strategy: ddp_find_unused_parameters_true``.
+    Use several of these callbacks to unfreeze step by step. Which stages are trained depends only
+    on the epoch, so a resumed fit continues like an uninterrupted one. With several processes,
+    ``trainer.strategy: ddp_find_unused_parameters_true`` is required.
 
     Args:
         at_epoch: First epoch, counted from 1, in which the stages are trained.
-        stages: Number of the deepest stages, or ``all``.
-        train_batch_norm: Whether batch normalisation in them takes the statistics of each batch.
-            By default it keeps those of the pretrained weights, which small batches would spoil;
-            its scale and shift are trained either way. Give it to each of several.
+        stages: Number of stages, counted from the deepest one, or ``all``.
+        train_batch_norm: Whether batch normalisation in these stages uses the statistics of each
+            batch. By default it keeps the statistics of the pretrained weights, which small batches
+            would spoil. Its scale and shift are trained in both cases. If you use several of these
+            callbacks, set it in each of them.
+
+    Example::
+
+        trainer = Trainer(max_epochs=30, callbacks=[Unfreeze(at_epoch=11, stages=1)])
     """
 
     at_epoch: int
@@ -38,14 +43,14 @@ class Unfreeze(Callback):
         pl_module: LightningModule,
         stage: str,
     ) -> None:
-        """Check the number of stages; unfreeze everything before DDP wraps the model."""
+        """Check the number of stages, and unfreeze all stages before DDP wraps the model."""
         backbone = backbone_of(pl_module)
         backbone.num_stages(self.stages)
         if stage == "fit" and isinstance(trainer.strategy, ParallelStrategy):
             backbone.set_trained(len(backbone.stages))
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Set the trained stages of this epoch."""
+        """Train the stages that this epoch requires, and print which ones are new."""
         backbone = backbone_of(pl_module)
         epoch = trainer.current_epoch + 1
         num_frozen = backbone.frozen_stages
@@ -54,20 +59,26 @@ class Unfreeze(Callback):
         if names:
             say(f"epoch {epoch}: {', '.join(names)} of {backbone.name} trained from now on")
 
-    on_fit_start = on_train_epoch_start  # before features are stored
-    on_train_start = on_train_epoch_start  # a fit may resume within an epoch
+    on_fit_start = on_train_epoch_start  # so that it is set before features are stored
+    on_train_start = on_train_epoch_start  # so that it is set if a fit resumes within an epoch
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: object) -> None:
-        """Restore the backbone's own `trainable_stages`: another fit may have no `Unfreeze`."""
+        """Restore the backbone's `trainable_stages` for later fits without this callback."""
         backbone = backbone_of(pl_module)
         backbone.set_trained(backbone.trainable_stages)
 
-    # Lightning skips teardown when a fit raises.
-    on_exception = teardown  # type: ignore[assignment]  # another name of the last argument
+    # Lightning skips teardown if a fit raises an exception.
+    on_exception = teardown  # type: ignore[assignment]  # the last argument has another name
 
 
 def trained_stages(epoch: float, backbone: Backbone, trainer: Trainer) -> int:
-    """Return the number of the deepest stages that are trained in an epoch, counted from 1."""
+    """Return how many stages, counted from the deepest one, are trained in an epoch.
+
+    Args:
+        epoch: Number of the epoch, counted from 1.
+        backbone: Backbone with its `trainable_stages`.
+        trainer: Trainer with perhaps some `Unfreeze` callbacks.
+    """
     number = backbone.trainable_stages
     for callback in trainer.callbacks:  # type: ignore[attr-defined]  # Lightning sets it
         if isinstance(callback, Unfreeze) and callback.at_epoch <= epoch:
@@ -76,11 +87,15 @@ def trained_stages(epoch: float, backbone: Backbone, trainer: Trainer) -> int:
 
 
 def backbone_of(module: LightningModule) -> Backbone:
-    """Return the one `Backbone` of a model."""
+    """Return the only `Backbone` in a model.
+
+    Raises:
+        InputError: If the model has none or several.
+    """
     backbones = [part for part in module.modules() if isinstance(part, Backbone)]
     if len(backbones) != 1:
         raise InputError(
-            f"Unfreeze needs a model with one Backbone, such as PretrainedModule; "
-            f"{type(module).__name__} has {len(backbones)}."
+            f"Unfreeze: expected a model with one Backbone, such as PretrainedModule, got "
+            f"{type(module).__name__} with {len(backbones)}. Remove Unfreeze from the callbacks."
         )
     return backbones[0]
