@@ -26,22 +26,28 @@ def test_a_missing_package_is_a_sentence_with_the_command_that_installs_it():
     [
         (
             lambda: DenseModule((3,), 1, "regression", hidden=(8, -3)),
-            "hidden takes 1 to 1000000",
+            "hidden: expected 1 to 1000000",
         ),
         (
             lambda: DenseModule((3,), 1, "regression", l2=-1),
-            "l2 takes 0 or more; got -1",
+            "l2: expected 0 or more, got -1",
         ),
         (
             lambda: ArrayDataModule([[1.0]], [1], batch_size=0),
-            "^batch_size takes 1 or more",
+            "^batch_size: expected 1 or more",
         ),
         (
             lambda: ArrayDataModule([[1.0]], [1], eval_batch_size=0),
-            "eval_batch_size takes 1",
+            "eval_batch_size: expected 1",
         ),
-        (partial(TextDataModule, "t.csv", num_words=4), "num_words takes 5 or more"),
-        (partial(TableDataModule, "table.csv", "y", bins=-1), "bins takes 0 or more"),
+        (
+            partial(TextDataModule, "t.csv", num_words=4),
+            "num_words: expected 5 or more",
+        ),
+        (
+            partial(TableDataModule, "table.csv", "y", bins=-1),
+            "bins: expected 0 or more",
+        ),
         (
             lambda: DenseModule((3,), 1, "regression", target_mean=np.ones(2)),
             "got a NumPy array",
@@ -72,5 +78,5 @@ def test_a_damaged_file_is_a_sentence_without_the_error_of_python(error):
         raise error
     assert str(caught.value) == (
         "a.ckpt cannot be read as a checkpoint: it is damaged or another kind of file. Give a "
-        "file that is complete."
+        "complete file of that kind."
     )

@@ -43,7 +43,7 @@ def test_a_run_of_folds_and_what_it_leaves(validated):
 def test_more_repetitions_go_on(validated, capsys):
     main([*ARGS, "--repeats", "2"])
     output = capsys.readouterr().out
-    assert f"going on with {RUN}" in output
+    assert f"continuing {RUN}" in output
     assert "repeat 0, fold 2:" not in output
     assert "next: dlp " in output
     assert f"wrote {RUN}" in output
@@ -54,7 +54,7 @@ def test_more_repetitions_go_on(validated, capsys):
 def test_calls_share_the_folds_and_the_last_one_writes_the_summary(
     points, fails, capsys
 ):
-    assert "folds takes 0 to 2; got 3." in fails(*ARGS, "--folds", "[0, 3]")
+    assert "folds: expected 0 to 2, got 3." in fails(*ARGS, "--folds", "[0, 3]")
     assert (RUN / "config.yaml").exists()
     main([*ARGS, "--folds", "[0, 2]"])
     assert "1 folds are missing" in capsys.readouterr().out
@@ -81,7 +81,10 @@ def test_the_saved_config_validates_the_same_folds_and_fits_one(validated):
         (("--monitor", "val_mae"), "val_acc"),
         (("--num_folds", "1"), "num_folds"),
         (("--run_dir", "points.csv/run"), "run_dir points.csv/run cannot be created"),
-        (("--seed_everything", "-5"), "seed_everything takes 0 to 4294967295; got -5"),
+        (
+            ("--seed_everything", "-5"),
+            "seed_everything: expected 0 to 4294967295, got -5",
+        ),
     ],
 )
 def test_mistakes_are_sentences(points, fails, args, word):

@@ -100,7 +100,7 @@ def test_a_loss_that_became_nan_is_told(points, capsys):
 
 def test_a_fit_of_no_epochs_names_a_step_that_works(points, capsys):
     main(["fit", "--config", "points.yaml", "--trainer.max_epochs", "0"])
-    assert "go on by a larger --trainer.max_epochs" in capsys.readouterr().out
+    assert "continue with a larger --trainer.max_epochs" in capsys.readouterr().out
     assert not Path("runs/points/version_0/results.json").exists()
 
 
@@ -240,13 +240,13 @@ def test_a_trainer_of_a_recipe_records_nothing_if_asked(points):
 def test_no_command_uses_random_weights(points, fails):
     for command in ("test", "predict", "validate"):
         no_trial = "--trainer.fast_dev_run=false"
-        assert "no checkpoint of 'points'" in fails(
+        assert "no checkpoint for 'points'" in fails(
             command, "--config", "points.yaml", no_trial
         )
         assert "needs --config" in fails(command)
         assert "also needs --config NAME" in fails(command, "--ckpt_path", "best")
-    assert "no checkpoint of 'points'" in fails(*RESUME)
-    assert "found no checkpoint of 'x.ckpt'" in fails("test", "--ckpt_path", "x.ckpt")
+    assert "no checkpoint for 'points'" in fails(*RESUME)
+    assert "found no checkpoint for 'x.ckpt'" in fails("test", "--ckpt_path", "x.ckpt")
     assert not Path("runs").exists()
     torch.save({"state_dict": {}}, "x.ckpt")
     message = fails("test", "--config", "points.yaml", "--ckpt_path", "x.ckpt")
@@ -263,7 +263,7 @@ def test_no_command_uses_random_weights(points, fails):
             ("predict", *FIT[1:], "--trainer.fast_dev_run", "["),
             "--trainer.fast_dev_run: ",
         ),
-        ((*RESUME, "--config", "smaller"), "no checkpoint of 'points+smaller'"),
+        ((*RESUME, "--config", "smaller"), "no checkpoint for 'points+smaller'"),
         (
             ("test", "--ckpt_path", RUN, *FIT[1:], "--config", "smaller"),
             "not to one of points.yaml + the project's variations/smaller",
@@ -319,8 +319,9 @@ def test_a_run_of_folds_is_not_taken_for_a_fit(validated, fails):
         f"test --ckpt_path {RUN}",
         "export points",
     ):
-        assert "expected a run with one model, got one model per fold" in fails(
-            *command.split()
+        assert (
+            "expected a run with one model, got a run of dlp crossval with one"
+            in fails(*command.split())
         )
 
 
@@ -401,7 +402,7 @@ def test_a_resume_with_nothing_to_train_writes_what_a_kill_left_out(fitted, caps
     expected = results()
     main([*RESUME])
     assert (
-        "has its 3 epochs; go on by a larger --trainer.max_epochs"
+        "already has its 3 epochs; continue with a larger --trainer.max_epochs"
         in capsys.readouterr().out
     )
     assert contents(RUN) == before
@@ -439,7 +440,7 @@ def test_a_stopped_fit_goes_on_where_it_was(points, monkeypatch, capfd, name, st
             os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == status
     printed = capfd.readouterr()
-    assert "go on by dlp fit --ckpt_path runs/points/version_0" in printed.out
+    assert "continue with dlp fit --ckpt_path runs/points/version_0" in printed.out
     assert "Traceback" not in printed.err
     saved = torch.load(RUN / "checkpoints/last.ckpt", weights_only=True)["epoch"] + 1
     assert 1 <= saved <= len(pd.read_csv(RUN / "metrics.csv"))

@@ -70,7 +70,7 @@ def test_a_threshold_that_was_set_after_the_test_is_named(fitted):
     write_results(fitted, test={"test_acc": 0.75, "threshold": 0.5}, threshold=0.1)
     page = main(["report", "points"]).read_text(encoding="utf-8")
     assert (
-        "The test was at the threshold 0.5. Since then dlp calibrate has set 0.1"
+        "The test used the threshold 0.5. Since then dlp calibrate has set it to 0.1"
         in page
     )
 

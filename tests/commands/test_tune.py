@@ -78,7 +78,7 @@ def test_a_study_that_went_on_in_a_journal_file_is_as_one_that_never_stopped(
     copied(search)
     for count in ("1", "2"):
         main([*ARGS, "--trials", count, "--storage", "study.log", "--run_dir", "parts"])
-    assert "going on with parts" in capsys.readouterr().out
+    assert "continuing parts" in capsys.readouterr().out
     columns = ["value", "model.dropout", "model.optimizer.lr", "model.hidden"]
     pd.testing.assert_frame_equal(trials(Path("parts"))[columns], trials()[columns])
     assert Path("study.log").exists()

@@ -279,7 +279,7 @@ TIMED = replace(ROWS, times=np.arange(30))
             "train_size=25 selects 25 of 30 rows. Give .* that selects 1 to 24",
         ),
         (ROWS, {"num_folds": 4, "fold": 4}, "got num_folds=4 and fold=4"),
-        (ROWS, {"seed": -1}, "split_seed takes 0 or more; got -1"),
+        (ROWS, {"seed": -1}, "split_seed: expected 0 or more, got -1"),
         (ROWS, {"num_folds": 31}, "number of rows, 30, got 31"),
         (
             replace(ROWS, targets=np.arange(30)),

@@ -92,7 +92,7 @@ def test_a_plain_loader_takes_weights_by_class_and_cannot_balance():
     model = DenseModule((4,), 3, class_weight={0: 2.0, "2": 5.0})
     quiet_trainer().fit(model, batches)
     assert model.head.class_weights.tolist() == [2.0, 1.0, 5.0]
-    with pytest.raises(InputError, match="balanced needs a DataModule of the project"):
+    with pytest.raises(InputError, match="balanced needs a DataModule of this project"):
         quiet_trainer().fit(DenseModule((4,), 3, class_weight="balanced"), batches)
 
 
@@ -102,7 +102,7 @@ def test_a_plain_loader_takes_weights_by_class_and_cannot_balance():
         ({"class_weight": {"frad": 3.0}}, "unknown class of class_weight 'frad'"),
         (
             {"class_weight": "balanced", "loss": torch.dist},
-            "is for the losses bce and cross",
+            "class_weight needs the loss bce or cross",
         ),
     ],
 )

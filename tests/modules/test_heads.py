@@ -182,7 +182,7 @@ def test_a_batch_that_does_not_fit_the_head_is_refused(
             {"num_outputs": 2, "threshold": 0.2},
             "expected head: sigmoid or multilabel",
         ),
-        ("sigmoid", {"num_outputs": 2, "threshold": 5.0}, "threshold takes 0 to 1"),
+        ("sigmoid", {"num_outputs": 2, "threshold": 5.0}, "threshold: expected 0 to 1"),
         (
             make_head("softmax", 3),
             {"num_outputs": 3, "loss": "mse"},

@@ -193,7 +193,7 @@ def test_images_are_scaled_as_weights_of_a_name_take_them_or_left(monkeypatch):
             "Accepted: IMAGENET1K_V1, DEFAULT, the path of a state dict",
         ),
         ({"scaling": "units"}, "unknown scaling 'units'. Did you mean 'unit'"),
-        ({"trainable_stages": 6}, "stages takes 0 to 4; got 6"),
+        ({"trainable_stages": 6}, "stages: expected 0 to 4, got 6"),
     ],
 )
 def test_arguments_that_name_nothing_are_refused(arguments, message):

@@ -33,7 +33,7 @@ def test_a_config_says_that_one_batch_is_tried_and_a_word_that_it_is_not():
     Path("trial.yaml").write_text("trainer: {fast_dev_run: true}", encoding="utf-8")
     words = ["--config", "points.yaml", "--config", "trial.yaml"]
     assert typed_recipe("predict", words, predict).is_dev_run
-    with pytest.raises(InputError, match=r"found no checkpoint of 'points\+trial'"):
+    with pytest.raises(InputError, match=r"found no checkpoint for 'points\+trial'"):
         typed_recipe("predict", [*words, "--trainer.fast_dev_run=false"], predict)
 
 

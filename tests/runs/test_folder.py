@@ -60,7 +60,9 @@ def test_results_that_are_added_at_once_are_all_kept():
 def test_a_run_dir_must_be_empty():
     run = Run.new("a", folder="deep/here")
     (run.folder / "metrics.csv").touch()
-    with pytest.raises(InputError, match="holds files, and a run is never overwritten"):
+    with pytest.raises(
+        InputError, match="contains files, and dlp never overwrites a run"
+    ):
         Run.new("a", folder="deep/here")
 
 
@@ -68,13 +70,15 @@ def test_the_advice_about_a_folder_with_files_fits_to_what_it_holds():
     run = Run.new("a", folder="fit")
     run.write_record("fit", [])
     checkpoint(run.folder)
-    with pytest.raises(InputError, match="go on with its fit by dlp fit --ckpt_path"):
+    with pytest.raises(InputError, match="continue its fit with dlp fit --ckpt_path"):
         Run.new("a", folder="fit")
     Run.shared("a", "folds", "crossval", ["a.yaml"], {"seed": 1})
-    with pytest.raises(InputError, match=r"never overwritten\. Give a new folder\.$"):
+    with pytest.raises(
+        InputError, match=r"never overwrites a run\. Give a new folder\.$"
+    ):
         Run.shared("a", "folds", "crossval", ["a.yaml"], {"seed": 2})
     checkpoint("old", "fold_0_0")
-    with pytest.raises(InputError, match=r"old is a run of dlp 1\.2\.0 or earlier"):
+    with pytest.raises(InputError, match=r"old was written by dlp 1\.2\.0 or earlier"):
         Run.shared("a", "old", "crossval", ["a.yaml"], {"seed": 1})
 
 
@@ -86,7 +90,7 @@ def test_folds_in_a_folder_leave_nothing_next_to_it():
 def test_a_folder_of_something_else_stays_as_it_is():
     Path("notes").mkdir()
     Path("notes/a.txt").touch()
-    with pytest.raises(InputError, match="run_dir notes holds files"):
+    with pytest.raises(InputError, match="run_dir notes contains files"):
         Run.shared("a", "notes", "crossval", ["a.yaml"], {"seed": 1})
     assert list(Path("notes").iterdir()) == [Path("notes/a.txt")]
 
@@ -108,7 +112,7 @@ def test_folds_go_on_after_a_kill_between_record_and_config():
 
 def test_of_two_fits_one_gets_a_folder():
     run = Run.new("a", folder="deep/here")
-    with pytest.raises(InputError, match="taken by another fit"):
+    with pytest.raises(InputError, match="in use by another fit"):
         Run.new("a", folder="deep/here")
     run.remove_if_empty()
     assert not run.folder.exists()
@@ -148,7 +152,7 @@ def test_a_checkpoint_is_named_by_path_folder_word_or_config():
     assert Run.find("runs/a/version_0").model() == best
     assert Run.find("runs/a/version_0", "last").model() == last
     assert Run.find(str(new)).model() == new
-    with pytest.raises(InputError, match=r"no checkpoint of 'b\+c' in"):
+    with pytest.raises(InputError, match=r"no checkpoint for 'b\+c' in"):
         Run.find("b+c")
 
 
@@ -165,7 +169,7 @@ def test_the_newest_run_is_also_one_of_folds():
 
 
 def test_a_run_without_a_checkpoint_has_no_model():
-    with pytest.raises(InputError, match="found no checkpoint of 'runs/a/version_0'"):
+    with pytest.raises(InputError, match="found no checkpoint for 'runs/a/version_0'"):
         Run(Path("runs/a/version_0")).model()
 
 
@@ -173,7 +177,7 @@ def test_one_kept_fold_is_no_model_of_all_rows():
     fold = checkpoint("runs/a/version_0", "fold_0_0")
     assert Run.find("a").models() == [fold]
     with pytest.raises(
-        InputError, match="Train one by dlp fit, or give the checkpoint of one"
+        InputError, match="Train one with dlp fit, or give the checkpoint of one"
     ):
         Run.find("a").model()
     assert Run.find(str(fold)).model() == fold
@@ -273,13 +277,13 @@ def test_an_empty_word_is_no_run(tmp_path, monkeypatch):
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints/best.ckpt").touch()
     (tmp_path / "run.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(InputError, match="found no checkpoint of ''"):
+    with pytest.raises(InputError, match="found no checkpoint for ''"):
         Run.find("")
 
 
 def test_a_run_of_an_old_version_is_named_as_such(tmp_path):
     (tmp_path / "config.yaml").write_text("data: {}", encoding="utf-8")
     with pytest.raises(
-        InputError, match=r"is a run of dlp 1\.2\.0 or earlier, which reads it"
+        InputError, match=r"was written by dlp 1\.2\.0 or earlier\. Use that version"
     ):
         Run.find(tmp_path)

@@ -67,7 +67,7 @@ def test_a_fit_that_python_stops_names_the_checkpoint_to_go_on_from(capsys):
     with pytest.raises(RuntimeError):
         small_fit(*RunRecorder("mine").callbacks, Stop())
     path = "runs/mine/version_0/checkpoints/last.ckpt"
-    assert f"go on by trainer.fit(ckpt_path='{path}')" in capsys.readouterr().out
+    assert f"continue with trainer.fit(ckpt_path='{path}')" in capsys.readouterr().out
     recorder = RunRecorder(run=Run(Path("runs/mine/version_0")))
     small_fit(*recorder.callbacks, path=path)
     assert len(recorder.history.metrics["val_loss"]) == 3

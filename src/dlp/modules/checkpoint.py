@@ -1,4 +1,4 @@
-"""Checkpoints of a Trainer, and the modules that are built from them."""
+"""Checkpoints written by a Trainer, and the modules that are built from them."""
 
 import copy
 from pathlib import Path
@@ -14,7 +14,7 @@ from dlp.reader.spec import ModelSpec
 
 
 class Checkpoint:
-    """Checkpoint of a Trainer, read once: when its content is first asked for.
+    """Checkpoint written by a Trainer. The file is read once, when its content is first needed.
 
     Args:
         path: Path of the file.
@@ -28,7 +28,7 @@ class Checkpoint:
 
     @property
     def content(self) -> dict[str, Any]:
-        """Content of the file: ``state_dict``, ``epoch``, the states of data and callbacks."""
+        """Content of the file: ``state_dict``, ``epoch``, and the states of data and callbacks."""
         if self._content is None:
             with reading(self.path, "a checkpoint"):
                 self._version = _version(self.path)
@@ -40,16 +40,16 @@ class Checkpoint:
         """Spec of the model.
 
         Raises:
-            InputError: If the checkpoint has none that this version reads.
+            InputError: If the checkpoint has no spec that this version can read.
         """
         if self._spec is None:
             self._spec = spec_in(self.content)
         return self._spec
 
     def take(self) -> dict[str, Any]:
-        """Return the content for the last time: it takes as much memory as the network.
+        """Return the content and let go of it, as it takes as much memory as the network.
 
-        A file that was written again is read again.
+        If the file has been written again since it was read, it is read again.
         """
         if self._content is not None and _version(self.path) != self._version:
             self._content = None
@@ -59,7 +59,7 @@ class Checkpoint:
 
 
 def _version(path: Path) -> tuple[int, int]:
-    """Return the inode and the modification time of a file; a new file in its place differs."""
+    """Return the inode and the modification time of a file, which change when it is replaced."""
     state = path.stat()
     return state.st_ino, state.st_mtime_ns
 
@@ -69,26 +69,26 @@ def load_module(checkpoint: Checkpoint, **objects: Any) -> SupervisedModule:
 
     Args:
         checkpoint: Checkpoint of the module.
-        **objects: Arguments of the module that a file does not hold, by name.
+        **objects: Arguments of the module that a file cannot contain, by name.
     """
     spec = checkpoint.spec
-    with torch.device("meta"):  # no random numbers to overwrite
+    with torch.device("meta"):  # the weights are replaced, so none are drawn
         module = build_module(spec.module, **objects)
     if _load_state_dict(module, checkpoint):
         module = build_module(spec.module, **objects)
         _load_state_dict(module, checkpoint)
     module.take_answer(spec)
-    # Weights of --trainer.precision 64-true or bf16-true are so in the file.
+    # With --trainer.precision 64-true or bf16-true, the file contains weights in that precision.
     return module.float().eval()
 
 
 def _load_state_dict(module: SupervisedModule, checkpoint: Checkpoint) -> bool:
-    """Load the weights of a checkpoint; return True if buffers that it lacks have no values."""
+    """Load the weights of a checkpoint; return True if buffers that it lacks are still empty."""
     own_names = module.state_dict().keys()
-    weights = copy.copy(checkpoint.content["state_dict"])  # with the versions of its modules
+    weights = copy.copy(checkpoint.content["state_dict"])  # keeps its `_metadata` attribute
     for name in list(weights):
         if name.startswith("head.loss_function.") and name not in own_names:
-            del weights[name]  # predictions do not need it
+            del weights[name]  # predictions do not need the loss
     with loading_weights(checkpoint.path):
         module.load_state_dict(weights, assign=True)
     return any(buffer.is_meta for buffer in module.buffers())

@@ -1,4 +1,4 @@
-"""Folders of runs by their numbers: ``runs/<name>/version_N``, or ``study_N``."""
+"""Numbered folders of runs: ``runs/<name>/version_N``, or ``study_N``."""
 
 from contextlib import suppress
 from itertools import count
@@ -11,7 +11,7 @@ ROOT = Path("runs")
 
 
 def numbered(name: str | Path, kind: str = "version") -> list[Path]:
-    """Return the folders of imdb, imdb.yaml or runs/imdb, the newest first."""
+    """Return the numbered folders of a name, such as imdb, imdb.yaml or runs/imdb, newest first."""
     folders = []
     name = Path(name).as_posix().removeprefix(f"{ROOT}/").removesuffix(".yaml")
     for path in (ROOT / name).glob(f"{kind}_*"):
@@ -21,7 +21,17 @@ def numbered(name: str | Path, kind: str = "version") -> list[Path]:
 
 
 def make(name: str, kind: str = "version", folder: str | Path | None = None) -> Path:
-    """Make a folder given by the user, which has to be empty, else that of the next number."""
+    """Make the folder of a run.
+
+    Args:
+        name: Name of the runs, below ``runs``.
+        kind: Prefix of the folder's name: ``version`` or ``study``.
+        folder: Folder given by the user, which must be empty. None makes the folder with the next
+            number.
+
+    Raises:
+        InputError: If the folder contains files, or cannot be created.
+    """
     if folder is not None:
         path = Path(folder)
         create(path)
@@ -31,24 +41,24 @@ def make(name: str, kind: str = "version", folder: str | Path | None = None) -> 
     numbers = [_number(path) for path in numbered(name, kind)]
     for number in count(max(numbers, default=-1) + 1):
         path = ROOT / name / f"{kind}_{number}"
-        with suppress(FileExistsError):  # of another process
+        with suppress(FileExistsError):  # another process has just made it
             path.mkdir(parents=True)
             break
     return path
 
 
 def is_empty(folder: Path) -> bool:
-    """Return True if a folder has no files but locks and temporary files of killed processes."""
+    """Return True if a folder has no files except locks and leftovers of killed processes."""
     files = (path for path in folder.rglob("*") if path.is_file())
     return all(path.name.startswith(".") for path in files)
 
 
 def holds_files(folder: Path) -> InputError:
-    """Return the error of a ``run_dir`` that is not empty."""
+    """Return the error for a ``run_dir`` that is not empty."""
     advice = "Give a new folder"
     if (folder / "checkpoints" / "last.ckpt").is_file():
-        advice += f", or go on with its fit by dlp {command_text('fit', '--ckpt_path', folder)}"
-    return InputError(f"run_dir {folder} holds files, and a run is never overwritten. {advice}.")
+        advice += f", or continue its fit with dlp {command_text('fit', '--ckpt_path', folder)}"
+    return InputError(f"run_dir {folder} contains files, and dlp never overwrites a run. {advice}.")
 
 
 def create(folder: Path) -> None:
@@ -57,8 +67,8 @@ def create(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(
-            f"run_dir {folder} cannot be created: {error.strerror}. Give a folder in one that you "
-            "may write to."
+            f"run_dir {folder} cannot be created: {error.strerror}. Choose a place where you may "
+            "write."
         ) from error
 
 

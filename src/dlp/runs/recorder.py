@@ -1,4 +1,4 @@
-"""A run as callbacks: its folder, history, checkpoints, results, curves and mistakes."""
+"""Callbacks that record a run: its folder, history, checkpoints, results, curves and mistakes."""
 
 import math
 import platform
@@ -27,32 +27,33 @@ from dlp.reader.answer import Answer
 from dlp.reader.encoder import Array
 from dlp.runs.folder import Origin, Results, Run
 
-#: Packages that numbers depend on.
+#: Packages whose versions influence the numbers.
 _PACKAGES = ("torch", "lightning", "torchmetrics", "numpy")
 
 
 @dataclass(eq=False)
 class RunRecorder(Callback):
-    """Recorder of a fit and of its test in the folder of a run.
+    """Recorder of a fit, and of the test after it, in the folder of a run.
 
-    A Trainer takes all of its callbacks: ``Trainer(callbacks=RunRecorder("mine").callbacks)``. They
-    write ``metrics.csv``, ``checkpoints/best.ckpt`` and ``last.ckpt``, ``results.json``,
-    ``curves.png`` and, after a test, ``mistakes.json`` with its figures and ``worst.csv``, and seed
-    each epoch, so that a resumed fit equals an unbroken one. A fit that never began leaves no
-    folder.
+    Pass all of its callbacks to the Trainer: ``Trainer(callbacks=RunRecorder("mine").callbacks)``.
+    They write ``metrics.csv``, ``checkpoints/best.ckpt`` and ``last.ckpt``, ``results.json`` and
+    ``curves.png``. After a test they also write ``mistakes.json`` with its figures, and
+    ``worst.csv``. They seed each epoch, so that a resumed fit gives the same result as one that was
+    not interrupted. A fit that fails before its first epoch ends leaves no folder.
 
     Args:
         name: Name of the runs, below ``runs``.
-        folder: New or empty folder of the run; None is the next ``runs/<name>/version_N``.
-        run: Run whose fit goes on, instead of a new folder; None until a fit or test begins.
-        monitor: Metric of the best epoch.
-        test_after_fit: Checkpoint that the caller tests after the fit; the next command is printed
-            after that.
-        baselines: Whether simple models are fitted to compare with.
-        smoothing: Factor of the moving average of the curves.
-        seed: Seed of the run, for ``results.json``.
-        config: Content of ``config.yaml``; None writes none.
-        origin: Labels of the configs, by which commands find the run; none for a run from Python.
+        folder: New or empty folder for the run. None makes the next ``runs/<name>/version_N``.
+        run: Run whose fit is continued, instead of a new folder. If None, it is set when a fit
+            begins.
+        monitor: Metric that decides which epoch is the best.
+        test_after_fit: Checkpoint that the caller tests after the fit. The next command is then
+            printed after the test.
+        baselines: Whether to fit simple models for comparison.
+        smoothing: Factor of the moving average in the curves.
+        seed: Seed of the run, which is written to ``results.json``.
+        config: Content of ``config.yaml``. None writes no such file.
+        origin: Labels of the configs, by which commands find the run. Empty for a run from Python.
     """
 
     name: str = "unnamed"
@@ -71,7 +72,7 @@ class RunRecorder(Callback):
         self.mistakes = MistakesReport(self.run.folder if self.run else None)
         self.best = BestCheckpoint(monitor=self.monitor)
         self.last = LastCheckpoint()
-        #: Callbacks of the Trainer, in the order of their work.
+        #: Callbacks for the Trainer, in the order in which they must run.
         self.callbacks: list[Callback] = [
             self,
             self.history,
@@ -80,7 +81,7 @@ class RunRecorder(Callback):
             self.best,
             self.last,
         ]
-        #: Whether an epoch was trained: a resumed fit may have none left.
+        #: Whether an epoch was trained. A resumed fit may have no epoch left.
         self.has_trained = False
         self._mode: Mode = "min"
         self._start = 0.0
@@ -88,7 +89,7 @@ class RunRecorder(Callback):
 
     @property
     def checkpoint_to_test(self) -> Path | None:
-        """Checkpoint that ``test_after_fit`` names."""
+        """Path of the checkpoint that ``test_after_fit`` names. None if there is none to test."""
         if self.run is None or self.test_after_fit is None:
             return None
         return self.run.checkpoint(self.test_after_fit) or self.run.checkpoint()
@@ -105,7 +106,7 @@ class RunRecorder(Callback):
                 "Trainer(callbacks=recorder.callbacks)."
             )
         if self.has_trained and trainer.current_epoch == 0:
-            raise InputError("a RunRecorder records one fit; make another one for another fit.")
+            raise InputError("a RunRecorder records one fit. Create a new one for another fit.")
         self._start = time.perf_counter()
         self.has_trained = False
         self._mode = monitor_mode(self.monitor, pl_module)
@@ -115,30 +116,32 @@ class RunRecorder(Callback):
                 run = Run.new(self.name, folder=self.folder)
             self.run = trainer.strategy.broadcast(run)
         elif trainer.is_global_zero:
-            remove_temporaries(self.run.checkpoints)  # of a fit that was killed
+            remove_temporaries(self.run.checkpoints)  # a fit that was killed leaves them
         self.history.folder = self.run.folder
         self.mistakes.folder = self.run.folder
         self.best.mode = self._mode
-        for checkpoint in (self.best, self.last):  # their own setup comes after this one
+        for checkpoint in (self.best, self.last):  # their own setup runs after this one
             checkpoint.dirpath = str(self.run.checkpoints.resolve())
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write config and record, and remove older results, once an epoch is trained."""
+        """Write config and record after the first epoch, and remove the results of earlier ones."""
         if self.run is not None and trainer.is_global_zero and not self.has_trained:
-            (self.run.folder / "results.json").unlink(missing_ok=True)  # of fewer epochs
-            self.run.write_record("fit", self.origin)  # first: a config without it is a run of 1.2
+            (self.run.folder / "results.json").unlink(missing_ok=True)  # it is about fewer epochs
+            # The record comes first: a folder with a config but no record is a run of 1.2.
+            self.run.write_record("fit", self.origin)
             if self.config is not None:
                 write_text(self.run.config, self.config)
         self.has_trained = True
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write results and curves, print the reading of the curve and the next command."""
+        """Write results and curves; print what the curve shows and the next command."""
         if self.run is None or not trainer.is_global_zero:
             return
         if not self.has_trained and (self.run.results() or not self.history.metrics):
             say(
-                f"nothing to train: {self.run.folder} has its {trainer.current_epoch} epochs; go "
-                "on by a larger --trainer.max_epochs, or max_steps or max_time if they ended it"
+                f"nothing to train: {self.run.folder} already has its {trainer.current_epoch} "
+                "epochs; continue with a larger --trainer.max_epochs, or a larger max_steps or "
+                "max_time if one of them ended the fit"
             )
             return
         metrics = self.history.metrics
@@ -162,7 +165,7 @@ class RunRecorder(Callback):
     def _results(
         self, trainer: Trainer, module: LightningModule, best_epoch: int | None, sentence: str
     ) -> Results:
-        """Return what ``results.json`` holds of a fit."""
+        """Return the content of ``results.json`` after a fit."""
         metrics = self.history.metrics
         data = data_of(trainer)
         best = {}
@@ -186,16 +189,16 @@ class RunRecorder(Callback):
         }
 
     def _failure(self, trainer: Trainer) -> str | None:
-        """Return a clause about curves that diverged; None if none did."""
+        """Return a clause about a curve that diverged. None if no curve did."""
         metrics = self.history.metrics
         failure = divergence("train_loss", metrics.get("train_loss", []))
         last = trainer.callback_metrics.get(self.monitor, math.nan)
-        if failure is None and not math.isfinite(last):  # else NaN is a gap
+        if failure is None and not math.isfinite(last):  # otherwise a NaN is an epoch without it
             failure = divergence(self.monitor, metrics.get(self.monitor, []))
         return failure
 
     def _sentence(self, reading: Verdict | None, failure: str | None, epochs: int) -> str:
-        """Return the sentence about the curves."""
+        """Return the sentence that describes the curves."""
         if reading is None:
             return failure or f"trained up to epoch {epochs}, without validation"
         if failure is not None:
@@ -205,7 +208,7 @@ class RunRecorder(Callback):
     def _command_after(
         self, run: Run, reading: Verdict | None, failure: str | None, epochs: int
     ) -> str:
-        """Return the command that follows the fit."""
+        """Return the command to run after the fit."""
         if not run.config.is_file():
             return command_text("report", run.folder)
         if reading is None or failure is not None:
@@ -221,7 +224,7 @@ class RunRecorder(Callback):
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        """Remove the folder of a fit that never began; print how to resume one that stopped."""
+        """Remove the folder if no epoch was trained; otherwise print how to resume the fit."""
         if self.run is None or not trainer.is_global_zero or trainer.state.fn != "fit":
             return
         self.run.remove_if_empty()
@@ -229,14 +232,16 @@ class RunRecorder(Callback):
         if checkpoint is None:
             return
         if self.run.config.is_file():
-            say(f"go on by dlp {command_text('fit', '--ckpt_path', self.run.folder)}")
+            say(f"continue with dlp {command_text('fit', '--ckpt_path', self.run.folder)}")
         else:
-            say(f"go on by trainer.fit(ckpt_path={str(checkpoint)!r}) and RunRecorder(run=...)")
+            say(
+                f"continue with trainer.fit(ckpt_path={str(checkpoint)!r}) and RunRecorder(run=...)"
+            )
 
     # A test ------------------------------------------------------------------------------------
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Print the scores of a test and of baselines; add them to ``results.json``."""
+        """Print the scores of a test and of the baselines, and add them to ``results.json``."""
         if stage != "test" or not trainer.is_global_zero:
             return
         from dlp.evaluation.baselines import AT_HALF, scores_at_half
@@ -272,7 +277,7 @@ class RunRecorder(Callback):
         part: Part,
         outputs: Mapping[str, Array] | None = None,
     ) -> dict[str, dict[str, float]]:
-        """Print and return the scores of guesses and, if asked for, of fitted models."""
+        """Print and return the scores of guesses and, if `baselines` is set, of simple models."""
         from dlp.evaluation.baselines import baseline_lines, fitted_scores, guess_scores
 
         data = data_serving(trainer, part)
@@ -286,20 +291,20 @@ class RunRecorder(Callback):
         return scores
 
     def _say_next(self) -> None:
-        """Print the command that follows, and the folder."""
-        assert self.run is not None  # of a fit
+        """Print the next command and the folder."""
+        assert self.run is not None  # a fit has set it
         say(f"next: dlp {self._next_command}")
         say(f"wrote {self.run.folder}")
 
 
 def stage_scores(trainer: Trainer, stage: str) -> dict[str, float]:
-    """Return the logged values of a stage, by name."""
+    """Return the logged values of a stage (``val`` or ``test``) by name."""
     values = trainer.callback_metrics
     return {name: float(values[name]) for name in values if name.startswith(f"{stage}_")}
 
 
 def at_threshold(module: LightningModule) -> str:
-    """Return the words that name a module's threshold; none for 0.5."""
+    """Return ``, threshold 0.3`` or the like for a module; empty for a threshold of 0.5."""
     answer = getattr(module, "answer", None)
     if not isinstance(answer, Answer) or answer.threshold == 0.5:
         return ""

@@ -1,10 +1,13 @@
-"""Scores of the last test, from the content of ``results.json``."""
+"""Scores of a run's last test, from the content of ``results.json``."""
 
 from dlp.runs.folder import Results
 
 
 def test_scores(results: Results) -> dict[str, dict[str, float]]:
-    """Return the scores of the last test, of the model and of baselines; empty without one."""
+    """Return the scores of the model and of baselines in the last test, by name.
+
+    The result is empty if the run was not tested.
+    """
     test = results.get("test", {})
     own = {name.removeprefix("test_"): test[name] for name in test if name.startswith("test_")}
     if not own:
@@ -17,19 +20,22 @@ def test_scores(results: Results) -> dict[str, dict[str, float]]:
 
 
 def threshold_note(results: Results) -> str:
-    """Return a sentence about the threshold of the last test, if there is another one."""
+    """Return a sentence about the threshold of the last test.
+
+    It is empty if the run was not tested, or if the threshold was 0.5 and still is.
+    """
     tested = results.get("test", {}).get("threshold")
     current = results.get("threshold", tested)
     if tested is None:
         return ""
     if current != tested:
         return (
-            f"The test was at the threshold {tested:.3g}. Since then dlp calibrate has set "
-            f"{current:.3g}, at which classes are predicted. Run dlp test again."
+            f"The test used the threshold {tested:.3g}. Since then dlp calibrate has set it to "
+            f"{current:.3g}, which predictions now use. Run dlp test again."
         )
     if tested == 0.5:
         return ""
     return (
-        f"Classes are predicted at the threshold {tested:.3g}. All scores of the test are at "
-        "this threshold, except where 0.5 is named."
+        f"Classes are predicted at the threshold {tested:.3g}. All test scores use this threshold, "
+        "except where 0.5 is stated."
     )
