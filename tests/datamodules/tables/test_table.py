@@ -484,3 +484,15 @@ def test_the_types_of_training_are_those_of_the_checkpoint_in_every_process():
     assert restored.state_dict()["dtypes"] == state["dtypes"]
     assert restored.examples("predict").inputs.frame["rooms"].dtype == "float64"
     assert state["dtypes"]["when"].startswith("datetime64")
+
+
+def test_numbers_that_are_categories_or_ids_are_texts_of_a_new_csv():
+    frame = houses().assign(id=2**60 + np.arange(40))
+    new = frame.drop(columns="price")
+    data = table(frame, categorical_columns=["rooms", "garden"], predict_path=csv(new))
+    expected = data.encoder.transform
+    inputs = matrix(data, "predict")
+    np.testing.assert_array_equal(inputs, expected(new.to_dict("records")))
+    assert inputs[:, data.feature_names.index("rooms=1")].any()
+    [ids] = data.examples("predict").id_columns.values()
+    assert list(map(int, ids)) == new["id"].tolist()
