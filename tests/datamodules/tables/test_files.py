@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from dlp.datamodules import TableDataModule
 from dlp.datamodules.tables.files import plain_table, read_pieces, read_table
@@ -276,6 +278,21 @@ def test_json_cells_keep_their_text_and_their_lines():
 def test_other_files_that_cannot_be_read_are_refused(name, content, message):
     with pytest.raises(InputError, match=message):
         read_converted(write(content, name))
+
+
+@pytest.mark.parametrize("num_rows", [None, 2])
+@pytest.mark.parametrize("largest", [2**60 + 1, -(2**60) - 1, 2**63 + 1])
+def test_large_whole_numbers_of_parquet_are_exact_beside_missing_cells(
+    largest, num_rows
+):
+    kind = pa.int64() if largest < 2**63 else pa.uint64()
+    ids = pa.array([largest, None, 3], kind)
+    table = pa.table({"id": ids, "n": [1, None, 3]})
+    parquet.write_table(table, "t.parquet")
+    pieces = list(read_pieces(Path("t.parquet"), num_rows=num_rows))
+    assert pieces[0]["id"][0] == largest
+    assert pieces[0]["id"].isna().tolist()[:2] == [False, True]
+    assert pieces[0]["n"].dtype == "float64"
 
 
 def test_dates_decimals_and_a_named_index_of_parquet_are_columns():
