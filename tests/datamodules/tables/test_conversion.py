@@ -138,6 +138,24 @@ def test_the_dtype_of_numbers_makes_numbers_of_codes(dtype):
     assert column.dtype == dtype
 
 
+@pytest.mark.parametrize(
+    ("cell", "dtype"),
+    [("5.5", "int64"), ("300", "int8"), ("-1", "uint8"), ("2", "bool")],
+)
+def test_a_dtype_that_would_change_a_number_is_refused(cell, dtype):
+    options = {"dtype": {"c": dtype}}
+    with pytest.raises(InputError, match=rf"'{cell}' is not of dtype {dtype}"):
+        converted(["1", cell], options)
+    assert converted(["1", "0"], options).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("cells", [["1", "", "300"], ["1.5", "2"]])
+def test_a_dtype_of_floats_may_round(cells):
+    column = converted(cells, {"dtype": {"c": "float16"}})
+    assert column.dtype == "float16"
+    assert column.iloc[-1] == float(cells[-1])
+
+
 @pytest.mark.parametrize("dtype", ["category", "str"])
 @pytest.mark.parametrize("options", [{"dtype": {}}, {"dtype": ""}])
 def test_the_dtype_of_texts_keeps_them(dtype, options):

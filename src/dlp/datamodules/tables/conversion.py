@@ -72,8 +72,10 @@ def convert_columns(
                     codes[name] = code
             elif values is not None:
                 typed = _as_written(column, values, options)
-                with naming(f"{source}, column {name!r}"):
-                    frame[name] = typed if dtype is None else typed.astype(dtype)
+                if dtype is not None:
+                    with naming(f"{source}, column {name!r}"):
+                        typed = _cast(column, typed, dtype)
+                frame[name] = typed
     if codes:
         raise _other_number(frame, source, codes, options)
     pa.default_memory_pool().release_unused()  # the texts took as much as the numbers
@@ -118,6 +120,27 @@ def _dtype(name: str, options: Options) -> Any:
     dtype = column_option(options, "dtype", name)
     with naming("read_csv: dtype"):
         return None if dtype is None else pd.api.types.pandas_dtype(dtype)
+
+
+def _cast(column: Column, numbers: Any, dtype: Any) -> Any:
+    """Return numbers in another type; only floats may be rounded.
+
+    Args:
+        column: Texts of the numbers.
+        numbers: The numbers.
+        dtype: Type of pandas.
+
+    Raises:
+        ValueError: If the type cannot represent a number.
+    """
+    cast = numbers.astype(dtype)
+    is_changed = (cast != numbers).fillna(False) & numbers.notna()
+    if is_changed.any() and not pd.api.types.is_float_dtype(dtype):
+        raise ValueError(
+            f"{column[is_changed].iloc[0]!r} is not of dtype {dtype}, which read_csv names. Give "
+            "float, or leave dtype out."
+        )
+    return cast
 
 
 def _as_written(column: Column, values: Floats, options: Options) -> Any:
