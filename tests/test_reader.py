@@ -151,6 +151,7 @@ def test_a_wrong_csv_is_refused(text, message, tmp_path):
         (',a,b,\n0,1,"x,\n1,2,y",\n', {"quoting": 3, "usecols": ["a", "b"]}),
         ("made by\na,b\n1,x\n", {"skiprows": 1}),
         (",a\n0,1\n\n1,2\n", {"index_col": 0}),
+        (",a,,b\n0,1,x,2\n", {}),
         ("1,x\n2,y\n", {"header": None}),
         ("1,x\n2,y\n", {"names": ["a", "b"]}),
         ("1,x\n2,y\n", {"names": [10, 11]}),

@@ -165,8 +165,9 @@ def _table(
         names = [str(place) for place in range(len(first))]
         lines = chain([first], lines)
     names = list(map(str, options.get("names") or names))
+    names = [column or f"Unnamed: {place}" for place, column in enumerate(names)]  # as in pandas
     for column in names:
-        if column and names.count(column) > 1:
+        if names.count(column) > 1:
             raise ReaderError(f"{name} has two columns called {column!r}; rename one.")
     yield names
     row = None
