@@ -152,6 +152,8 @@ def test_columns_of_a_frame_may_be_numbers():
     predictor = predictor_of(TableDataModule(frame, "2"), RegressionHead(1))
     predictions = predictor.predict(frame.rename(columns=str))
     pd.testing.assert_frame_equal(predictor.predict(frame), predictions)
+    rows = frame.to_dict("records")
+    pd.testing.assert_frame_equal(predictor.predict(rows), predictions)
     columns = {name: frame[int(name)].tolist() for name in "01"}
     pd.testing.assert_frame_equal(predictor.predict(columns), predictions)
     with pytest.raises(InputError, match=r"the columns: .* same length"):

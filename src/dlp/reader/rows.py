@@ -83,7 +83,9 @@ def as_columns(rows: Table, names: Sequence[str] | None = None) -> Columns:
     for number, row in enumerate(rows):
         if not isinstance(row, Mapping):
             raise ValueError(f"a row is a dictionary by column, not {described(row)}.")
-        for name in names or list(rows[0]):
+        for name in names or list(map(str, rows[0])):
+            if name not in row:  # the names of a data frame may be numbers
+                row = {str(key): cell for key, cell in row.items()}
             if name not in row:
                 if names is None:
                     raise ValueError(f"column {name!r} of row {number} is absent.")
