@@ -6,7 +6,7 @@ import io
 import json
 from collections import namedtuple
 from contextlib import suppress
-from datetime import date, datetime
+from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 
@@ -206,6 +206,40 @@ def test_texts_of_every_type_are_checked(dtype):
     frame = pd.DataFrame({"c": ["1.234,5", "17,25", "3,5", "1,5"] * 3}, dtype=dtype)
     with pytest.raises(InputError, match=r"looks like numbers.*'1.234,5'"):
         check(plain_table(frame, "the table"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "cells", "dtype"),
+    [
+        (pa.date32(), [date(2024, 1, 3), None], "datetime64[s]"),
+        (pa.timestamp("us"), [datetime(2024, 1, 3), None], "datetime64[us]"),
+        (pa.decimal128(5, 2), [Decimal("1.5"), None], "float64"),
+        (pa.bool_(), [True, None], "boolean"),
+        (pa.int64(), [2**60 + 1, None], "Int64"),
+        (pa.float64(), [1.5, None], "float64"),
+        (pa.string(), ["x", None], "str"),
+        (pa.list_(pa.int64()), [[1], None], "object"),
+    ],
+)
+def test_columns_of_arrow_have_the_types_of_a_parquet_file(kind, cells, dtype):
+    frame = pd.DataFrame({"c": pd.array(cells, pd.ArrowDtype(kind))})
+    column = plain_table(frame, "the table")["c"]
+    assert column.dtype == dtype
+    assert column.isna().tolist() == [False, True]
+    parquet.write_table(pa.table({"c": pa.array(cells, kind)}), "t.parquet")
+    pd.testing.assert_series_equal(read_table(Path("t.parquet"))["c"], column)
+
+
+def test_datetimes_in_winter_and_summer_are_in_utc():
+    winter = datetime(2024, 1, 3, tzinfo=timezone(timedelta(hours=1)))
+    summer = datetime(2024, 7, 3, tzinfo=timezone(timedelta(hours=2)))
+    frame = pd.DataFrame({"c": [winter, summer, None]})
+    column = plain_table(frame, "the table")["c"]
+    assert column.dtype == "datetime64[us, UTC]"
+    assert column[1] == summer
+    frame.loc[1, "c"] = datetime(2024, 7, 3)
+    with pytest.raises(InputError, match=r"'c' have an offset .* some have none"):
+        plain_table(frame, "the table")
 
 
 @pytest.mark.parametrize(

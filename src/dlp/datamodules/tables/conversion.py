@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import compute
 
+from dlp.datamodules.tables.files import dates_column
 from dlp.datamodules.tables.kinds import read_arguments
 from dlp.datamodules.tables.trained_types import column_numbers
 from dlp.errors import Fix, InputError, inline, naming
@@ -228,17 +229,13 @@ def _dates(column: Column, converter: CellConverter, source: str) -> Any:
     codes, texts = pd.factorize(column, use_na_sentinel=False)  # days repeat
     try:
         distinct, places = converter.distinct_dates(name, texts.to_numpy(), range(len(texts)))
-        offsets = {date.utcoffset() for date in distinct if date is not None}
-        dates: Any = pd.to_datetime(pd.Series(distinct, dtype="object"), utc=len(offsets) > 1)
+        dates = dates_column(distinct, name, source)
+    except InputError:
+        raise
     except ValueError as error:
         raise InputError(
             f"{source}: the cells of column {name!r}, such as {column.dropna().iloc[0]!r}, are not "
             f"all dates of the date_format {form or 'ISO 8601'!r}. Correct them, or give "
             "read_csv: {date_format: '%d.%m.%Y'} or the like."
         ) from error
-    if None in offsets and len(offsets) > 1:
-        raise InputError(
-            f"{source}: some cells of column {name!r} have an offset from UTC, such as +01:00, and "
-            "some have none. Write all of them with an offset or all without one."
-        )
     return dates.take(places[codes]).set_axis(column.index)
