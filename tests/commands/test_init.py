@@ -112,15 +112,54 @@ def test_a_short_training_has_no_early_stopping():
 
 
 def test_a_target_of_unread_numbers_is_told_and_read_by_arguments(fails):
-    rows = [f'{n * 37 % 11}.5,"1{n:02},000"' for n in range(60)]
-    write_csv("x,price", rows)
-    message = fails("init", "t.csv", "--target", "price")
+    rows = [f"{n * 37 % 11};1{n:02},000" for n in range(60)]
+    write_csv("x;price", rows)
+    message = fails("init", "t.csv", "--target", "price", "--read_csv", "{sep: ;}")
     assert (
         "'100,000'. Convert it, for a CSV by read_csv (decimal, thousands," in message
     )
-    main(["init", "t.csv", "--target", "price", "--read_csv", "{thousands: ','}"])
-    assert content("t")["data"]["init_args"]["read_csv"] == {"thousands": ","}
+    options = "{sep: ;, thousands: ','}"
+    main(["init", "t.csv", "--target", "price", "--read_csv", options])
+    assert content("t")["data"]["init_args"]["read_csv"]["thousands"] == ","
     assert content("t")["model"]["init_args"]["head"] == "regression"
+
+
+@pytest.mark.parametrize(
+    ("price", "given", "settled"),
+    [
+        ('"{:,}"', None, {"thousands": ","}),
+        ("{:,}", "{sep: ;, decimal: .}", {"thousands": ","}),
+        ("{:_}", "{sep: ;, decimal: ','}", {"thousands": "."}),
+        ("{:_}", None, {"sep": ";", "decimal": ",", "thousands": "."}),
+    ],
+)
+def test_whole_numbers_with_marks_of_thousands_are_settled(price, given, settled):
+    prices = [price.format(900 + 37 * n).replace("_", ".") for n in range(60)]
+    mark = "," if '"' in price else ";"
+    write_csv(f"x{mark}price", [f"{n * 37 % 11}{mark}{prices[n]}" for n in range(60)])
+    options = ["--read_csv", given] if given else []
+    main(["init", "t.csv", "--target", "price", *options])
+    arguments = content("t")["data"]["init_args"]
+    assert arguments["read_csv"].items() >= settled.items()
+    assert "id_column" not in arguments
+
+
+def test_classes_of_which_one_is_a_word_stay_classes():
+    write_csv("x,y", [f"{n * 37 % 11}.5,{'12a'[n % 3]}" for n in range(90)])
+    main(["init", "t.csv", "--target", "y"])
+    assert content("t")["data"]["init_args"]["task"] == "classification"
+    write_csv("x,y", [f"{n * 37 % 11}.5,{['1', '2', 'NA'][n % 3]}" for n in range(90)])
+    main(["init", "t.csv", "--target", "y", "--output", "na.yaml"])
+    options = content("na")["data"]["init_args"]["read_csv"]
+    assert options == {"na_values": {"y": ["NA"]}}
+
+
+@pytest.mark.parametrize("total", ["in all,990", "a,Sum"])
+def test_a_total_in_the_last_row_is_left_out(total):
+    write_csv("x,y", [*(f"{n * 37 % 41}.5,{n}" for n in range(90)), total])
+    main(["init", "t.csv", "--target", "y"])
+    options = content("t")["data"]["init_args"]["read_csv"]
+    assert options == {"skipfooter": 1, "engine": "python"}
 
 
 def test_of_fixes_that_load_the_one_that_keeps_all_rows_is_taken():

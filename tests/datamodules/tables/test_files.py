@@ -157,6 +157,11 @@ def test_a_csv_is_read_as_pandas_reads_it_with_the_arguments_of_the_user(
             {"sep": ";", "thousands": "."},
             r"'1\.2345'.*leave thousands out",
         ),
+        (
+            "a;b\n900;2\n1.250;2\n",
+            {"sep": ";"},
+            r"'1\.250', which is 1250 .*thousands: \..* 1\.25 with .*decimal: \.",
+        ),
         ("", {}, "t.csv is empty"),
         ("a,d\n", {"parse_dates": ["d"]}, "has no rows"),
         (

@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyarrow import compute
 
 from dlp.datamodules.tables.files import dates_column
-from dlp.datamodules.tables.kinds import read_arguments
+from dlp.datamodules.tables.kinds import is_grouped, read_arguments
 from dlp.datamodules.tables.trained_types import column_numbers
 from dlp.errors import Fix, InputError, inline, naming
 from dlp.reader.cells import CellConverter
@@ -67,6 +67,8 @@ def convert_columns(
                 values = column_numbers(column, converter)
             code = None
             if dtype is None and name not in numbers:
+                if values is not None:
+                    _check_mark(column, options, source)
                 code = _first_code(column, values, converter)
             if code is not None:
                 if name not in classes:
@@ -197,6 +199,19 @@ def _first_code(column: Column, values: Floats | None, converter: CellConverter)
     return others[0] if all(map(marked.fullmatch, others)) else None
 
 
+def _check_mark(column: Column, options: Options, source: str) -> None:
+    """Refuse numbers of a file with semicolons whose dots may all be marks of thousands."""
+    is_given = "decimal" in options or "thousands" in options
+    if is_given or options.get("sep") != ";" or not is_grouped(column.dropna(), "."):
+        return
+    text = column[column.str.contains(".", regex=False, na=False)].iloc[0]
+    raise InputError(
+        f"{source}: column {column.name!r} contains {text!r}, which is "
+        f"{text.replace('.', '')} with read_csv: {{thousands: .}} and {float(text):g} with "
+        "read_csv: {decimal: .}. Give the one that is meant."
+    )
+
+
 def _other_number(
     frame: pd.DataFrame, source: str, codes: Mapping[str, str], options: Options
 ) -> InputError:
@@ -209,7 +224,7 @@ def _other_number(
         options: The user's arguments of ``pandas.read_csv``.
     """
     first, text = next(iter(codes.items()))
-    fix: Fix = read_arguments(first, frame[first].dropna())
+    fix: Fix = read_arguments(first, frame[first].dropna(), options)
     if "parse_dates" not in fix:
         fix = {"dtype": dict.fromkeys(codes, "category")}
     advice = "int instead of category reads numbers"

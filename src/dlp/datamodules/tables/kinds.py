@@ -10,13 +10,15 @@ import pandas as pd
 from dlp.errors import Fix, InputError, inline
 from dlp.reader.encoder import Options
 from dlp.reader.fields import Column, is_date, is_numeric_or_date
-from dlp.reader.notation import number
+from dlp.reader.notation import DEFAULT_MISSING, number
 
 _NUMBER_OR_DATE = r"[^\w]*\d[\d.,'\s\u2019/]*[^\w]*|\d{4}-\d\d-\d\d.*"
 _ISO_DATE = r"\d{4}-\d\d-\d\d.*"
 _GERMAN_DATE = r"\d\d?\.\d\d?\.\d{4}"
 _ENGLISH_NUMBER = r"-?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?"
 _GERMAN_NUMBER = r"-?(\d+|\d{1,3}(\.\d{3})+)(,\d\d?)?"
+_GROUPED_BY_COMMAS = r"-?(0|[1-9]\d{0,2}(,\d{3})*)"
+_GROUPED_BY_DOTS = r"-?(0|[1-9]\d{0,2}(\.\d{3})*)"
 _NO_NAME = "Unnamed: "  # of pandas, with the place of the column
 _MAX_CODES = 20
 _MAX_CATEGORIES = 1000
@@ -27,14 +29,36 @@ def is_category(column: Column) -> bool:
     return column.dtype != "object" and column.nunique() <= min(_MAX_CATEGORIES, column.count() / 2)
 
 
-def read_arguments(name: str, cells: Column) -> dict[str, Any]:
-    """Return the arguments of ``read_csv`` that all cells of a column of text agree on, if any."""
+def is_grouped(cells: Column, mark: str) -> bool:
+    """Return True for whole numbers with a mark of thousands, a comma or a dot, from 1,000 on."""
+    pattern = _GROUPED_BY_COMMAS if mark == "," else _GROUPED_BY_DOTS
+    is_marked = cells.str.contains(mark, regex=False).any()
+    return bool(is_marked and cells.str.fullmatch(pattern).all())
+
+
+def read_arguments(name: str, cells: Column, options: Options) -> dict[str, Any]:
+    """Return the arguments of ``read_csv`` that all cells of a column of text agree on, if any.
+
+    Args:
+        name: Name of the column.
+        cells: Its cells without missing ones, (N,).
+        options: The arguments that the user gave.
+    """
     if cells.str.fullmatch(_ISO_DATE).all():
         return {"parse_dates": [name]}
     if cells.str.fullmatch(_GERMAN_DATE).all():
         return {"parse_dates": [name], "date_format": {name: "%d.%m.%Y"}}
     if cells.str.fullmatch(_ENGLISH_NUMBER).all() and cells.str.contains(r",\d{3}[,.]").any():
         return {"thousands": ","}
+    decimal = options.get("decimal")
+    if is_grouped(cells, ",") and decimal != ",":
+        has_decimal_dots = decimal == "." or options.get("sep", ",") == ","
+        if has_decimal_dots or cells.str.count(",").max() > 1:
+            return {"thousands": ","}
+    if is_grouped(cells, "."):
+        has_decimal_commas = decimal == ","
+        if has_decimal_commas or cells.str.count(r"\.").max() > 1:
+            return {"thousands": "."}
     has_commas = cells.str.contains(",", regex=False).any()
     if not (has_commas and cells.str.fullmatch(_GERMAN_NUMBER).all()):
         return {}
@@ -64,7 +88,10 @@ def check_target(column: Column, task: str, options: Options) -> None:
             {"task": "classification"},
         )
     if column.dtype in ("str", "object"):
-        check_text(column, options, "give task: classification")
+        fixes: list[Fix] = []
+        if _are_codes(column):
+            fixes.append({"task": "classification"})
+        check_text(column, options, "give task: classification", *fixes)
 
 
 def check_text(column: Column, options: Options, advice: str, *fixes: Fix) -> None:
@@ -84,7 +111,11 @@ def check_text(column: Column, options: Options, advice: str, *fixes: Fix) -> No
         holes = {"read_csv": {"na_values": {str(column.name): others}}}
         accepted = f"{inline(holes)} for missing cells"
         if not any(re.search(r"\d", cell) for cell in others):
-            fixes = (holes,)
+            if not (_are_codes(column) and all(map(_is_word, others))):
+                fixes = (holes,)
+            if all(map(_is_word, others)) and column.isin(others).iloc[:-1].sum() == 0:
+                fixes = ({"read_csv": {"skipfooter": 1, "engine": "python"}},)
+                accepted = f"{inline(fixes[0])} if the last row is a total, {accepted}"
         else:
             accepted = "read_csv: {decimal: .., thousands: ..} for numbers in another notation"
             if not any(map(str.isalpha, "".join(others))):
@@ -95,13 +126,15 @@ def check_text(column: Column, options: Options, advice: str, *fixes: Fix) -> No
             *fixes,
         )
     looks_numeric = distinct.str.count(r"\d") > distinct.str.count(r"[^\W\d_]")
-    if len(distinct) <= min(_MAX_CODES, len(cells) / 2):  # categories such as A1 or 10-20
+    if _are_codes(column):  # categories such as A1 or 10-20
         looks_numeric = distinct.str.fullmatch(_NUMBER_OR_DATE)
     if looks_numeric.mean() > 0.5:
         convert = "for a CSV by read_csv (decimal, thousands, or parse_dates with date_format)"
-        if arguments := read_arguments(str(column.name), distinct):
+        if arguments := read_arguments(str(column.name), distinct, options):
             fixes = ({"read_csv": arguments},)
             convert = f"for a file give {inline(fixes[0])}"
+        elif is_grouped(distinct, ","):  # 1,250 may be 1.25 in a file with semicolons
+            fixes = ()
         raise InputError(
             f"column {column.name!r} contains text that looks like numbers or dates, such as "
             f"{distinct[looks_numeric].iloc[0]!r}. Convert it, {convert}, or {advice}.",
@@ -158,6 +191,17 @@ def _is_key(column: Column) -> bool:
 def _distinct(column: Column) -> "pd.Series[str]":
     """Return the distinct cells of a column as text."""
     return pd.Series(column.dropna().unique()).astype("str")
+
+
+def _are_codes(column: Column) -> bool:
+    """Return True for few texts that repeat."""
+    return bool(column.nunique() <= min(_MAX_CODES, column.count() / 2))
+
+
+def _is_word(text: str) -> bool:
+    """Return True for a text with a letter that does not say that a cell is missing."""
+    has_letter = re.search(r"[^\W\d_]", text) is not None
+    return has_letter and text.lower() not in map(str.lower, DEFAULT_MISSING)
 
 
 def _is_number(text: str, options: Options) -> bool:
