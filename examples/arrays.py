@@ -1,6 +1,7 @@
-"""Arrays in memory, a ready module and a plain Trainer: Keras's compile and fit.
+"""Arrays in memory, a ready-made module and a plain Trainer, which replace Keras's compile and fit.
 
-python examples/arrays.py: 1,797 handwritten digits that come with scikit-learn; draws curves.png.
+`python examples/arrays.py` trains on the 1,797 handwritten digits that come with scikit-learn, and
+draws curves.png.
 """
 
 import torch
@@ -13,7 +14,7 @@ from dlp.modules import DenseModule
 from dlp.visualization.curves import draw_curves
 
 torch.manual_seed(0)
-torch.set_num_threads(1)  # the fastest for small models
+torch.set_num_threads(1)  # one thread is fastest for a small model
 pixels, digits = load_digits(return_X_y=True)  # (1797, 64) from 0 to 16, and (1797,) from 0 to 9
 data = ArrayDataModule(pixels / 16, digits, val_size=0.2, test_size=0.2, batch_size=32)
 model = DenseModule(data.input_shape, data.num_outputs, head="softmax", hidden=[64])

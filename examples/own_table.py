@@ -1,6 +1,6 @@
-"""Table of one's own: holes, a category, a feature made by hand, predictions in the true unit.
+"""Your own table: missing values, a category, your own feature, predictions in the target's unit.
 
-python examples/own_table.py: writes flats.csv into the working directory.
+`python examples/own_table.py` writes flats.csv into the working directory.
 """
 
 import numpy as np
@@ -16,16 +16,16 @@ class Spaciousness:
     """Area per room, relative to the mean of the training part."""
 
     def fit(self, frame: pd.DataFrame) -> None:
-        """Learn from the training part."""
+        """Learn the mean of the training part."""
         self.mean = float((frame["area"] / frame["rooms"]).mean())
 
     def transform(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return the frame with one more column."""
+        """Return the frame with the additional column ``spacious``."""
         return frame.assign(spacious=frame["area"] / frame["rooms"] / self.mean)
 
 
 torch.manual_seed(0)
-torch.set_num_threads(1)  # the fastest for small models
+torch.set_num_threads(1)  # one thread is fastest for a small model
 area, city = np.random.default_rng(0).uniform(30, 150, 600), np.tile(["Bonn", "Ulm"], 300)
 flats = pd.DataFrame({"area": area, "rooms": np.arange(600) % 7 // 2 + 1, "city": city})
 flats["rent"] = 200 + 9 * area + 150 * (city == "Bonn")

@@ -1,6 +1,6 @@
-"""Networks as plain nn.Module in a training loop written by hand, without Lightning.
+"""A network of dlp as a plain nn.Module, in a hand-written training loop without Lightning.
 
-python examples/plain_networks.py: a convnet on digits that come with scikit-learn.
+`python examples/plain_networks.py` trains a convnet on the digits that come with scikit-learn.
 """
 
 import torch
@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from dlp.modules import ConvNet, KerasRMSprop
 
 torch.manual_seed(0)
-torch.set_num_threads(1)  # the fastest for small models
+torch.set_num_threads(1)  # one thread is fastest for a small model
 pixels, digits = load_digits(return_X_y=True)
 order = torch.randperm(len(pixels))
 images = torch.tensor(pixels, dtype=torch.float32).reshape(-1, 1, 8, 8)[order] / 16

@@ -1,6 +1,7 @@
-"""Texts as ids by frequency, as words again, and as the sparse rows of a bag of words.
+"""Encode texts as word ids, decode them to words, and encode them as a sparse bag of words.
 
-python examples/words_and_ids.py: writes pets.csv into the working directory.
+`python examples/words_and_ids.py` writes pets.csv into the working directory. The most frequent
+words have the smallest ids.
 """
 
 from pathlib import Path
@@ -15,7 +16,8 @@ Path("pets.csv").write_text(
     "the dog ran after the ball,dog\n",
     encoding="utf-8",
 )
-# 10 ids leave room for 6 words: 0 pads, 1 starts each text, 2 is an unknown word, 3 is unused.
+# 10 ids leave room for 6 words: id 0 is padding, 1 starts each text, 2 is an unknown word, and 3 is
+# unused.
 data = TextDataModule("pets.csv", num_words=10, val_size=None)
 data.fit()
 texts = data.examples("train").inputs

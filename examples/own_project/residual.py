@@ -1,4 +1,4 @@
-"""A network of one's own, and a LightningModule of one's own without dlp."""
+"""A custom network, and a custom LightningModule that does not use dlp."""
 
 from collections.abc import Sequence
 
@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 
 class ResidualNet(nn.Module):
-    """Dense layers, each added to its input.
+    """Network of dense layers, in which the output of each hidden layer is added to its input.
 
     Args:
-        inputs: Number of columns per row.
-        outputs: Number of logits per row.
+        inputs: Number of input columns.
+        outputs: Number of logits.
         width: Number of units of each hidden layer.
         depth: Number of hidden layers after the first.
     """
@@ -25,7 +25,7 @@ class ResidualNet(nn.Module):
         self.last = nn.Linear(width, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (N, outputs) of x (N, inputs)."""
+        """Return the logits, (N, outputs), for x, (N, inputs)."""
         x = self.first(x).relu()
         for block in self.blocks:
             x = x + block(x).relu()
@@ -33,11 +33,14 @@ class ResidualNet(nn.Module):
 
 
 class PlainModule(LightningModule):
-    """LightningModule without dlp; dlp's command line runs any that takes ``(x, y)`` batches.
+    """LightningModule that does not use dlp.
+
+    The command line of dlp runs any LightningModule that takes batches ``(x, y)``.
 
     Args:
-        input_shape: Shape of one input row; the command line sets it from the data by its name.
-        num_outputs: Number of classes, set likewise.
+        input_shape: Shape of one input row. The command line takes it from the data, because the
+            argument has this name.
+        num_outputs: Number of classes, which the command line also takes from the data.
         width: Number of units of each hidden layer.
         learning_rate: Learning rate of Adam.
     """
@@ -55,7 +58,7 @@ class PlainModule(LightningModule):
         self.network = ResidualNet(input_shape[0], num_outputs, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (N, num_outputs)."""
+        """Return the logits, (N, num_outputs)."""
         return self.network(x)
 
     def _loss(self, batch: tuple[Tensor, Tensor], stage: str) -> Tensor:
@@ -72,7 +75,7 @@ class PlainModule(LightningModule):
         return self._loss(batch, "train")
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Log ``val_loss``, by which the best checkpoint is chosen, and ``val_acc``."""
+        """Log ``val_loss``, which decides on the best checkpoint, and ``val_acc``."""
         self._loss(batch, "val")
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
@@ -82,7 +85,7 @@ class PlainModule(LightningModule):
     def predict_step(
         self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int
     ) -> dict[str, Tensor]:
-        """Return the row numbers and probabilities that ``dlp predict`` writes to its CSV."""
+        """Return the row numbers and probabilities, which ``dlp predict`` writes to a CSV."""
         x, _, rows = batch
         return {"index": rows, "probabilities": self(x).softmax(dim=1)}
 

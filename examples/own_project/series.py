@@ -1,4 +1,4 @@
-"""A kind of row of one's own: vibrations of machines, series of numbers of different lengths."""
+"""A custom kind of row: vibrations of machines, as series of numbers with different lengths."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from dlp.hyperparameters import Keywords
 
 
 class SeriesRows(Rows):
-    """Rows of a list of series."""
+    """Rows that are series of numbers."""
 
     def __init__(self, series: list[NDArray[Any]]) -> None:
         self.series = series
@@ -25,24 +25,26 @@ class SeriesRows(Rows):
         return SeriesRows([self.series[row] for row in index])
 
     def describe(self) -> str:
-        """Return number and lengths of the series."""
+        """Return a description with the number and lengths of the series."""
         lengths = [len(series) for series in self.series]
         return f"{len(self):,} series of {min(lengths)} to {max(lengths)} numbers"
 
     def raw(self) -> list[NDArray[Any]]:
-        """Return the series."""
+        """Return the series as a list of arrays."""
         return self.series
 
     def features(self) -> NDArray[Any]:
-        """Return mean, deviation and largest number of each series."""
+        """Return the mean, standard deviation and maximum of each series, (N, 3)."""
         return np.array([[series.mean(), series.std(), series.max()] for series in self.series])
 
 
 class SeriesEncoder(Encoder[Sequence[ArrayLike]]):
-    """Encoder of series: standardised logarithms of the mean power of bands of frequencies.
+    """Encoder of series, which computes the mean power in bands of frequencies.
+
+    The inputs are the standardised logarithms of these powers.
 
     Args:
-        num_bands: Number of bands.
+        num_bands: Number of frequency bands.
     """
 
     kind = "series"
@@ -51,9 +53,12 @@ class SeriesEncoder(Encoder[Sequence[ArrayLike]]):
         self.num_bands = num_bands
 
     def fit(self, rows: Sequence[ArrayLike], targets: NDArray[Any] | None = None) -> None:
-        """Learn mean and deviation of each band; one that is constant in training becomes 0."""
+        """Learn the mean and standard deviation of each band.
+
+        A band that is constant in training is encoded as 0.
+        """
         if len(rows) < 2:
-            raise ValueError(f"training needs two series or more, got {len(rows)}.")
+            raise ValueError(f"rows: expected two series or more to train on, got {len(rows)}.")
         powers = self.log_powers(rows)
         is_constant = np.ptp(powers, axis=0) == 0
         self.mean_ = powers.mean(axis=0).tolist()
@@ -61,22 +66,22 @@ class SeriesEncoder(Encoder[Sequence[ArrayLike]]):
         self.input_shape_ = (self.num_bands,)
 
     def transform(self, rows: Sequence[ArrayLike]) -> NDArray[np.float32]:
-        """Return float32 (N, num_bands); series of all lengths have the same bands."""
+        """Return the inputs, float32 (N, num_bands), for series of any length."""
         powers = self.log_powers(rows)
         return ((powers - self.mean_) / self.std_).astype(np.float32)
 
     def log_powers(self, rows: Sequence[ArrayLike]) -> NDArray[np.float64]:
-        """Return the logarithm of the mean power of each band, (N, num_bands)."""
+        """Return the logarithm of the mean power in each band, (N, num_bands)."""
         powers = []
         for row in rows:
             try:
                 series = np.asarray(row, np.float64)
             except (TypeError, ValueError) as error:
-                raise ValueError("a row is a series of numbers.") from error
+                raise ValueError("a row must be a series of numbers.") from error
             if series.ndim != 1 or len(series) < 2 * self.num_bands:
-                raise ValueError(f"a row is a series of {2 * self.num_bands} numbers or more.")
+                raise ValueError(f"a row must be a series of {2 * self.num_bands} numbers or more.")
             if not np.isfinite(series).all():
-                raise ValueError("a series holds a missing or infinite number.")
+                raise ValueError("a series contains a missing or infinite number.")
             spectrum = abs(np.fft.rfft(series)[1:]) ** 2 / len(series)
             bands = np.array_split(spectrum, self.num_bands)
             powers.append([band.mean() for band in bands])
@@ -84,12 +89,12 @@ class SeriesEncoder(Encoder[Sequence[ArrayLike]]):
 
 
 class SeriesDataModule(SupervisedDataModule):
-    """Vibrations of machines that run well, are out of balance, or have a worn bearing.
+    """Simulated vibrations of machines that run well, are unbalanced, or have a worn bearing.
 
     Args:
         num_series: Number of series.
-        num_bands: Number of bands of frequencies.
-        test_size: Size of the test part: a number of series or a fraction.
+        num_bands: Number of frequency bands.
+        test_size: Size of the test part, as a number of series or a fraction.
         **split: See `SupervisedDataModule`.
     """
 
@@ -110,17 +115,18 @@ class SeriesDataModule(SupervisedDataModule):
         self.save_arguments(locals())
 
     def load(self) -> dict[str, Examples]:
-        """Return all series, each of 200 to 399 numbers, and the state of each machine."""
+        """Return all series, each with 200 to 399 numbers, and the state of each machine."""
         random = np.random.default_rng(0)
         states = np.arange(self.num_series) % 3
         series = [vibration(state, random) for state in states]
-        # By their hashes a resumed fit knows its rows, and parts are searched for duplicates.
+        # A resumed fit compares the hashes to recognise its rows. They also reveal rows that are in
+        # two parts.
         hashes = row_hashes(series)
         return {"train": Examples(SeriesRows(series), states, hashes=hashes)}
 
 
 def vibration(state: int, random: np.random.Generator) -> NDArray[Any]:
-    """Return a turning shaft in noise; imbalance adds an overtone, a worn bearing a hum."""
+    """Return the noisy vibration of a shaft; imbalance adds an overtone, a worn bearing a hum."""
     time = np.arange(random.integers(200, 400))
     turn = 2 * np.pi * random.uniform(0.04, 0.06) * time
     overtone = np.sin(2 * turn) * (state == 1)

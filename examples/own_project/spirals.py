@@ -1,4 +1,4 @@
-"""Data of one's own: two interleaved spirals, as a DataModule on dlp's base."""
+"""Your own data: two interleaved spirals, as a subclass of dlp's DataModule."""
 
 import numpy as np
 
@@ -7,15 +7,15 @@ from dlp.datamodules.targets import TargetEncoder
 
 
 class SpiralDataModule(SupervisedDataModule):
-    """Points of two spirals, to be told apart.
+    """Points on two spirals; the class of a point is its spiral.
 
     Args:
         num_points: Number of points.
         turns: Number of times that each spiral winds around the centre.
         batch_size: Number of points per training batch.
-        val_size: Size of the validation part: a number of points or a fraction.
-        test_size: Size of the test part, likewise.
-        split_seed: Seed of the shuffle before the parts are cut.
+        val_size: Size of the validation part, as a number of points or a fraction.
+        test_size: Size of the test part, as a number of points or a fraction.
+        split_seed: Seed for shuffling the points before they are split. None keeps their order.
     """
 
     def __init__(

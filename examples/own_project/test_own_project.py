@@ -1,4 +1,4 @@
-"""The project's own tests: quick trial runs, in process, with no file left behind."""
+"""Tests of the project: trial runs, runs from fit to predictions, and the custom kind of row."""
 
 import json
 import os
@@ -24,7 +24,7 @@ from dlp.modules import SupervisedModule
 
 HERE = Path(__file__).parent
 
-#: The filter of pyproject.toml again, for those who run ``pytest -W error``: that overrides it.
+#: Repeats the filter from pyproject.toml, because ``pytest -W error`` overrides that file.
 lightning_warns = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
 
 
@@ -100,7 +100,7 @@ def test_series_that_cannot_be_learned_from_are_refused(rows, message):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Return the folder of a run on series, made once."""
+    """Return the folder of a run on series. All tests share this run."""
     folder = tmp_path_factory.mktemp("series")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -110,7 +110,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def series_run(made, monkeypatch):
-    """Work in the folder in which that run was made; return the run."""
+    """Work in the folder in which the shared run was created; return the run."""
     monkeypatch.chdir(made.parents[2])
     return made
 
@@ -161,7 +161,7 @@ def test_series_are_predicted_without_dlp(series_run, rows, tmp_path):
     lines = result.stdout.decode().splitlines()
     expected = Predictor.load(series_run).predict(rows)
     assert [line.split(",")[1] for line in lines[1:]] == expected["class"].tolist()
-    command = [sys.executable, "predict.py", "example.json"]  # as its README does
+    command = [sys.executable, "predict.py", "example.json"]  # the command in its README
     result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=True)
     assert len(result.stdout.decode().splitlines()) == 2
 

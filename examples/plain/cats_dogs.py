@@ -1,7 +1,7 @@
-"""Cats and dogs from scratch (section 5.2), with torch and Lightning alone, without dlp.
+"""Cats and dogs from scratch (section 5.2), with torch and Lightning, without dlp.
 
-python examples/plain/cats_dogs.py FOLDER, where cats_vs_dogs is microsoft/cats_vs_dogs of the Hub
-With the library: dlp fit --config cats_dogs
+Run python examples/plain/cats_dogs.py FOLDER: FOLDER/cats_vs_dogs is microsoft/cats_vs_dogs from
+the Hub. The same experiment with dlp: dlp fit --config cats_dogs
 """
 
 import io
@@ -18,11 +18,11 @@ from torch.utils.data import DataLoader, TensorDataset
 from torchvision.transforms.functional import pil_to_tensor
 
 SEED, EPOCHS = 0, 30
-TRAIN, VAL = slice(0, 1000), slice(1000, 1500)  # of each class; the book's test is 1,500 to 1,999
+TRAIN, VAL = slice(0, 1000), slice(1000, 1500)  # of each class; the book tests on 1,500 to 1,999
 
 
 def read_photographs(folder: str, numbers: slice) -> TensorDataset:
-    """Read some photographs of each class as bytes, (N, 3, 150, 150), and their labels."""
+    """Read photographs of both classes as uint8 (N, 3, 150, 150), and their labels, (N,)."""
     table = pd.read_parquet(f"{folder}/cats_vs_dogs/data")
     table["number"] = [int(image["path"].split(".")[1]) for image in table["image"]]  # cat.7.jpg
     rows = table.sort_values("number").groupby("labels").nth(numbers)  # label 0: cat, 1: dog
@@ -34,7 +34,7 @@ def read_photographs(folder: str, numbers: slice) -> TensorDataset:
 
 
 class CatsDogs(LightningModule):
-    """Four convolutions with pooling, a dense layer of 512, one logit."""
+    """Four convolutions with pooling, a dense layer of 512 units, and one logit."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class CatsDogs(LightningModule):
             layers += [nn.Conv2d(channels, filters, 3), nn.ReLU(), nn.MaxPool2d(2)]
         layers += [nn.Flatten(), nn.Linear(128 * 7 * 7, 512), nn.ReLU(), nn.Linear(512, 1)]
         self.network = nn.Sequential(*layers)
-        for layer in layers:  # Keras's initial weights; torch's own are others
+        for layer in layers:  # Keras's initial weights; torch's differ
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 nn.init.xavier_uniform_(layer.weight)
                 nn.init.zeros_(layer.bias)
@@ -61,12 +61,12 @@ class CatsDogs(LightningModule):
     def on_validation_epoch_end(self) -> None:
         self.val_acc.append(self.trainer.callback_metrics["val_acc"].item())
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:  # as in Keras; torch's alpha is 0.99
+    def configure_optimizers(self) -> torch.optim.Optimizer:  # Keras's; torch's alpha is 0.99
         return torch.optim.RMSprop(self.parameters(), lr=0.0001, alpha=0.9)
 
 
 def main(folder: str) -> None:
-    """Train, and print the mean accuracy on the validation images in the last ten epochs."""
+    """Train, and print the mean validation accuracy of the last ten epochs."""
     seed_everything(SEED)
     train = DataLoader(read_photographs(folder, TRAIN), batch_size=20, shuffle=True)
     val = DataLoader(read_photographs(folder, VAL), batch_size=100)

@@ -1,7 +1,7 @@
-"""House prices of Boston's districts (section 3.6) with torch and Lightning alone, without dlp.
+"""House prices in Boston's districts (section 3.6), with torch and Lightning, without dlp.
 
-python examples/plain/housing.py, without a folder: the table comes with mlxtend
-With the library: dlp fit --config housing
+Run python examples/plain/housing.py. It needs no folder, because mlxtend contains the table.
+The same experiment with dlp: dlp fit --config housing
 """
 
 import numpy as np
@@ -17,13 +17,13 @@ EPOCHS = 80
 
 
 class Prices(LightningModule):
-    """Two dense layers of 64 and one value, in thousand dollars."""
+    """Two dense layers of 64 units, and one value, in thousands of dollars."""
 
     def __init__(self) -> None:
         super().__init__()
         layers = [nn.Linear(13, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU()]
         self.network = nn.Sequential(*layers, nn.Linear(64, 1))
-        for layer in self.network[::2]:  # Keras's initial weights; torch's own are others
+        for layer in self.network[::2]:  # Keras's initial weights; torch's differ
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
 
@@ -42,7 +42,7 @@ class Prices(LightningModule):
 def main() -> None:
     """Train on 404 districts and print the mean absolute error on the other 102."""
     seed_everything(SEED)
-    torch.set_num_threads(1)  # the fastest for so small a network
+    torch.set_num_threads(1)  # one thread is fastest for a small network
     columns, prices = boston_housing_data()
     order = np.random.RandomState(113).permutation(len(columns))  # the book's order
     train, test = order[:404], order[404:]

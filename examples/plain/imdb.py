@@ -1,7 +1,7 @@
-"""Film reviews, positive or negative (section 3.4), with torch and Lightning alone, without dlp.
+"""Film reviews, positive or negative (section 3.4), with torch and Lightning, without dlp.
 
-python examples/plain/imdb.py FOLDER, where imdb is stanfordnlp/imdb of the Hub
-With the library: dlp fit --config imdb
+Run python examples/plain/imdb.py FOLDER: FOLDER/imdb is stanfordnlp/imdb from the Hub.
+The same experiment with dlp: dlp fit --config imdb
 """
 
 import os
@@ -17,18 +17,18 @@ from torch.utils.data import DataLoader, TensorDataset
 
 SEED, EPOCHS = 0, 20
 NUM_WORDS = 10_000
-VAL_SIZE = 10_000  # the first reviews validate, the other 15,000 train
-MARKS = str.maketrans(dict.fromkeys('!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~', " "))  # Keras's
+VAL_SIZE = 10_000  # the first reviews; the other 15,000 are for training
+MARKS = str.maketrans(dict.fromkeys('!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~', " "))  # Keras removes them
 
 
 class Reviews(LightningModule):
-    """Two dense layers of 16 and one logit."""
+    """Two dense layers of 16 units, and one logit."""
 
     def __init__(self) -> None:
         super().__init__()
         layers = [nn.Linear(NUM_WORDS, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU()]
         self.network = nn.Sequential(*layers, nn.Linear(16, 1))
-        for layer in self.network[::2]:  # Keras's initial weights; torch's own are others
+        for layer in self.network[::2]:  # Keras's initial weights; torch's differ
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
         self.val_losses: list[float] = []
@@ -43,23 +43,23 @@ class Reviews(LightningModule):
     def on_validation_epoch_end(self) -> None:
         self.val_losses.append(self.trainer.callback_metrics["val_loss"].item())
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:  # as in Keras; torch has 0.01 and 0.99
+    def configure_optimizers(self) -> torch.optim.Optimizer:  # Keras's; torch's are 0.01 and 0.99
         return torch.optim.RMSprop(self.parameters(), lr=0.001, alpha=0.9)
 
 
 def main(folder: str) -> None:
-    """Train, and print the lowest loss on the validation reviews."""
+    """Train, and print the lowest validation loss."""
     seed_everything(SEED)
-    torch.set_num_threads(1)  # the fastest for so small a network
+    torch.set_num_threads(1)  # one thread is fastest for a small network
     table = pd.read_parquet(f"{folder}/imdb/plain_text/train-00000-of-00001.parquet")
     table = table.sample(frac=1, random_state=113)  # in the book's order
     labels = torch.tensor(table["label"].to_numpy(), dtype=torch.float32)
     reviews = [text.lower().translate(MARKS).split() for text in table["text"]]
     counts = Counter(word for words in reviews[VAL_SIZE:] for word in words)
     ids = {word: id for id, (word, _) in enumerate(counts.most_common(NUM_WORDS - 4), start=4)}
-    # A byte for each word that a review may have, 250 MB; the library stores those that it has.
+    # One byte per review and word of the vocabulary, 250 MB; dlp stores only the words that occur.
     rows = torch.zeros(len(reviews), NUM_WORDS, dtype=torch.uint8)
-    for row, words in zip(rows, reviews, strict=True):  # 1 begins a review, 2 is an unknown word
+    for row, words in zip(rows, reviews, strict=True):  # 1 starts a review, 2 is an unknown word
         row[[1] + [ids.get(word, 2) for word in words]] = 1
     val = TensorDataset(rows[:VAL_SIZE], labels[:VAL_SIZE])
     train = TensorDataset(rows[VAL_SIZE:], labels[VAL_SIZE:])

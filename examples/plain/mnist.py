@@ -1,7 +1,7 @@
-"""Handwritten digits with a convnet (section 5.1), with torch and Lightning alone, without dlp.
+"""Handwritten digits with a convnet (section 5.1), with torch and Lightning, without dlp.
 
-python examples/plain/mnist.py FOLDER, into which torchvision downloads what is not there
-With the library: dlp fit --config mnist
+Run python examples/plain/mnist.py FOLDER. torchvision downloads missing files to FOLDER/mnist.
+The same experiment with dlp: dlp fit --config mnist
 """
 
 import os
@@ -19,18 +19,18 @@ EPOCHS = 5
 
 
 def read_digits(folder: str, is_train: bool) -> TensorDataset:
-    """Read the pictures of a part, (N, 1, 28, 28) from 0 to 1, and their digits."""
+    """Read the pictures, (N, 1, 28, 28) from 0 to 1, and the digits, (N,), of a part."""
     digits = MNIST(f"{folder}/mnist", train=is_train, download=True)
     return TensorDataset(digits.data.unsqueeze(1) / 255, digits.targets)
 
 
 class Digits(LightningModule):
-    """Three convolutions, a dense layer of 64 and a logit for each digit."""
+    """Three convolutions, a dense layer of 64 units, and a logit for each digit."""
 
     def __init__(self) -> None:
         super().__init__()
         self.network = nn.Sequential(
-            nn.Conv2d(1, 32, 3),  # 28 pixels become 26
+            nn.Conv2d(1, 32, 3),  # output: 26 x 26 pixels
             nn.ReLU(),
             nn.MaxPool2d(2),  # 13
             nn.Conv2d(32, 64, 3),  # 11
@@ -43,7 +43,7 @@ class Digits(LightningModule):
             nn.ReLU(),
             nn.Linear(64, 10),
         )
-        for layer in self.network:  # Keras's initial weights; torch's own are others
+        for layer in self.network:  # Keras's initial weights; torch's differ
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 nn.init.xavier_uniform_(layer.weight)
                 nn.init.zeros_(layer.bias)
@@ -57,12 +57,12 @@ class Digits(LightningModule):
         is_right = self.network(pictures).argmax(dim=1) == digits
         self.log("test_acc", is_right.float().mean())
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:  # as in Keras; torch has 0.01 and 0.99
+    def configure_optimizers(self) -> torch.optim.Optimizer:  # Keras's; torch's are 0.01 and 0.99
         return torch.optim.RMSprop(self.parameters(), lr=0.001, alpha=0.9)
 
 
 def main(folder: str) -> None:
-    """Train on 60,000 digits and print the accuracy on 10,000 others."""
+    """Train on 60,000 digits, and print the accuracy on the 10,000 test digits."""
     seed_everything(SEED)
     train, test = read_digits(folder, is_train=True), read_digits(folder, is_train=False)
     model = Digits()

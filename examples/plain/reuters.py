@@ -1,6 +1,6 @@
-"""Newswires, one of 46 topics (section 3.5), with torch and Lightning alone, without dlp.
+"""Newswires on 46 topics (section 3.5), with torch and Lightning, without dlp.
 
-python examples/plain/reuters.py FOLDER. With the library: dlp fit --config reuters
+Run python examples/plain/reuters.py FOLDER. The same experiment with dlp: dlp fit --config reuters
 """
 
 import html
@@ -18,11 +18,11 @@ from torch.utils.data import DataLoader, TensorDataset
 
 SEED, EPOCHS, NUM_WORDS = 0, 9, 10_000
 TRAIN, TEST = slice(1000, 8982), slice(8982, None)  # the book validates on the first 1,000 wires
-MARKS = str.maketrans(dict.fromkeys('!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~', " "))  # Keras's
+MARKS = str.maketrans(dict.fromkeys('!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~', " "))  # Keras removes them
 
 
 def read_wires(path: str) -> pd.DataFrame:
-    """Read the first topic of each wire and the words of its body, else of its title."""
+    """Read the first topic of each wire, and the words of its body or, without one, its title."""
     with tarfile.open(path) as archive:  # the files are in the order of their numbers
         files = [archive.extractfile(file).read() for file in archive if ".sgm" in file.name]
     rows = []
@@ -35,13 +35,13 @@ def read_wires(path: str) -> pd.DataFrame:
 
 
 class Newswires(LightningModule):
-    """Two dense layers of 64 and a logit for each topic."""
+    """Two dense layers of 64 units, and a logit for each topic."""
 
     def __init__(self) -> None:
         super().__init__()
         layers = [nn.Linear(NUM_WORDS, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU()]
         self.network = nn.Sequential(*layers, nn.Linear(64, 46))
-        for layer in self.network[::2]:  # Keras's initial weights; torch's own are others
+        for layer in self.network[::2]:  # Keras's initial weights; torch's differ
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
 
@@ -51,22 +51,22 @@ class Newswires(LightningModule):
     def test_step(self, batch: list[Tensor]) -> None:
         self.log("test_acc", (self.network(batch[0]).argmax(dim=1) == batch[1]).float().mean())
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:  # as in Keras; torch has 0.01 and 0.99
+    def configure_optimizers(self) -> torch.optim.Optimizer:  # Keras's; torch's are 0.01 and 0.99
         return torch.optim.RMSprop(self.parameters(), lr=0.001, alpha=0.9)
 
 
 def main(folder: str) -> None:
-    """Train on 7,982 wires, and print the accuracy on the last fifth of all, 2,246."""
+    """Train on 7,982 wires, and print the accuracy on the last 2,246, a fifth of all wires."""
     seed_everything(SEED)
-    torch.set_num_threads(1)  # the fastest for so small a network
+    torch.set_num_threads(1)  # one thread is fastest for a small network
     wires = read_wires(f"{folder}/reuters21578/reuters21578.tar.gz")
     wires = wires.groupby("topic").filter(lambda of_topic: len(of_topic) >= 15)
-    wires["topic"] = pd.factorize(wires["topic"])[0]  # numbers in the order of the first wires
+    wires["topic"] = pd.factorize(wires["topic"])[0]  # numbered by their first appearance
     wires = wires.sample(frac=1, random_state=113)  # in the book's order
     counts = Counter(word for words in wires["words"].iloc[TRAIN] for word in words)
     ids = {word: id for id, (word, _) in enumerate(counts.most_common(NUM_WORDS - 4), start=4)}
     rows = torch.zeros(len(wires), NUM_WORDS)
-    for row, words in zip(rows, wires["words"], strict=True):  # 1 begins a wire, 2 is unknown
+    for row, words in zip(rows, wires["words"], strict=True):  # 1 starts a wire, 2 is unknown
         row[[1] + [ids.get(word, 2) for word in words]] = 1
     topics = torch.tensor(wires["topic"].to_numpy())
     model = Newswires()

@@ -1,4 +1,4 @@
-"""Predict a table by an exported model in Ray Data: ``predict.py EXPORTED ROWS.parquet OUT``."""
+"""Predict a table with an exported model in Ray Data: ``predict.py EXPORTED ROWS.parquet OUT``."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ from dlp import Predictor
 
 
 def predict(piece: pd.DataFrame, exported: str) -> pd.DataFrame:
-    """Return a piece of the table, which Ray cuts, with its predictions."""
+    """Return a piece of the table with its predictions. Ray cuts the table into pieces."""
     return piece.join(Predictor.load(exported).predict(piece))
 
 

@@ -1,4 +1,4 @@
-"""Two workers of Ray train what two processes of Lightning do; the test needs ``ray[train]``."""
+"""Two workers of Ray train as two processes of Lightning do. The test needs ``ray[train]``."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Train a recipe on two workers of Ray: ``pip install "ray[train]"``, then ``python train.py``."""
+"""Train a recipe on two Ray workers: ``pip install "ray[train]"``, then ``python train.py``."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,10 @@ import dlp
 
 
 def train(arguments: dict[str, Any]) -> None:
-    """Fit on one worker; its working directory is Ray's, so the run's folder is absolute."""
+    """Fit on one worker.
+
+    The path of the run folder is absolute, because Ray chooses the working directory of a worker.
+    """
     recipe = dlp.load(arguments["config"], **arguments["keys"])
     data = recipe.data()
     trainer = recipe.trainer(

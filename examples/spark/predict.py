@@ -1,4 +1,4 @@
-"""Predict a table by an exported model in Spark: ``predict.py EXPORTED ROWS.parquet OUT``."""
+"""Predict a table with an exported model in Spark: ``predict.py EXPORTED ROWS.parquet OUT``."""
 
 import sys
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from dlp import Predictor
 
 
 def predict(pieces: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-    """Yield the predictions of pieces of the table, which Spark cuts."""
+    """Yield the pieces of the table, which Spark cuts, with their predictions."""
     predictor = Predictor.load(exported)
     for piece in pieces:
         yield piece.join(predictor.predict(piece))

@@ -1,4 +1,4 @@
-"""Spark and Ray Data predict what ``dlp predict`` does; the tests need their packages, and Java."""
+"""Spark and Ray Data predict as ``dlp predict`` does. The tests need both packages, and Java."""
 
 import os
 import shutil

@@ -1,4 +1,7 @@
-"""Peak memory of a fit on a table of 1 GB: ``python memory.py FOLDER``, which takes the files."""
+"""Measure the peak memory of a fit on a table of 1 GB: ``python memory.py FOLDER``.
+
+The script writes the table to FOLDER.
+"""
 
 import resource
 import sys
@@ -21,7 +24,10 @@ NUM_FILES = 90
 
 
 def write_shards(folder: Path, num_files: int, num_rows: int) -> None:
-    """Write files of normal columns ``x0``, ``x1`` ... and ``y``, whether the first two agree."""
+    """Write files with normally distributed columns ``x0``, ``x1`` ... and a column ``y``.
+
+    ``y`` is 1 if ``x0`` and ``x1`` have the same sign, and 0 otherwise.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(num_files):
         random = np.random.default_rng(number)
@@ -50,12 +56,12 @@ def fit(folder: Path, max_epochs: int, resumed: Path | None = None) -> Trainer:
 
 
 def peak() -> float:
-    """Return the largest memory of this process until now, in MB."""
+    """Return the peak memory of this process so far, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
 
 def main(folder: Path) -> None:
-    """Compare the peak of a fit on all files with that of a fit on two small ones."""
+    """Print the peak memory after a fit on two small files, and after a fit on all large files."""
     torch.set_num_threads(1)
     write_shards(folder / "small", 2, 2_000)
     fit(folder / "small", 1)

@@ -1,4 +1,4 @@
-"""A table of many Parquet files that is larger than the memory, as a LightningDataModule."""
+"""A LightningDataModule for a table in Parquet files that is larger than the memory."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,17 +11,18 @@ from torch import Tensor
 
 
 class StreamingDataModule(LightningDataModule):
-    """Rows of Parquet files, read block by block; the last file validates.
+    """Rows of Parquet files, which are read block by block. The last file is the validation part.
 
-    The order of an epoch follows from seed and epoch alone: files are drawn in random order, and
-    the rows of a block are shuffled. So a resumed fit sees the batches of an unbroken one.
+    Each epoch reads the files in random order and shuffles the rows of each block. The order
+    depends only on the seed and the epoch, so a resumed fit gets the same batches as an
+    uninterrupted one.
 
     Args:
-        path: Folder of Parquet files with the same columns of numbers.
+        path: Folder of Parquet files. All must have the same numeric columns.
         target: Column to predict, 0 or 1.
         batch_size: Number of rows per batch.
         block_size: Number of rows that are read and shuffled together.
-        seed: Seed of the order.
+        seed: Seed for the order of files and rows.
     """
 
     num_outputs = 2
@@ -44,12 +45,12 @@ class StreamingDataModule(LightningDataModule):
         self.input_shape = (len(first) - 1,)
 
     def blocks(self, files: list[str]) -> Iterator[dict[str, np.ndarray]]:
-        """Yield the columns of each block of rows, files one after the other."""
+        """Yield the columns of each block of rows, file after file."""
         stream = datasets.load_dataset("parquet", data_files=files, split="train", streaming=True)
         yield from stream.with_format("numpy").iter(self.block_size)
 
     def train_dataloader(self) -> "Batches":
-        """Return the training batches, in another order in each epoch."""
+        """Return the training batches, in a different order in each epoch."""
         return Batches(self, self.files[:-1], shuffle=True)
 
     def val_dataloader(self) -> "Batches":
@@ -58,12 +59,12 @@ class StreamingDataModule(LightningDataModule):
 
 
 class Batches:
-    """Batches ``(inputs, targets)`` of some files.
+    """Batches ``(inputs, targets)`` from Parquet files.
 
     Args:
-        data: Data module, whose Trainer knows the epoch.
+        data: Data module. Its Trainer knows the current epoch.
         files: Paths of Parquet files.
-        shuffle: Whether files and rows are shuffled.
+        shuffle: Whether to shuffle files and rows.
     """
 
     def __init__(self, data: StreamingDataModule, files: list[str], shuffle: bool) -> None:
@@ -72,7 +73,7 @@ class Batches:
         self.shuffle = shuffle
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the batches of the Trainer's epoch."""
+        """Yield the batches of the Trainer's current epoch."""
         random = np.random.default_rng([self.data.seed, self.data.trainer.current_epoch])
         files = list(self.files)
         if self.shuffle:

@@ -1,4 +1,4 @@
-"""A table in shards is trained on block by block, and resumed to the bit."""
+"""Training on a table in several files, block by block; a resumed fit is bit-identical."""
 
 import datasets
 import numpy as np
