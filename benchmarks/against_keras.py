@@ -1,11 +1,11 @@
-"""Measure dlp's commands beside Keras 3, in turns, and rewrite the table of docs/benchmarks.md.
+"""Measure dlp's commands against Keras 3, in turns, and rewrite the table in docs/benchmarks.md.
 
     python benchmarks/against_keras.py [WORKLOAD ...] --rounds 3 --keras keras/tf keras/jax
 
-Each measurement is a process of its own. Keras lives in environments of its own, each with one
-backend (``python -m venv keras/jax && keras/jax/bin/pip install keras jax``). ``--other DIR``
-measures another version of dlp too, by the ``src`` and ``configs`` of a checkout. Results are kept
-in ``runs/benchmarks.jsonl``; ``--table`` only writes the page.
+Each measurement runs in its own process. Keras is installed in separate environments, one for each
+backend (``python -m venv keras/jax && keras/jax/bin/pip install keras jax``). ``--other DIR`` also
+measures another version of dlp, from the ``src`` and ``configs`` in a checkout. Results are stored
+in ``runs/benchmarks.jsonl``; ``--table`` only writes the page, without new measurements.
 """
 
 import argparse
@@ -31,7 +31,7 @@ RESULTS = Path("runs") / "benchmarks.jsonl"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 ONE_EPOCH = "--trainer.limit_val_batches 0 --test_after_fit null --trainer.max_epochs"
 RANDOM = "--model.weights null --test_after_fit null"
-#: Epochs of a fold of Boston, of which Keras trains `Workload.epochs`.
+#: Epochs of a fold on Boston. Keras trains only `Workload.epochs` of them.
 ALL_EPOCHS = 100
 FEW = "--data.per_class 350 --data.val_size 100 --data.test_size 100"
 
@@ -43,12 +43,14 @@ class Workload:
     Args:
         title: Name in the table.
         command: Words after ``dlp``.
-        measures: Keys of the results: ``fit``, ``epoch``, ``first`` (batch), ``whole``, ``peak``.
-        keras: Network of keras_way.py; empty for none.
-        epochs: Epochs of Keras's fit.
-        batch_size: Rows per batch.
-        folds: Number of fits of Keras; ``keras_folds`` of them are measured.
-        keras_folds: See `folds`.
+        measures: Measures to show: ``fit`` (seconds of the fit), ``epoch`` (seconds of an epoch),
+            ``first`` (seconds until the first batch), ``whole`` (seconds of the command), ``peak``
+            (memory in MB).
+        keras: Name of the network in keras_way.py. Empty if Keras is not measured.
+        epochs: Number of epochs that Keras trains.
+        batch_size: Rows per batch in Keras.
+        folds: Number of fits that the time of Keras is extrapolated to.
+        keras_folds: Number of these fits that are measured.
     """
 
     title: str
@@ -118,7 +120,7 @@ def run(words: list[str], environment: dict[str, str]) -> dict[str, float]:
 
 
 def run_dlp(workload: Workload, checkout: Path) -> dict[str, float]:
-    """Run a command of a checkout in a run folder of its own."""
+    """Run a command from a checkout, with its own run folder."""
     folder = RESULTS.parent / "benchmarks" / f"{checkout.name}_{time.time_ns()}"
     words = workload.command.split()
     config = words.index("--config") + 1
@@ -133,7 +135,7 @@ def run_dlp(workload: Workload, checkout: Path) -> dict[str, float]:
 
 
 def run_keras(workload: Workload, python: Path, backend: str) -> dict[str, float]:
-    """Run Keras's way; folds and epochs beyond those measured count in proportion."""
+    """Run keras_way.py. The time of folds and epochs that are not measured is extrapolated."""
     rows = RESULTS.parent / f"{workload.keras}.npz"
     words = [str(python), str(HERE / "keras_way.py"), workload.keras, str(rows)]
     words += [str(workload.epochs), str(workload.batch_size), str(workload.keras_folds)]
@@ -146,7 +148,7 @@ def run_keras(workload: Workload, python: Path, backend: str) -> dict[str, float
 
 
 def export_rows(workload: Workload) -> None:
-    """Write the rows of a workload for Keras."""
+    """Write the training and validation rows of a workload to a file for Keras."""
     import torch
 
     import dlp
@@ -176,7 +178,7 @@ def export_rows(workload: Workload) -> None:
 
 
 def write_table() -> None:
-    """Write the medians of all rounds, and the ratios of dlp to each other way."""
+    """Write a table with the medians of all rounds, and the ratio of the fastest Keras to dlp."""
     values: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for line in RESULTS.read_text().splitlines():
         result = json.loads(line)
@@ -207,7 +209,7 @@ def write_table() -> None:
 
 
 def main() -> None:
-    """Measure in turns."""
+    """Measure the workloads from the command line in turns, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=", ".join(WORKLOADS))
     parser.add_argument("--rounds", type=int, default=3)
@@ -232,10 +234,11 @@ def main() -> None:
 def ways_of(
     workload: Workload, checkouts: dict[str, Path], environments: list[Path]
 ) -> dict[str, Callable[[], dict[str, float]]]:
-    """Return the measurement of each way, by its name."""
+    """Return the functions that measure a workload, by the name of what they run."""
     ways = {way: partial(run_dlp, workload, path) for way, path in checkouts.items()}
     for folder in environments if workload.keras else []:
-        # In a process of its own: the peak memory of a child begins with that of its parent.
+        # In a separate process, because the peak memory of a child process starts at that of its
+        # parent.
         export = multiprocessing.get_context("spawn").Process(target=export_rows, args=(workload,))
         export.start()
         export.join()

@@ -1,10 +1,11 @@
-"""Fit AutoGluon to the parts that ``init_alone.py`` left, in an environment of its own.
+"""Fit AutoGluon to the parts that ``init_alone.py`` has written, in a separate environment.
 
     pip install "autogluon.tabular[lightgbm,xgboost,catboost]"
     python benchmarks/autogluon_way.py --time_limit 60
 
-Every run in ``runs/init_alone`` has its parts as CSV files. AutoGluon trains on the training part,
-stops and weighs its models by the validation part, and is scored on the test part, each as dlp did.
+Every run in ``runs/init_alone`` contains its parts as CSV files. AutoGluon uses them as dlp did: it
+trains on the training part, stops and weights its models on the validation part, and is scored on
+the test part.
 """
 
 import argparse
@@ -20,7 +21,7 @@ ROOT = Path("runs/init_alone")
 
 
 def scores(run: Path, time_limit: int) -> tuple[float, float]:
-    """Return accuracy or mean absolute error of a run's test part, of dlp and of AutoGluon."""
+    """Return the accuracy or mean absolute error of dlp and of AutoGluon on a run's test part."""
     test = json.loads((run / "results.json").read_text())["test"]
     task, metric, name = None, "accuracy", "acc"
     if "test_mae" in test:
@@ -42,7 +43,7 @@ def scores(run: Path, time_limit: int) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Print a row per set: means over its runs."""
+    """Print a row for each set, with the means over its runs."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("sets", nargs="*", metavar="SET")
     parser.add_argument("--seeds", type=int, default=3)

@@ -4,9 +4,9 @@
     python benchmarks/beside.py b03bd3d9 --only imdb reuters --rounds 7 --markdown table.md
 
 The revision is checked out into a temporary worktree and runs with the same interpreter and
-packages. Each measurement is a process of its own in an empty folder. The two sides are measured in
-turns, and which one begins alternates. A first run of each side fills its cache and does not count.
-All workloads take some 15 minutes on two cores. CONTRIBUTING.md says when to run them.
+packages. Each measurement runs in its own process and in an empty folder. The two sides take turns,
+and the side that begins alternates. A first run of each side fills its cache and is not counted.
+All workloads take about 15 minutes on two cores. CONTRIBUTING.md says when to run them.
 """
 
 import argparse
@@ -24,10 +24,11 @@ from statistics import median
 from measure import ProcessError, Usage, run
 
 ROOT = Path(__file__).resolve().parents[1]
-#: Ratios above it are marked.
+#: Ratios above this limit are marked.
 LIMIT = 1.05
-#: Seconds of a workload and side from which its rounds follow, and their bounds.
+#: Seconds to spend on each side of a workload, which decide on the number of rounds.
 SECONDS = 20
+#: Lowest and highest number of rounds.
 LEAST, MOST = 3, 9
 MEASURES = {"cpu": "CPU s", "wall": "wall s", "peak": "peak MB"}
 
@@ -41,7 +42,7 @@ ROWS = """
 row = {"x0": 1, "x1": 0, "x2": 0, "x3": 0, "x4": 0, "day": "2021-05-01", "town": "Nice"}
 rows = [row | {"kind": "a", "flag": True}] * 10
 """
-#: The whole command, but for the socket: requests reach the app of the server it would start.
+#: The whole command except for the socket: requests go directly to the app that it would serve.
 SERVE = f"""{ROWS}
 import uvicorn
 
@@ -70,18 +71,21 @@ MODEL = ["-m", "dlp", "fit", "--config", "FILES/prices.yaml", "--run_dir", "HOME
 
 
 def dlp(command: str) -> list[str]:
-    """Return the words of a command after the interpreter."""
+    """Return the arguments for the interpreter that run a dlp command."""
     return ["-m", "dlp", *command.split()]
 
 
 @dataclass(frozen=True)
 class Workload:
-    """Words after the interpreter; FILES and HOME become folders.
+    """A command to measure, as arguments for the interpreter.
+
+    In the arguments, FILES is replaced by the folder of the generated files, and HOME by the folder
+    of a side, which is kept between the runs.
 
     Args:
-        words: What is measured.
-        data: Folder below DLP_DATA_DIR that it reads; empty for none.
-        prepare: What is run once before; HOME is the folder of a side, which stays.
+        words: Arguments of the measured run.
+        data: Folder below DLP_DATA_DIR that the command reads. Empty if it reads none.
+        prepare: Arguments of a run that is needed once before the measurements.
     """
 
     words: list[str]
@@ -116,18 +120,18 @@ WORKLOADS = {
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two versions.
+    """One of the two versions of dlp.
 
     Args:
-        source: Folder that holds the package.
-        home: Folder of its cache and its trained model.
+        source: Folder that contains the package.
+        home: Folder for its cache and its trained model.
     """
 
     source: Path
     home: Path
 
     def measure(self, words: list[str], files: Path) -> Usage:
-        """Run a process of this version in an empty folder."""
+        """Run a process with this version in an empty folder."""
         environment = {
             "PYTHONPATH": str(self.source),
             "DLP_CACHE_DIR": str(self.home / "cache"),
@@ -139,7 +143,7 @@ class Side:
 
 @contextmanager
 def checkout(revision: str, folder: Path) -> Iterator[Path]:
-    """Check a revision out into a folder, as long as the block runs."""
+    """Check out a revision into a folder while the block runs."""
     git = ["git", "-C", str(ROOT), "worktree"]
     subprocess.run([*git, "add", "--quiet", "--detach", str(folder), revision], check=True)
     try:
@@ -149,14 +153,14 @@ def checkout(revision: str, folder: Path) -> Iterator[Path]:
 
 
 def num_rounds(seconds: float) -> int:
-    """Return how often a workload of some seconds is measured."""
+    """Return how many times to measure a workload that takes this many seconds."""
     return min(max(round(SECONDS / seconds), LEAST), MOST)
 
 
 def compare(
     workload: Workload, sides: dict[str, Side], files: Path, rounds: int | None
 ) -> dict[str, dict[str, float]]:
-    """Measure a workload in turns; return the median of each measure by side."""
+    """Measure the sides in turns on a workload; return the median of each measure for each side."""
     seconds = 0.0
     for side in sides.values():
         if workload.prepare and not (side.home / "model").exists():
@@ -175,11 +179,11 @@ def compare(
 
 
 def table(results: dict[str, dict[str, dict[str, float]] | str]) -> str:
-    """Return the medians and their ratios in Markdown; ratios above the limit are bold.
+    """Return a Markdown table of the medians and their ratios. Ratios above the limit are bold.
 
     Args:
-        results: For each workload, the measures of the revision and of the working tree in this
-            order, or a sentence that says why there are none.
+        results: For each workload, the measures of the revision and of the working tree, in this
+            order, or a sentence that says why they are missing.
     """
     head = ["workload"]
     for title in MEASURES.values():
@@ -204,7 +208,7 @@ def table(results: dict[str, dict[str, dict[str, float]] | str]) -> str:
 
 
 def missing_data(workload: Workload) -> str:
-    """Return why a workload cannot be measured; empty if it can."""
+    """Return why a workload cannot be measured, or an empty text if it can."""
     folder = os.environ.get("DLP_DATA_DIR")
     if not workload.data or (folder and (Path(folder) / workload.data).is_dir()):
         return ""
@@ -212,18 +216,18 @@ def missing_data(workload: Workload) -> str:
 
 
 def main() -> None:
-    """Measure the workloads of the command line and print their table."""
+    """Measure the workloads from the command line, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("revision", help="tag or commit, such as that of the last release")
+    parser.add_argument("revision", help="tag or commit to compare with, such as the last release")
     parser.add_argument("--only", nargs="+", choices=WORKLOADS, default=list(WORKLOADS))
     parser.add_argument("--rounds", type=int, help="rounds of each workload; default by duration")
-    parser.add_argument("--json", type=Path, help="file of the medians")
-    parser.add_argument("--markdown", type=Path, help="file of the table")
+    parser.add_argument("--json", type=Path, help="file to write the medians to")
+    parser.add_argument("--markdown", type=Path, help="file to write the table to")
     args = parser.parse_args()
     commit = f"{args.revision}^{{commit}}"
     find = ["git", "-C", str(ROOT), "rev-parse", "--quiet", "--verify", commit]
     if subprocess.run(find, stdout=subprocess.DEVNULL).returncode:
-        parser.error(f"git knows no {args.revision!r}; .ci/last_release names the last release.")
+        parser.error(f"expected a tag or commit, got {args.revision!r}; see .ci/last_release.")
     results: dict[str, dict[str, dict[str, float]] | str] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -1,4 +1,4 @@
-"""Write the tables and configs that ``beside.py`` measures with: beside_files.py FOLDER."""
+"""Write the tables and configs that ``beside.py`` needs: ``beside_files.py FOLDER``."""
 
 import sys
 from pathlib import Path
@@ -23,7 +23,7 @@ trainer: {max_epochs: 1}
 
 
 def prices(count: int, seed: int) -> pd.DataFrame:
-    """Return rows of numbers, a boolean, a date and two categories, with their price."""
+    """Return rows with numbers, a boolean, a date, two categories and a price."""
     random = np.random.default_rng(seed)
     numbers = random.normal(size=(count, 5)).round(4)
     frame = pd.DataFrame(numbers, columns=[f"x{place}" for place in range(5)])
@@ -37,7 +37,7 @@ def prices(count: int, seed: int) -> pd.DataFrame:
 
 
 def numbers(count: int, num_columns: int) -> pd.DataFrame:
-    """Return rows of numbers and a class that follows from the first two."""
+    """Return rows with numbers, and a class that depends on the first two."""
     random = np.random.default_rng(0)
     values = random.normal(size=(count, num_columns)).round(5)
     frame = pd.DataFrame(values, columns=[f"x{place}" for place in range(num_columns)])

@@ -1,12 +1,13 @@
-"""Measure what the notebooks of the course state as general, with five seeds.
+"""Check the general claims of the course's notebooks with five seeds.
 
     python benchmarks/claims.py                  # all notebooks, hours
     python benchmarks/claims.py 05_overfitting   # one
-    python benchmarks/claims.py --page           # the page alone, from the files of numbers
+    python benchmarks/claims.py --page           # only the page, from the stored numbers
 
-``benchmarks/course/NAME.py`` measures for the notebook NAME: ``measure(seed)`` returns numbers by
-name, and each `Claim` of ``CLAIMS`` says of them what must hold. The numbers go to ``NAME.json``
-beside it, the table to ``docs/course/claims.md``.
+``benchmarks/course/NAME.py`` measures for the notebook NAME. Its function ``measure(seed)`` returns
+numbers by name, and its list ``CLAIMS`` contains a `Claim` for each sentence, with the condition
+that these numbers must satisfy. The numbers are written to ``NAME.json`` in the same folder, and
+the table to ``docs/course/claims.md``.
 """
 
 import argparse
@@ -24,7 +25,7 @@ FOLDER = ROOT / "benchmarks" / "course"
 PAGE = ROOT / "docs" / "course" / "claims.md"
 SEEDS = range(5)
 
-#: Numbers of one seed by name.
+#: The numbers measured with one seed, by name.
 Numbers = Mapping[str, float]
 
 HEAD = """# What survives five seeds
@@ -39,12 +40,12 @@ A notebook shows one run. What it states as general was measured with the seeds 
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence of a notebook.
+    """A general sentence from a notebook.
 
     Args:
         text: The sentence, in Markdown.
-        numbers: Names of the numbers to show.
-        holds: Function from the numbers of a seed to whether the sentence is true of them.
+        numbers: Names of the numbers to show next to it.
+        holds: Function that takes the numbers of a seed and returns whether the sentence is true.
     """
 
     text: str
@@ -53,7 +54,7 @@ class Claim:
 
 
 def measured(name: str) -> None:
-    """Measure for a notebook; write the numbers of each seed as soon as they are known."""
+    """Measure for a notebook, and write the numbers after each seed."""
     module: Any = runpy.run_path(str(FOLDER / f"{name}.py"))
     seeds = []
     for seed in SEEDS:
@@ -64,7 +65,7 @@ def measured(name: str) -> None:
 
 
 def rows(name: str) -> list[str]:
-    """Return the row of each claim of a notebook that was measured."""
+    """Return a table row for each claim of a notebook, from the stored numbers."""
     module: Any = runpy.run_path(str(FOLDER / f"{name}.py"))
     seeds = json.loads((FOLDER / f"{name}.json").read_text("utf-8"))
     lines = []
@@ -83,10 +84,10 @@ def rows(name: str) -> list[str]:
 
 
 def main() -> None:
-    """Measure for the notebooks of the command line, and write the page."""
+    """Measure for the notebooks from the command line, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME")
-    parser.add_argument("--page", action="store_true", help="measure nothing")
+    parser.add_argument("--page", action="store_true", help="only write the page")
     args = parser.parse_args()
     names = sorted(path.stem for path in FOLDER.glob("*.py"))
     if not args.page:

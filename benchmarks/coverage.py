@@ -1,12 +1,12 @@
-"""Count how often the intervals and sets of ``dlp calibrate`` have the truth, on the test part.
+"""Count how often the intervals and sets from ``dlp calibrate`` contain the true target.
 
     python benchmarks/coverage.py                       # every set, 20 seeds
     python benchmarks/coverage.py diabetes --seeds 2
 
-A seed cuts its own parts; it is one fit of configs/own/table.yaml, calibrated on its validation
-part. The test rows are sorted into fifths by the predicted value, or into halves by the probability
-of the likeliest class. Finished seeds (in ``runs/coverage``) are not repeated; the tables stand in
-docs/how_to/calibration.md.
+Each seed has its own split into parts and one fit of configs/own/table.yaml, which is calibrated on
+the validation part and measured on the test part. The test rows are grouped into fifths by the
+predicted value, or into halves by the probability of the likeliest class. Finished seeds (in
+``runs/coverage``) are not repeated. The tables are in docs/how_to/calibration.md.
 """
 
 import argparse
@@ -23,7 +23,7 @@ NAMES = ("diabetes", "friedman1", "boston", "digits", "clusters")
 
 
 def predictions(name: str, seed: int) -> pd.DataFrame:
-    """Return the predictions of the test part; train and calibrate if there are none."""
+    """Return the predictions for the test part. Train and calibrate first if they do not exist."""
     run = ROOT / name / f"seed_{seed}"
     path = run / "predictions.csv"
     if not path.exists():
@@ -44,7 +44,7 @@ def predictions(name: str, seed: int) -> pd.DataFrame:
 
 
 def measure(frame: pd.DataFrame) -> dict[str, float]:
-    """Return the coverage of all rows and of each group, and the mean width or set size."""
+    """Return the coverage for all rows and for each group, and the mean width or set size."""
     num_groups = 5
     if "set" in frame:
         sets = frame["set"].str.split(";")
@@ -62,7 +62,7 @@ def measure(frame: pd.DataFrame) -> dict[str, float]:
 
 
 def row_of(name: str, seeds: int) -> str:
-    """Return the row of a set: means over the seeds, and the range of the coverage."""
+    """Return the table row of a set, with means over the seeds and the range of the coverage."""
     scores = pd.DataFrame([measure(predictions(name, seed)) for seed in range(seeds)])
     mean = scores.mean()
     lowest, highest = scores["coverage"].min(), scores["coverage"].max()
@@ -73,7 +73,7 @@ def row_of(name: str, seeds: int) -> str:
 
 
 def benchmark() -> None:
-    """Measure the sets of the command line."""
+    """Measure the sets from the command line, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("sets", nargs="*", metavar="SET", help=", ".join(NAMES))
     parser.add_argument("--seeds", type=int, default=20)

@@ -1,14 +1,15 @@
-"""Drawn table of districts with house prices, which nobody has seen before."""
+"""A synthetic table of districts with house prices, which no model can have seen before."""
 
 import numpy as np
 import pandas as pd
 
 
 def districts(rows: int = 20_640, seed: int = 0) -> pd.DataFrame:
-    """Return districts with prices: geography, skewed counts, a category, holes, a capped target.
+    """Return districts with prices.
 
-    The columns are those of the well-known table of California; every number is drawn here. The
-    country is the same for every seed, the districts are others.
+    The table has geography, skewed counts, a category, missing values and a capped target. Its
+    columns have the names of the well-known California table, but every number is drawn at random.
+    All seeds have the same country with different districts.
     """
     draw, land = np.random.default_rng(seed), np.random.default_rng(7)
     town_x, town_y = land.uniform(-124, -114.5, 40), land.uniform(32.5, 42, 40)

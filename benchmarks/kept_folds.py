@@ -1,4 +1,4 @@
-"""Compare one fit on all rows with the mean of the K models of the folds, on the test part.
+"""Compare a model trained on all rows with the mean of the K models from the folds.
 
 python benchmarks/kept_folds.py
 """
@@ -17,16 +17,16 @@ from dlp.datamodules import HousingDataModule, SupervisedDataModule, TableDataMo
 from dlp.inference import Predictor
 from dlp.modules import DenseModule
 
-#: Data, arguments of the model and of the cross-validation.
+#: The data, the arguments of the model, and the arguments of the cross-validation.
 Problem = tuple[SupervisedDataModule, dict[str, Any], dict[str, Any]]
 SEEDS = range(5)
 
 
 class AllRows:
-    """Splitter with one fold that trains on every row; what it validates on is not looked at."""
+    """Splitter with one fold that trains on every row. Its validation score is not used."""
 
     def split(self, x: Any, *_: Any) -> Iterator[tuple[Any, Any]]:
-        """Yield the rows to train on and one of them to validate on."""
+        """Yield all rows for training, and one of them for validation."""
         yield np.arange(len(x)), np.arange(1)
 
 
@@ -37,7 +37,7 @@ def boston(seed: int) -> Problem:
 
 
 def tumours(seed: int) -> Problem:
-    """Return Wisconsin's tumours with a test part of its own for each seed."""
+    """Return Wisconsin's tumours, with a different test part for each seed."""
     frame = load_breast_cancer(as_frame=True).frame.rename(columns={"target": "class"})
     data = TableDataModule(
         frame, target="class", task="classification", test_size=0.3, split_seed=seed, stratify=True
@@ -46,7 +46,7 @@ def tumours(seed: int) -> Problem:
 
 
 def test_scores(data: SupervisedDataModule, paths: Sequence[Path]) -> dict[str, float]:
-    """Return the scores of the mean prediction of some checkpoints on the test part."""
+    """Return the test scores of the mean prediction of these checkpoints."""
     rows = data.examples("test")
     frames = [Predictor.load(path).predict(rows.inputs.raw()) for path in paths]
     mean = np.mean([frame.select_dtypes("number").to_numpy() for frame in frames], axis=0)
@@ -58,7 +58,7 @@ def test_scores(data: SupervisedDataModule, paths: Sequence[Path]) -> dict[str, 
 
 
 def compare(problem: Callable[[int], Problem], seed: int) -> Any:
-    """Return the scores of one fit, of each fold's model alone, and of the mean of these models."""
+    """Return the scores of one fit, of single models from the folds, and of their mean."""
     data, model, options = problem(seed)
 
     def make_model(data: SupervisedDataModule) -> DenseModule:
@@ -77,7 +77,7 @@ def compare(problem: Callable[[int], Problem], seed: int) -> Any:
 
 
 def main() -> None:
-    """Print mean and standard deviation over the seeds."""
+    """Print the mean and standard deviation over the seeds."""
     for problem in (boston, tumours):
         scores = pd.DataFrame([compare(problem, seed) for seed in SEEDS])
         print(problem.__name__, scores.agg(["mean", "std"]).T.to_string(), sep="\n")

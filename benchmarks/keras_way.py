@@ -1,9 +1,10 @@
-"""The book's networks in Keras 3, trained as the book does; started by against_keras.py.
+"""Train the book's networks in Keras 3 as in the book. against_keras.py runs this script.
 
     KERAS_BACKEND=jax keras/jax/bin/python benchmarks/keras_way.py imdb rows.npz
 
-It runs in an environment with Keras and a backend, without dlp. Arrays are float32 and in memory
-before the clock starts. The last line holds the seconds of the fit and of each epoch as JSON.
+It runs in an environment with Keras and a backend, without dlp. The arrays are in memory as
+float32 before the time is measured. The last line contains the seconds of the fit and of each epoch
+as JSON.
 """
 
 import json
@@ -23,7 +24,7 @@ LR = {"cats_dogs": 1e-4, "features": 2e-5}
 
 
 def network(name: str, shape: tuple[int, ...]) -> keras.Sequential:
-    """Build a network of the book, compiled."""
+    """Build and compile a network from the book."""
     model = keras.Sequential([keras.Input(shape)])
     for filters, pool in zip(*CHANNELS.get(name, ((), ())), strict=True):
         model.add(layers.Conv2D(filters, 3, activation="relu"))
@@ -45,7 +46,7 @@ def network(name: str, shape: tuple[int, ...]) -> keras.Sequential:
 
 
 def inputs(arrays: Any, part: str, width: int) -> np.ndarray:
-    """Return float32 rows; texts are stored as word ids and ends."""
+    """Return the rows of a part as float32. Texts are stored as word ids and their ends."""
     if f"{part}_ids" not in arrays:
         rows = arrays[f"{part}_x"].astype(np.float32)
         return rows / 255 if arrays[f"{part}_x"].dtype == np.uint8 else rows
@@ -56,19 +57,19 @@ def inputs(arrays: Any, part: str, width: int) -> np.ndarray:
 
 
 class EpochTimes(keras.callbacks.Callback):
-    """Clock of the epochs."""
+    """Record of the start of each epoch."""
 
     def __init__(self) -> None:
         super().__init__()
         self.times: list[float] = []
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Note the time."""
+        """Record the time."""
         self.times.append(time.perf_counter())
 
 
 def main() -> None:
-    """Train once, or once per fold."""
+    """Train once, or once per fold, and print the times."""
     name, path, epochs, batch_size, folds = *sys.argv[1:3], *map(int, sys.argv[3:6])
     arrays = np.load(path)
     x, y = inputs(arrays, "train", 10_000), arrays["train_y"]

@@ -1,10 +1,11 @@
-"""Kill commands at random moments, go on as their user would, and compare with unbroken runs.
+"""Kill commands at random moments, resume them, and compare with uninterrupted runs.
 
     python benchmarks/kills.py --number 20 --seed 0
 
-A command is a copy of this process, which has imported everything (Linux alone). SIGKILL, SIGTERM
-or SIGINT comes at a random time of its duration, or before a random one of its file operations.
-The table goes to docs/benchmarks.md. The exit status is 1 if a command did not go on as it should.
+Each command runs in a fork of this process, which has imported everything (only on Linux). It gets
+SIGKILL, SIGTERM or SIGINT at a random time, or before a random one of its file operations. Then the
+script calls the command again, as a user would. The table is in docs/benchmarks.md. The exit status
+is 1 if a command did not resume or did not end with the results of the uninterrupted run.
 """
 
 import argparse
@@ -70,7 +71,7 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 STATUSES = {signal.SIGKILL: {-9}, signal.SIGTERM: {-15, 143}, signal.SIGINT: {-2, 130}}
 _WRITES = os.O_WRONLY | os.O_RDWR
 _RUN = "runs/points/version_0"
-#: Modules that commands import late.
+#: Modules that commands import only when they need them.
 _MODULES = (
     "alembic.command",
     "attrs",
@@ -108,11 +109,11 @@ def write_inputs(folder: Path) -> None:
     (folder / "space.yaml").write_text(SPACE)
 
 
-# What is compared -----------------------------------------------------------------------------
+# Results to compare ----------------------------------------------------------------------------
 
 
 def _weights(path: Path) -> str:
-    """Return a digest of the weights of a checkpoint, and what it has learned for its use."""
+    """Return a digest of the weights in a checkpoint, and its state for answers (calibration)."""
     content = torch.load(path, weights_only=True)
     digest = hashlib.sha256()
     for name, tensor in content["state_dict"].items():
@@ -126,7 +127,7 @@ def _newest(folder: Path, kind: str = "version") -> Path:
 
 
 def fit_results(folder: Path) -> Results:
-    """Return metrics, results and weights of a fit."""
+    """Return the metrics, results and weights of a fit."""
     run = _newest(folder)
     results = json.loads((run / "results.json").read_text())
     del results["seconds"], results["date"]
@@ -137,14 +138,14 @@ def fit_results(folder: Path) -> Results:
 
 
 def crossval_results(folder: Path) -> Results:
-    """Return summary and predictions of a cross-validation."""
+    """Return the summary and predictions of a cross-validation."""
     return {
         name: (_newest(folder) / name).read_text() for name in ("crossval.json", "out_of_fold.csv")
     }
 
 
 def tune_results(folder: Path) -> Results:
-    """Return the number of finished trials, each with its own number, in study and table."""
+    """Return the number of finished trials, and whether the study and the table agree on them."""
     study = _newest(folder, "study")
     with sqlite3.connect(study / "study.db") as database:
         query = "SELECT number FROM trials WHERE state IN ('COMPLETE', 'PRUNED')"
@@ -156,7 +157,7 @@ def tune_results(folder: Path) -> Results:
 
 
 def file_results(folder: Path) -> Results:
-    """Return predictions, page and calibrated checkpoint, where they exist."""
+    """Return the predictions and the report of a run if they exist, and its checkpoint."""
     run = folder / _RUN
     content = {}
     for name in ("predictions.csv", "report.html"):
@@ -180,12 +181,12 @@ def export_results(folder: Path) -> Results:
 
 @dataclass(frozen=True)
 class Case:
-    """Command to kill.
+    """A command to kill.
 
     Args:
         words: Words of the command.
-        results: Function from its folder to what is compared.
-        needs_run: Whether it is of a finished fit.
+        results: Function that takes the folder of the command and returns the results to compare.
+        needs_run: Whether the command works on a finished fit.
     """
 
     words: list[str]
@@ -216,7 +217,7 @@ CASES = {
 
 @dataclass(frozen=True)
 class Strike:
-    """Signal at a time, in seconds, or before a file operation, counted from 0."""
+    """A signal at a time, in seconds, or before a file operation, counted from 0."""
 
     signal: signal.Signals
     seconds: float | None = None
@@ -224,7 +225,7 @@ class Strike:
 
 
 def run(folder: Path, words: list[str], strike: Strike | None = None) -> tuple[int, int]:
-    """Run a command in a copy of this process; return its status and its file operations."""
+    """Run a command in a fork of this process; return its status and number of file operations."""
     receiver, sender = os.pipe()
     child = os.fork()
     if child == 0:
@@ -244,7 +245,7 @@ def _run_child(folder: Path, words: list[str], strike: Strike | None, sender: in
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.chdir(folder)
-    signal.alarm(300)  # none takes as long
+    signal.alarm(300)  # ends a command that hangs
     operations = 0
 
     def count(event: str, args: tuple[Any, ...]) -> None:
@@ -277,11 +278,11 @@ def _run_child(folder: Path, words: list[str], strike: Strike | None, sender: in
     os._exit(status)
 
 
-# What must hold ---------------------------------------------------------------------------------
+# Checks -----------------------------------------------------------------------------------------
 
 
 def check_readable(folder: Path) -> None:
-    """Read each file that is taken for a result; another error is raised by each reader."""
+    """Read each file that a user could take for a result. A damaged file raises an error."""
     for path in folder.rglob("[!.]*"):
         if path.suffix == ".json":
             json.loads(path.read_text())
@@ -302,7 +303,7 @@ def check_readable(folder: Path) -> None:
 
 
 def check_killed(case: Case, folder: Path, strike: Strike, status: int, known: Results) -> None:
-    """Check what a killed command leaves."""
+    """Check the status, the messages and the files of a killed command."""
     assert status in STATUSES[strike.signal], f"status {status}"
     log = folder.with_suffix(".log").read_text()
     assert "Traceback" not in log, "a traceback"
@@ -316,7 +317,7 @@ def check_killed(case: Case, folder: Path, strike: Strike, status: int, known: R
 
 
 def go_on(case: Case, folder: Path) -> int:
-    """Call the command again as its user would."""
+    """Call the command again as a user would; a fit is resumed from its last checkpoint."""
     words = case.words
     if words[0] == "fit":
         finished = list(folder.glob("runs/*/version_0/checkpoints/last.ckpt"))
@@ -327,7 +328,7 @@ def go_on(case: Case, folder: Path) -> int:
 
 
 class Harness:
-    """Folders with inputs, and unbroken runs to compare with."""
+    """Folders with inputs, and uninterrupted runs to compare with."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -338,18 +339,18 @@ class Harness:
         self.unbroken: dict[str, tuple[Results, float, int]] = {}
 
     def copy(self, case: Case, name: str) -> Path:
-        """Return a new folder for a command."""
+        """Return a new folder in which a command can run."""
         folder = self.root / name
         shutil.rmtree(folder, ignore_errors=True)
         folder.with_suffix(".log").write_text("")
         return Path(shutil.copytree(self.root / ("fitted" if case.needs_run else "inputs"), folder))
 
     def known(self, name: str) -> tuple[Results, float, int]:
-        """Return results, seconds and number of file operations of an unbroken run."""
+        """Return the results, seconds and number of file operations of an uninterrupted run."""
         if name not in self.unbroken:
             case = CASES[name]
             folder = self.copy(case, re.sub(r"\W+", "_", name))
-            run(folder, case.words)  # what is read for the first time takes longer
+            run(folder, case.words)  # the first run is slower and not measured
             folder = self.copy(case, re.sub(r"\W+", "_", name))
             start = time.perf_counter()
             status, operations = run(folder, case.words)
@@ -359,12 +360,12 @@ class Harness:
         return self.unbroken[name]
 
     def kill(self, name: str, draw: np.random.Generator) -> str | None:
-        """Kill a command once and go on; return what is wrong, if anything."""
+        """Kill a command once and resume it; return what is wrong, or None."""
         case = CASES[name]
         known, seconds, operations = self.known(name)
         number = SIGNALS[draw.integers(len(SIGNALS))]
         status = 0
-        while status == 0:  # it may have been faster than the signal
+        while status == 0:  # again if it ended before the signal
             folder = self.copy(case, "killed")
             strike = Strike(number, seconds=draw.uniform(0, seconds))
             if draw.random() < 0.5:
@@ -385,13 +386,13 @@ class Harness:
 
 
 def benchmark(number: int, seed: int, only: str, keep: Path | None) -> int:
-    """Print a row per command; return the number of failures."""
+    """Print a row for each command; return the number of failures."""
     kills: Counter[str] = Counter()
     failures: Counter[str] = Counter()
     names = [name for name in CASES if only in name]
     with tempfile.TemporaryDirectory() as folder:
         harness = Harness(Path(folder))
-        with suppress(KeyboardInterrupt):  # the table of the attempts so far
+        with suppress(KeyboardInterrupt):  # Ctrl-C: print the table of the attempts so far
             for attempt in range(number):
                 name = names[attempt % len(names)]
                 problem = harness.kill(name, np.random.default_rng([seed, attempt]))
@@ -410,9 +411,9 @@ def benchmark(number: int, seed: int, only: str, keep: Path | None) -> int:
 
 
 def warm_up() -> None:
-    """Import what commands import; save ``last.ckpt`` more often than each 5 seconds."""
+    """Import the modules of all commands, and let fits save ``last.ckpt`` more often."""
     os.environ["DLP_CACHE_DIR"] = "cache"
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs ignore it by default
     torch.set_num_threads(1)
     for command in COMMANDS.values():
         import_module(f"dlp.commands.{command.module}")
@@ -425,8 +426,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--number", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", default="", help="part of the name of a command")
-    parser.add_argument("--keep", type=Path, help="folder for what a failed attempt leaves")
+    parser.add_argument("--only", default="", help="kill only commands with this in their name")
+    parser.add_argument("--keep", type=Path, help="folder to copy failed attempts to")
     args = parser.parse_args()
     warm_up()
     sys.exit(benchmark(args.number, args.seed, args.only, args.keep) > 0)

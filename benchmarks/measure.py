@@ -1,4 +1,4 @@
-"""Run a process and measure it with all the processes that it starts."""
+"""Run a process, and measure it together with the processes that it starts."""
 
 import os
 import subprocess
@@ -10,19 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _LAST = 2000
-#: Unit of ru_maxrss in bytes.
+#: Unit of ru_maxrss, in bytes.
 _UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What a process took.
+    """Time and memory that a process used.
 
     Args:
-        cpu: User and system seconds of the process and of those that it started.
-        wall: Seconds from start to end.
-        peak: Memory of the largest of these processes, in MB.
-        start: Time of the start, as `time.time` has it.
+        cpu: User and system seconds of the process and of the processes that it started.
+        wall: Seconds from its start to its end.
+        peak: Peak memory of the largest of these processes, in MB.
+        start: Time of the start, as returned by `time.time`.
         output: What the process printed.
     """
 
@@ -34,22 +34,22 @@ class Usage:
 
 
 class ProcessError(RuntimeError):
-    """A process ended with another status than 0; the message has its last lines."""
+    """Error of a process that ends with a status other than 0; contains its last lines."""
 
 
 def run(words: Sequence[str], environment: Mapping[str, str], folder: Path | None = None) -> Usage:
     """Run a process to its end.
 
-    The peak of a process begins with the memory of the one that starts it, so the caller should
-    import neither torch nor data.
+    The peak memory of a process starts at that of its parent. The caller should therefore import
+    neither torch nor data.
 
     Args:
         words: Program and arguments.
-        environment: Variables next to those of this process.
-        folder: Working folder; None is the current one.
+        environment: Environment variables to set in addition to the current ones.
+        folder: Working directory. None means the current one.
 
     Raises:
-        ProcessError: If the process fails.
+        ProcessError: If the process ends with a status other than 0.
     """
     start = time.time()
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:

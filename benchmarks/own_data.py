@@ -1,12 +1,13 @@
-"""Fit the recipes of docs/data/index.md beside scikit-learn's models on the same split.
+"""Compare the recipes in docs/data/index.md with scikit-learn's models on the same split.
 
     python benchmarks/own_data.py                        # every set, 5 seeds
     python benchmarks/own_data.py boston friedman1 --seeds 1
 
-A seed cuts its own test part and is one ``dlp fit --baselines true`` of a CSV in this process, by
-the recipe in ``configs/own`` and by the book's settings. The sets come with packages, are drawn
-here, or are parts of the reference texts. Settings were chosen on validation parts of other seeds.
-Finished fits (in ``runs/own_data``) are not repeated; the rows go to docs/results.md.
+Each seed has its own test part and two fits of a CSV, which run in this process: ``dlp fit
+--baselines true`` with the recipe in ``configs/own``, and a fit with the book's settings. The data
+sets come with packages, are drawn by this script, or are parts of the reference texts. The settings
+were chosen on the validation parts of other seeds. Finished fits (in ``runs/own_data``) are not
+repeated. The script writes the rows to docs/results.md.
 """
 
 import argparse
@@ -46,12 +47,12 @@ table:
 
 @dataclass(frozen=True)
 class OwnData:
-    """A set as a person would bring it.
+    """A data set in the form of a user's file.
 
     Args:
         title: Name in the table.
-        draw: Function from a seed to the table, with the column ``target``.
-        is_value: Whether the target is a value.
+        draw: Function that takes a seed and returns the table, with the column ``target``.
+        is_value: Whether the target is a value, not a class.
         is_text: Whether the column ``text`` is the input.
     """
 
@@ -61,7 +62,7 @@ class OwnData:
     is_text: bool = False
 
     def config(self, path: Path, seed: int, is_ours: bool) -> dict[str, Any]:
-        """Return a complete config."""
+        """Return a complete config, with our recipe or with the book's settings."""
         kind = "texts" if self.is_text else "table"
         recipe = yaml.safe_load((config_folder() / f"own/{kind}.yaml").read_text("utf-8"))
         config = recipe if is_ours else copy.deepcopy(BOOK[kind])
@@ -69,7 +70,7 @@ class OwnData:
         data |= {"path": str(path), "split_seed": seed, "test_size": 0.2}
         data["label_column" if self.is_text else "target"] = "target"
         if self.is_text:
-            data["read_csv"] = {"quoting": 0}  # texts of several lines stand in quotes
+            data["read_csv"] = {"quoting": 0}  # texts with several lines are in quotes
         model["head"] = "regression" if self.is_value else "softmax"
         if self.is_value:
             data["target_scaling"] = "standard"
@@ -82,7 +83,7 @@ class OwnData:
 
 
 def reviews(rows: int, seed: int) -> pd.DataFrame:
-    """Return some reviews of IMDB."""
+    """Return a random sample of IMDB reviews."""
     from dlp.files import find_data_dir
 
     path = find_data_dir() / "imdb/plain_text/train-00000-of-00001.parquet"
@@ -91,7 +92,7 @@ def reviews(rows: int, seed: int) -> pd.DataFrame:
 
 
 def wires(rows: int, seed: int) -> pd.DataFrame:
-    """Return some newswires of Reuters with topics of 20 or more."""
+    """Return some Reuters newswires, without topics that have fewer than 20 of them."""
     from dlp.datamodules import ReutersDataModule
 
     examples = ReutersDataModule(split_seed=seed).examples("train")
@@ -108,12 +109,12 @@ def boston(seed: int) -> pd.DataFrame:
 
 
 def bundled(load: Callable[..., Any], seed: int) -> pd.DataFrame:
-    """Return a set that comes with scikit-learn."""
+    """Return a data set that comes with scikit-learn."""
     return as_table(load(return_X_y=True))
 
 
 def drawn(make: Callable[..., Any], rows: int, seed: int, **options: Any) -> pd.DataFrame:
-    """Return a set that scikit-learn draws."""
+    """Return a data set that scikit-learn generates."""
     return as_table(make(n_samples=rows, random_state=seed, **options))
 
 
@@ -171,7 +172,7 @@ SETS = {
 
 
 def run(name: str, seed: int, is_ours: bool) -> dict[str, Any]:
-    """Return the results of a fit; run it if there are none."""
+    """Return the results of a fit. Run the fit first if they do not exist."""
     kind = "ours" if is_ours else "book"
     folder = ROOT / name / f"{kind}_{seed}"
     results = folder / "results.json"
@@ -188,7 +189,7 @@ def run(name: str, seed: int, is_ours: bool) -> dict[str, Any]:
 
 
 def row_of(name: str, seeds: int) -> str:
-    """Return the row of a set: medians over the seeds, the best in bold."""
+    """Return the table row of a set, with medians over the seeds. The best is bold."""
     own = SETS[name]
     metric = "mae" if own.is_value else "acc"
     numbers = range(FIRST_SEED, FIRST_SEED + seeds)
@@ -207,14 +208,14 @@ def row_of(name: str, seeds: int) -> str:
 
 
 def text(value: float) -> str:
-    """Return four digits, or a dash for no value."""
+    """Return a value with four digits, or a dash for NaN."""
     if value != value:
         return "-"
     return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
 def write_rows(rows: dict[str, str]) -> None:
-    """Write rows into the table, in the order of the sets; the others stay."""
+    """Write rows to the table, in the order of the sets. Rows of other sets are kept."""
     text = RESULTS.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     table, _, after = rest.partition(END)
@@ -233,7 +234,7 @@ def write_rows(rows: dict[str, str]) -> None:
 
 
 def benchmark() -> None:
-    """Run the sets of the command line."""
+    """Run the sets from the command line, and write their rows."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("sets", nargs="*", metavar="SET", help=", ".join(SETS))
     parser.add_argument("--seeds", type=int, default=5)

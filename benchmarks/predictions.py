@@ -1,7 +1,8 @@
-"""Rows per CPU second of predictions of a table, in a temporary folder.
+"""Measure how many rows of a table are predicted per CPU second, in a temporary folder.
 
-It fits a net of two layers of 128 units to 20,000 rows of ten columns, exports it, and predicts: a
-data frame and dictionaries by the run and by the export, and Parquet files by ``dlp predict``.
+The script fits a net with two layers of 128 units to 20,000 rows with ten columns, and exports it.
+Then it predicts a data frame and dictionaries with the run and with the export, and Parquet files
+with ``dlp predict``.
 """
 
 import argparse
@@ -31,7 +32,7 @@ data:
 model: {class_path: DenseModule, init_args: {head: regression, hidden: [128, 128]}}
 trainer: {max_epochs: 3}
 """
-# The peak of a command alone: ru_maxrss of a child includes that of its parent.
+# Prints the peak memory of only this command; ru_maxrss of a child includes that of its parent.
 PEAK = """
 import atexit
 def peak():
@@ -44,7 +45,7 @@ run()
 
 
 def make_table(count: int, seed: int) -> pd.DataFrame:
-    """Return rows of six numbers, a boolean, a date and two categories, and their price."""
+    """Return rows with six numbers, a boolean, a date, two categories and a price."""
     random = np.random.default_rng(seed)
     frame = pd.DataFrame({f"x{place}": random.normal(size=count).round(4) for place in range(5)})
     frame["number"] = random.integers(0, 1000, count)
@@ -59,7 +60,7 @@ def make_table(count: int, seed: int) -> pd.DataFrame:
 
 
 def rate(predictor: Predictor, rows: Any) -> float:
-    """Return the rows that are predicted per CPU second, the median of three."""
+    """Return the number of rows predicted per CPU second, as the median of three runs."""
     rates = []
     for _ in range(3):
         start = time.process_time()
@@ -69,7 +70,7 @@ def rate(predictor: Predictor, rows: Any) -> float:
 
 
 def command(*arguments: str) -> tuple[float, float]:
-    """Return CPU seconds and peak memory in MB of a command."""
+    """Run a command; return its CPU seconds and its peak memory in MB."""
     before = os.times()
     output = subprocess.run(
         [sys.executable, "-c", PEAK, *arguments], check=True, capture_output=True, text=True
@@ -82,7 +83,7 @@ def command(*arguments: str) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Print a table."""
+    """Measure, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=5_000_000)
     count = parser.parse_args().rows

@@ -1,10 +1,10 @@
-"""Run the book's experiments over several seeds and rewrite the rows of docs/results.md.
+"""Run the book's experiments with several seeds, and rewrite the rows in docs/results.md.
 
-    python benchmarks/reproduce.py                  # all but those of hours, 5 seeds
+    python benchmarks/reproduce.py                  # all except those that take hours, 5 seeds
     python benchmarks/reproduce.py imdb mnist --seeds 3
 
-A seed is one command in this process, in a run folder of its own. Finished seeds are not run again,
-and an interrupted one is resumed. No seed is left out: a row covers the seeds 0 to N - 1.
+Each seed is one command in this process, with its own run folder. Finished seeds are not run again,
+and an interrupted one is resumed. All seeds count: a row covers the seeds 0 to N - 1.
 """
 
 import argparse
@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 RESULTS = HERE.parent / "docs" / "results.md"
 BEGIN, END = "<!-- rows: begin -->", "<!-- rows: end -->"
 HEAD = ["experiment", "number", "published", "ours: median (range)", "seeds", "band", "verdict"]
-#: Files of weights that commands name, by their word there.
+#: Files with weights, by the placeholder for them in the commands.
 WEIGHTS = {
     "mobilenet": "mobilenet_v2.pth",
     "vgg16": "vgg16.pth",
@@ -32,7 +32,7 @@ EXPERIMENTS: dict[str, dict[str, Any]] = yaml.safe_load((HERE / "experiments.yam
 
 
 def run_seed(name: str, folder: Path, seed: int, weights: Path) -> None:
-    """Run a seed, unless it is finished."""
+    """Run a seed unless it is finished."""
     if is_finished(folder):
         return
     values: dict[str, Any] = {"root": folder.parents[1], "seed": seed}
@@ -46,7 +46,7 @@ def run_seed(name: str, folder: Path, seed: int, weights: Path) -> None:
 
 
 def is_finished(folder: Path) -> bool:
-    """Return True if the run has all its numbers."""
+    """Return True if the run has all of its results."""
     if (folder / "crossval.json").exists():
         return True
     results = folder / "results.json"
@@ -57,7 +57,7 @@ def is_finished(folder: Path) -> bool:
 
 
 def read_number(folder: Path, key: str) -> float:
-    """Return a number of a run by its key in experiments.yaml."""
+    """Return a number from a run by its key in experiments.yaml."""
     kind, _, metric = key.partition(":")
     if metric:
         values = pd.read_csv(folder / "metrics.csv")[metric].dropna()
@@ -75,7 +75,7 @@ def read_number(folder: Path, key: str) -> float:
 
 
 def numbers_of(name: str, key: str, root: Path) -> list[float]:
-    """Return a number of each finished seed."""
+    """Return a number from each finished seed."""
     folders = sorted((root / name).glob("seed_*"), key=lambda path: int(path.name[5:]))
     return [read_number(folder, key) for folder in folders if is_finished(folder)]
 
@@ -116,7 +116,7 @@ def rows_of(name: str, root: Path) -> list[str]:
 
 
 def write_rows(root: Path) -> None:
-    """Write a table per chapter; experiments without runs keep their rows."""
+    """Write a table for each chapter. Experiments without runs keep their rows."""
     text = RESULTS.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     table, _, after = rest.partition(END)
@@ -135,7 +135,7 @@ def write_rows(root: Path) -> None:
 
 
 def by_experiment(tables: str) -> dict[str, list[str]]:
-    """Return rows by experiment; a row without a name belongs to the one above."""
+    """Return the rows by experiment. A row without a name belongs to the experiment above it."""
     rows: dict[str, list[str]] = {}
     section = ""
     for line in tables.splitlines():
@@ -147,12 +147,12 @@ def by_experiment(tables: str) -> dict[str, list[str]]:
 
 
 def reproduce() -> None:
-    """Run the experiments of the command line."""
+    """Run the experiments from the command line, and write their rows."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(EXPERIMENTS))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--root", type=Path, default=Path("runs") / "reproduce")
-    parser.add_argument("--weights", type=Path, default=Path(), help="folder of the .pth files")
+    parser.add_argument("--weights", type=Path, default=Path(), help="folder with the .pth files")
     args = parser.parse_args()
     for name in args.names or [n for n, e in EXPERIMENTS.items() if "hours" not in e]:
         for seed in range(args.seeds):

@@ -1,9 +1,10 @@
-"""Fit a tiny table 500 times in one process, and draw maps of a convnet; print what grows.
+"""Fit a tiny table 500 times in one process, draw maps of a convnet, and print what grows.
 
     python benchmarks/soak.py
 
-A line per fifth of the fits: resident memory, threads, open files, objects. Linux alone. The exit
-status is 1 if all but the memory grows after the first of them, or if hooks stay.
+After each fifth of the fits, a line shows the resident memory and the number of threads, open files
+and objects. The exit status is 1 if one of these numbers grows after the first fifth, or if forward
+hooks remain; the memory does not count. The script runs only on Linux.
 """
 
 import argparse
@@ -33,7 +34,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE") / 2**20  # MB
 
 
 def state() -> dict[str, int]:
-    """Return what may grow in a process."""
+    """Return the measures that could grow in a process."""
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return {
@@ -46,7 +47,7 @@ def state() -> dict[str, int]:
 
 
 def fit() -> None:
-    """Fit once and record the run."""
+    """Fit once, with a recorded run."""
     recipe = dlp.load("points.yaml")
     data = recipe.data()
     recipe.trainer().fit(recipe.model(data), datamodule=data)
@@ -58,7 +59,7 @@ def num_hooks(model: nn.Module) -> int:
 
 
 def draw(model: ConvNetModule, images: torch.Tensor) -> None:
-    """Compute a heat map, maps of layers, and the pattern of a filter."""
+    """Compute a heat map, the activations of the layers, and the pattern of a filter."""
     with GradCAM(model) as cam:
         cam(images)
     activations(model, images)
@@ -66,7 +67,7 @@ def draw(model: ConvNetModule, images: torch.Tensor) -> None:
 
 
 def soak(fits: int) -> bool:
-    """Print the states; return True if nothing has grown since the first fifth of the fits."""
+    """Print the measures; return True if they have not grown since the first fifth of the fits."""
     numbers = np.random.default_rng(0).normal(size=60)
     labels = np.where(numbers > 0, "yes", "no")
     pd.DataFrame({"x": numbers, "label": labels}).to_csv("points.csv", index=False)

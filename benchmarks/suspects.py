@@ -1,9 +1,9 @@
-"""Flip 5 % of the labels of two sets; count how many of the rows that ``dlp suspects`` lists are.
+"""Flip 5 % of the labels in two sets, and count how many of them ``dlp suspects`` lists.
 
     python benchmarks/suspects.py
 
-Digits are a table by ``configs/own/table.yaml``, 1,000 reviews of IMDB are texts by
-``configs/own/texts.yaml``, each in 5 folds. The table goes to docs/how_to/wrong_labels.md.
+The digits are trained as a table with ``configs/own/table.yaml``, and 1,000 IMDB reviews as texts
+with ``configs/own/texts.yaml``, each with 5 folds. The table is in docs/how_to/wrong_labels.md.
 """
 
 from pathlib import Path
@@ -26,7 +26,7 @@ TEXTS = ["--data.text_column", "text", "--data.label_column", "target"]
 
 
 def flip(frame: pd.DataFrame, seed: int) -> set[int]:
-    """Change the labels of some rows to another one, at random; return their numbers."""
+    """Change the labels of random rows to random other ones; return the row numbers."""
     generator = np.random.default_rng(seed)
     rows = generator.choice(len(frame), round(SHARE * len(frame)), replace=False)
     num_classes = frame["target"].nunique()
@@ -36,7 +36,7 @@ def flip(frame: pd.DataFrame, seed: int) -> set[int]:
 
 
 def precisions(name: str, frame: pd.DataFrame, seed: int, args: list[str]) -> list[float]:
-    """Return the share of flipped rows among the first 16, and among the first 5 %."""
+    """Return the share of flipped rows among the first 16 suspects, and among the first 5 %."""
     frame = frame.reset_index(drop=True)
     flipped = flip(frame, seed)
     ROOT.mkdir(parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ def precisions(name: str, frame: pd.DataFrame, seed: int, args: list[str]) -> li
 
 
 def benchmark() -> None:
-    """Print a row per set: mean and range over the seeds."""
+    """Print a row for each set, with the mean and range over the seeds."""
     digits = bundled(load_digits, 0).astype({"target": int})
     lines = []
     for title, config, args in (("digits", "table", TABLE), ("reviews", "texts", TEXTS)):

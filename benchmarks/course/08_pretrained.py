@@ -1,6 +1,7 @@
-"""Numbers of notebook 08: the scale of the images, and when fine-tuning pays.
+"""Numbers behind notebook 08: the scale of the images, and when fine-tuning helps.
 
-Weights are those of DLP_WEIGHTS, a file of MobileNetV2, else torchvision's.
+The environment variable DLP_WEIGHTS names a file with weights of MobileNetV2. Without it, the weights
+are torchvision's.
 """
 
 import os
@@ -15,14 +16,14 @@ from torch import Tensor, nn
 from dlp.datamodules import CatsVsDogsDataModule
 from dlp.modules import Backbone, KerasRMSprop
 
-#: Inputs of the deepest stage, and classes, of the training and the validation part.
+#: Inputs of the deepest stage and classes, for the training part and then for the validation part.
 Parts = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 def measure(seed: int) -> Numbers:
-    """Return accuracies of a linear head, and validation losses before and after unfreezing."""
+    """Return the accuracies of a linear head, and validation losses with and without fine-tuning."""
     torch.set_num_threads(1)
-    torch.manual_seed(seed)  # the order of the photographs too
+    torch.manual_seed(seed)  # also decides on the order of the photographs
     cats = cats_and_dogs(seed, "weights")
     numbers = {"scaled acc": head_accuracy(cats, seed)}
     numbers["30 photographs acc"] = head_accuracy(
@@ -34,7 +35,7 @@ def measure(seed: int) -> Numbers:
 
 
 def of_photographs(cats: Parts, seed: int) -> Numbers:
-    """Return losses and accuracies on cats and dogs, frozen and at each rate."""
+    """Return losses and accuracies on cats and dogs, frozen and with each learning rate."""
     losses, accuracies = train(cats, 1, seed, None, 30)
     numbers: Numbers = {
         "frozen lowest": min(losses[:20]),
@@ -80,7 +81,7 @@ def of_photographs(cats: Parts, seed: int) -> Numbers:
 
 
 def of_digits(seed: int) -> Numbers:
-    """Return losses and accuracies on digits, which ImageNet has not."""
+    """Return losses and accuracies on digits, which ImageNet does not contain."""
     images = digits(seed)
     losses, _ = train(images, 10, seed, 1e-4, 20, train_batch_norm=True)
     numbers: Numbers = {"digits trained norm lowest": min(losses[10:])}
@@ -101,7 +102,7 @@ def of_digits(seed: int) -> Numbers:
 
 
 def cats_and_dogs(seed: int, scaling: str) -> Parts:
-    """Return what the deepest stage gets of 200 + 200 photographs."""
+    """Return the inputs of the deepest stage for 200 + 200 photographs."""
     data = CatsVsDogsDataModule(
         None, 250, image_size=96, val_size=200, test_size=100, split_seed=seed
     )
@@ -115,7 +116,7 @@ def cats_and_dogs(seed: int, scaling: str) -> Parts:
 
 
 def digits(seed: int) -> Parts:
-    """Return what the deepest stage gets of 200 + 300 digits, at 64 pixels."""
+    """Return the inputs of the deepest stage for 200 + 300 digits, at 64 pixels."""
     pixels, classes = mnist_data()
     rows = np.random.default_rng(seed).permutation(len(pixels))[:500]
     images = torch.tensor(pixels[rows] / 255, dtype=torch.float32).view(-1, 1, 28, 28)
@@ -137,13 +138,13 @@ def before_top(backbone: Backbone, images: Tensor) -> Tensor:
 
 
 def features(top: nn.Module, maps: Tensor) -> Tensor:
-    """Return the means of the deepest stage's maps."""
+    """Return the feature maps of the deepest stage, averaged over all positions."""
     result: Tensor = top(maps).mean(dim=(2, 3))
     return result
 
 
 def head_accuracy(parts: Parts, seed: int) -> float:
-    """Return the validation accuracy of a linear head after 60 steps on all rows."""
+    """Return the validation accuracy of a linear head that is trained for 60 steps on all rows."""
     x_train, y_train, x_val, y_val = parts
     top = load("weights").model.features[14:]
     with torch.no_grad():
@@ -167,7 +168,7 @@ def train(
     head_epochs: int = 10,
     train_batch_norm: bool = False,
 ) -> tuple[list[float], list[float]]:
-    """Train the head, then the deepest stage with it, at a rate, if it has one.
+    """Train the head, and after `head_epochs` also the deepest stage, unless `rate` is None.
 
     Returns:
         Validation loss and accuracy of each epoch.
@@ -185,7 +186,7 @@ def train(
         if is_tuned and epoch == head_epochs:
             top.requires_grad_(True)
             optimizer.add_param_group({"params": top.parameters(), "lr": rate})
-        top.train(train_batch_norm and is_tuned)  # else it stays in evaluation mode
+        top.train(train_batch_norm and is_tuned)  # otherwise it stays in evaluation mode
         for rows in torch.randperm(len(y_train)).split(20):
             outputs = head(features(top, x_train[rows]) if is_tuned else f_train[rows])
             optimizer.zero_grad()
@@ -200,14 +201,14 @@ def train(
 
 
 def loss_of(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Return the cross entropy, of one output or of one per class."""
+    """Return the cross entropy, for one output or for one output per class."""
     if outputs.shape[1] == 1:
         return F.binary_cross_entropy_with_logits(outputs[:, 0], targets.float())
     return F.cross_entropy(outputs, targets)
 
 
 def accuracy_of(outputs: Tensor, targets: Tensor) -> float:
-    """Return the share of rows that are right."""
+    """Return the share of correct predictions."""
     predicted = outputs.argmax(1) if outputs.shape[1] > 1 else outputs[:, 0] > 0
     return (predicted == targets).float().mean().item()
 

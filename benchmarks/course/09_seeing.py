@@ -1,4 +1,4 @@
-"""Numbers behind the notebook 09_seeing: empty channels, patterns, and heat that counts."""
+"""Numbers behind the notebook 09_seeing: empty channels, patterns of filters, and heat maps."""
 
 import os
 from functools import cache
@@ -16,7 +16,7 @@ from dlp.modules import Backbone, PretrainedModule
 from dlp.visualization import GradCAM, activations
 
 EPOCHS = (10, 20)
-#: Layers after their activations: the first of all, then the first of three blocks.
+#: Activation layers: the first one, the first of three blocks each, and the last one.
 LAYERS = {"block 0": "0.2", "block 2": "2.conv.0.2", "block 9": "9.conv.0.2"}
 LAYERS |= {"block 17": "17.conv.0.2", "block 18": "18.2"}
 
@@ -33,7 +33,7 @@ def backbone() -> Backbone:
 
 
 def photographs(seed: int) -> CatsVsDogsDataModule:
-    """Return other photographs for each seed: 80 train, 60 test."""
+    """Return photographs, 80 to train on and 60 to test on, different ones for each seed."""
     data = CatsVsDogsDataModule(
         None, 120 * 5, image_size=224, val_size=None, train_size=80, test_size=60, split_seed=seed
     )
@@ -43,7 +43,7 @@ def photographs(seed: int) -> CatsVsDogsDataModule:
 
 
 def measure_channels(images: Tensor) -> dict[str, float]:
-    """Return the share of channels that are zero at all places of a photograph."""
+    """Return the share of channels that are zero at all positions of a photograph."""
     names = {f"model.features.{place}": name for name, place in LAYERS.items()}
     empty = {}
     for layer, maps in activations(backbone(), images, list(names)).items():
@@ -58,7 +58,7 @@ def measure_channels(images: Tensor) -> dict[str, float]:
 
 
 def measure_pattern(seed: int, steps: int) -> dict[str, float]:
-    """Return how often larger the response of a filter is after some steps of ascent."""
+    """Return by which factor some steps of gradient ascent increase the response of a filter."""
     torch.manual_seed(seed)
     net = backbone().model.features
     pixels = 128 + 20 * torch.rand(1, 3, 96, 96)
@@ -76,7 +76,7 @@ def measure_pattern(seed: int, steps: int) -> dict[str, float]:
 
 
 def measure_heat(seed: int, data: CatsVsDogsDataModule, images: Any, classes: Any) -> Any:
-    """Return what a blur of the hottest fifth changes, and of the same shape elsewhere."""
+    """Return how blurring the hottest fifth, or the same shape elsewhere, changes the logit."""
     numbers = {}
     for epochs in EPOCHS:
         torch.manual_seed(seed)
@@ -118,7 +118,7 @@ def measure_heat(seed: int, data: CatsVsDogsDataModule, images: Any, classes: An
 
 
 def measure(seed: int) -> dict[str, float]:
-    """Return the numbers of a seed."""
+    """Return the numbers for a seed."""
     torch.set_num_threads(1)
     data = photographs(seed)
     images, classes = next(iter(data.test_dataloader()))
