@@ -3,12 +3,13 @@
 #
 # What does a house cost? The answer is a value and not a class. Predicting values is
 # called **regression**: scalar regression if each row has one value, vector regression
-# if it has several. This data set also has few rows, which raises a second question:
-# how do you judge a network when there is little data to judge it on?
+# if it has several. The data set in this notebook also has few rows, which raises a
+# second question: how do you judge a network when there is little data to judge it on?
 #
-# The Boston housing data, published in 1978, comes with mlxtend. It describes 506
-# districts, with prices in $1,000. Its column B rates districts by the skin colour of
-# the people who live there. We leave this column out.
+# The Boston housing data, published in 1978, comes with mlxtend. Each of its 506 rows
+# describes a district, and the target is the median price of a house there, in $1,000.
+# The column B rates districts by the skin colour of the people who live there, so we
+# leave it out.
 
 # %%
 # %matplotlib inline
@@ -34,9 +35,10 @@ train.inputs.frame.head(4).round(1)
 # The network ends with a single unit without an activation, `nn.Linear(64, 1)`. Such a
 # unit can return any number, whereas a sigmoid returns only numbers between 0 and 1.
 #
-# The loss is the **mean squared error** (MSE). For people to read there is also the
-# **mean absolute error** (MAE), because it has the same unit as the prices. Three
-# prices show the difference:
+# The loss is the **mean squared error** (MSE), the mean of the squared differences
+# between the predictions and the prices. This number is hard to read, because its unit
+# is a squared price. So we also compute the **mean absolute error** (MAE), which has
+# the same unit as the prices. Three prices show how the two measures differ:
 
 # %%
 prices = torch.tensor([22.0, 24.0, 21.0])
@@ -46,14 +48,15 @@ print(f"MSE {(errors**2).mean():.2f}")
 print(f"MAE {errors.abs().mean():.2f}")
 
 # %% [markdown]
-# The squares of the three errors add up to 105, and the error of 10 contributes 100 of
-# it: the MSE punishes large errors most.
+# The squares of the three errors add up to 105, and 100 of this sum comes from the
+# error of 10. So the MSE punishes large errors most.
 #
 # ## Standardise the columns
 #
 # The columns have very different sizes: some contain shares between 0 and 1, and one
 # contains tax rates of up to about 700. Therefore each column is **standardised**: we
-# subtract its mean and divide by its standard deviation. The DataModule does the same:
+# subtract the mean of the column and divide by its standard deviation. The DataModule
+# does the same:
 
 # %%
 columns = train.inputs.frame.to_numpy(dtype=float)
@@ -68,22 +71,25 @@ assert np.allclose(scaled.std(axis=0), 1)
 
 # %% [markdown]
 # The mean and the standard deviation are computed from the training rows only, and the
-# validation and test rows are scaled with the same two numbers. The validation and test
-# rows play the role of houses that nobody has seen yet. If they help to prepare the
-# training, some of their information **leaks** into it, and the score may be too good.
+# validation and test rows are scaled with the same two numbers. This is because the
+# validation and test rows play the role of houses that nobody has seen yet. If they
+# took part in the preparation of the training rows, some of their information would
+# reach the training. This is called a **leak**, and the score may then be too good.
 #
 # ## K-fold validation by hand
 #
 # There are 404 training rows. If we kept 80 of them for validation, the score would
-# depend on which 80 we chose. **K-fold validation** uses every row for validation once.
-# Cut the rows into K parts and train K new networks, each of which is validated on a
-# different part and trained on the rest. Then take the mean of the K scores.
+# depend on which 80 we chose. **K-fold validation** therefore uses every row for
+# validation once: cut the rows into K parts and train K new networks, each of which is
+# validated on a different part and trained on the rest. Then take the mean of the K
+# scores.
 #
 # ![Four networks; each validates on another quarter of the
 # rows](../docs/figures/k_fold.svg)
 #
-# The training loop is the one from section 2.1. The last lines also train on the raw
-# columns, without standardising them. How much larger is the error then?
+# The training loop is the one from section 2.1. For comparison, the last lines also
+# train on the raw columns, which are not standardised. How much larger is the error
+# then?
 
 # %%
 x = torch.tensor(columns, dtype=torch.float32)
@@ -187,10 +193,11 @@ assert result.mean_curves["train_mae"][-1] < result.mean_curves["train_mae"][bes
 assert abs(np.mean(scores) - curve[39]) < 0.6
 
 # %% [markdown]
-# The training error falls until the end. The validation error falls, turns and rises
-# again: from the turn on, the networks overfit. So the turn gives the number of epochs
-# to train for. The bottom of the curve is flat, so with other folds the turn is at
-# another epoch. In the book, where each batch is one row, it is near epoch 80.
+# The training error falls until the end. The validation error falls to its lowest point
+# and then rises again: from this turn on, the networks overfit. So the turn tells us
+# how many epochs to train for. It is not an exact number, because the bottom of the
+# curve is flat, and with other folds the turn is at another epoch. In the book, where
+# each batch is one row, it is near epoch 80.
 #
 # ## How much does one validation part say?
 #
@@ -233,13 +240,13 @@ assert means.max() - means.min() < (maes.max() - maes.min()) / 3
 # | --- | --- | --- |
 # | hold-out: one validation part | 1 | there are plenty of rows |
 # | K-fold | K | there are few rows |
-# | repeated K-fold | P x K | there are few rows and the choice is close |
+# | repeated K-fold | P x K | there are few rows and the best settings have similar scores |
 #
 # ## How large should the network be if there are few rows?
 #
-# The book advises a small network, because a large one overfits. Here we train two
-# sizes on 60 rows. Each curve is the mean of five random draws of these rows. Which
-# size is better?
+# The book advises a small network, because a large one overfits. Here we train networks
+# of two sizes on 60 rows. We draw these rows at random five times, and each curve is
+# the mean over the five draws. Which size is better?
 
 # %% alt="64 units reach 3.2 by epoch 50, then rise; 8 units fall slowly"
 draws = ShuffleSplit(5, train_size=60, test_size=200, random_state=0)
@@ -447,14 +454,15 @@ assert np.mean(scores) + 0.1 < np.mean(score_neighbours(folds)) < guess / 2
 # %% [markdown]
 # ## Summary
 #
-# - To predict a value, a network needs one linear output. The loss is the MSE; the MAE
-#   is for people to read.
+# - To predict a value, a network needs one linear output. The loss is the MSE, and the
+#   MAE is the error that people can read.
 # - Standardise each column with the mean and deviation of the training rows only.
 # - With few rows, a single hold-out says little. Use K-fold validation, and repeat it
-#   if the choice is close.
+#   if the best settings have similar scores.
 # - Train long enough to see the smoothed mean curve turn. The turn gives the number of
 #   epochs.
-# - Use folds to choose, then train once on all rows.
+# - Use the folds to choose the settings and the number of epochs, then train once on
+#   all rows.
 #
 # **On the command line**: `dlp crossval --config housing_kfold` runs the book's four
 # folds and 100 epochs. With `--data.split_seed 0 --repeats 10` it runs repeated K-fold.

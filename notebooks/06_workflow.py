@@ -10,8 +10,9 @@
 #
 # ## Step 1: define the problem, collect rows
 #
-# What goes in, and what comes out? Do the inputs contain information about the output?
-# The kind of output determines the **last layer and the loss**:
+# Decide what goes into the network and what should come out of it, and ask whether the
+# inputs contain any information about the output. The kind of output then determines
+# the **last layer and the loss**:
 #
 # | problem | last activation | loss | `head` |
 # | --- | --- | --- | --- |
@@ -21,9 +22,9 @@
 # | any value | none | mean squared error (MSE) | `regression` |
 # | a value from 0 to 1 | sigmoid | MSE or binary cross entropy | `bounded_regression` |
 #
-# `head` is dlp's name for a row of this table, with activation, loss and metrics in one
-# object. All of these problems are **supervised** learning. Section 4.1 shows the other
-# branches.
+# A row of this table is called a `head` in dlp: one object that contains the
+# activation, the loss and the metrics. All of these problems belong to **supervised**
+# learning. Section 4.1 shows the other branches.
 
 # %%
 # %matplotlib inline
@@ -78,13 +79,16 @@ for head_class, (answers, losses) in table.items():
 # ## Step 3: choose how to evaluate
 #
 # Use one part of the rows for training, one for choosing settings, and one for the
-# final score. This is called **hold-out**. If there are few rows, use the folds of
-# section 3.6. Avoid three traps:
+# final score. This is called **hold-out**. If there are few rows, use the folds from
+# section 3.6. In either case, avoid three traps:
 #
-# - **Parts that do not represent the whole.** Shuffle the rows before you cut them.
+# - **Parts that do not represent the whole.** If the rows are sorted by class, for
+#   example, the parts contain different classes. So shuffle the rows before you cut
+#   them.
 # - **The arrow of time.** If you want to predict the future, validate on rows that are
 #   later than the training rows.
-# - **Duplicates.** Copies of a row must not be in two parts (section 3.4).
+# - **Duplicates.** If there are several copies of a row, put all of them into the same
+#   part (section 3.4).
 #
 # ![Rows cut into a training, a validation and a test
 # part](../docs/figures/hold_out.svg)
@@ -102,11 +106,13 @@ data = ArrayDataModule(x / 16, y, val_size=400, test_size=400, batch_size=64)
 print({part: len(data.examples(part)) for part in ("train", "val", "test")})
 
 # %% [markdown]
-# **Missing values** must become numbers. Writing 0 is safe under two conditions: 0
-# means nothing else, and the network sees such rows in training, so that it learns to
-# ignore the 0. Here 400 rows have two columns, and the second value is often missing.
-# We train one network on complete rows, and another one on rows with missing values
-# (the code calls them holes). Then we test both networks on rows with missing values:
+# **Missing values** must become numbers. You can write 0 for them if two conditions are
+# satisfied: 0 has no other meaning in this column, and the network sees such rows in
+# training, so that it learns to ignore the 0. The next cell shows why the second
+# condition matters. It trains on 400 rows with two columns, and the second value is
+# often missing. We train one network on complete rows, and another one on rows with
+# missing values (the code calls them holes). Then we test both networks on rows with
+# missing values:
 
 
 # %%
@@ -140,9 +146,10 @@ assert with_holes < without_holes / 2
 # For your own tables, `missing="median"` fills in the median of the column, and
 # `missing_indicator=True` adds a column that marks missing values.
 #
-# **Feature engineering** makes better columns from what you know about the problem. Is
-# it night? As numbers, the hours 23 and 0 are far apart. As points on a circle they are
-# next to each other, and even a linear model (section 3.4) can recognise the night:
+# **Feature engineering** makes better columns from what you know about the problem.
+# Suppose, for example, that a model must tell from the hour whether it is night. As
+# numbers, the hours 23 and 0 are far apart. As points on a circle they are next to each
+# other, and even a linear model (section 3.4) can recognise the night:
 
 # %%
 hours = 24 * torch.rand(300, generator=torch.Generator().manual_seed(0))
@@ -164,11 +171,11 @@ assert scores["a number"] < 0.8 < 0.95 < scores["a place on a circle"]
 # %% [markdown]
 # ## Step 5: beat a baseline
 #
-# What score do you get if you always guess the most frequent class, and what score does
-# a linear model get? If no network beats them, something is wrong with the rows or with
-# the question. Safe settings for the first network are **relu**, **RMSprop** with a
-# learning rate of **0.001** (dlp's defaults) and, if there are few rows, only **one or
-# two hidden layers**.
+# First compute two baselines: the score that you get if you always guess the most
+# frequent class, and the score of a linear model. If no network beats them, something
+# is wrong with the rows or with the question. Safe settings for the first network are
+# **relu**, **RMSprop** with a learning rate of **0.001** (dlp's defaults) and, if there
+# are few rows, only **one or two hidden layers**.
 
 
 # %%
@@ -194,13 +201,14 @@ _, first = fit(data, 15, hidden=[64])
 print(f"one class {guess:.1%}, linear {linear:.1%}, network {first['val_acc'][-1]:.1%}")
 
 # %% [markdown]
-# The network beats the guess, but not the linear model. It is too small, or it was not
-# trained long enough. The next network is larger and trains longer.
+# The network beats the guess, but not the linear model. Either it is too small, or it
+# was not trained for long enough. So the next network is larger and is trained for
+# longer.
 #
 # ## Step 6: overfit
 #
-# A network that can memorise its training rows is large enough. Add layers, units and
-# epochs until the training loss still falls while the validation loss rises.
+# A network that can memorise its training rows is large enough. So add layers, units
+# and epochs until you see the validation loss rise while the training loss still falls.
 
 # %% alt="The training loss goes to zero; the validation loss turns and rises slowly"
 _, big = fit(data, 50, hidden=[256, 256])
@@ -214,14 +222,15 @@ assert linear > first["val_acc"][-1] > guess + 0.5
 assert max(big["val_acc"]) > linear
 
 # %% [markdown]
-# The larger network knows all training digits by heart, so it overfits. But at its best
-# epoch, it is at least as good as the linear model.
+# The larger network has learned all training digits by heart, so it overfits. But at
+# its best epoch, it is at least as good as the linear model.
 #
 # ## Step 7: regularise and tune
 #
 # Now restrain the network with dropout and penalties, and try other sizes and learning
-# rates. Judge each try on the validation part. Here every network gets 40 epochs. A
-# network that learns slowly is cut short, so this comparison favours fast ones.
+# rates. Judge each of these networks on the validation part. Here every network is
+# trained for 40 epochs. This favours networks that learn fast, because a slow one may
+# not have reached its lowest loss by then. The command
 # `dlp tune --config imdb --space imdb` tries settings for you, on film reviews.
 
 # %%
@@ -240,11 +249,13 @@ losses.index += 1  # epochs
 pd.DataFrame({"lowest loss": losses.min().round(3), "at epoch": losses.idxmin()})
 
 # %% [markdown]
-# Where the loss is lowest in the last epochs, more epochs might help.
+# If the loss of a network is lowest in one of the last epochs, it might become even
+# lower with more epochs.
 #
-# Each look at the validation part leaks a little of it into your choices. After many
-# looks, the score on this part is too good. So we judge the winner with **folds**, on
-# all rows except the test part.
+# Each time you choose settings by their score on the validation part, a little
+# information about this part leaks into your choices. After many such choices, the
+# score on the validation part is too good. So we judge the winner again, with **folds**
+# of all rows except the test part.
 
 # %%
 best = losses.min().idxmin()
@@ -256,9 +267,9 @@ print(f"{best}, {epochs} epochs: {mean:.1%} (spread of the folds {spread:.1%})")
 # %% [markdown]
 # ## Refit, then test once
 #
-# The settings are chosen, so the final network may learn from the validation part too.
-# Then use the test part, but only once. If you return to step 7 afterwards, the test
-# part is used up.
+# Now that the settings are chosen, the final network may learn from the validation part
+# too. Then use the test part, but only once. If you look at the test score and then
+# return to step 7, you need a new test part.
 
 # %%
 data = data.with_split(data.split.without_validation())
@@ -279,8 +290,9 @@ assert abs(test["test_acc"] - mean) < 0.04
 # %% [markdown]
 # ## Exercises
 #
-# **1. Write it.** A column with the days of the week, 0 to 6, is as circular as the
-# hours. Replace the `...`; the next cell checks your answer.
+# **1. Write it.** A column contains the days of the week as numbers from 0 to 6. They
+# form a circle, just like the hours. Replace the `...`; the next cell checks your
+# answer.
 
 
 # %%
@@ -330,8 +342,9 @@ for factor in (1, 1000):
 
 # %% [markdown] tags=["answer"]
 # The outputs of the untrained network also become about 1,000 times as large. So the
-# network is very certain of random answers, and the first loss is huge. Steps of 0.001
-# repair this only slowly.
+# network is very certain of its random answers, and the first loss is huge. With a
+# learning rate of 0.001 the weights change only a little in each step, so it takes many
+# steps to correct this.
 
 # %% tags=["hide"]
 assert loss > 100 * small_loss
@@ -350,9 +363,9 @@ winner = test_accuracy.argmax()
 print(f"final score: {test_accuracy[winner]:.0%}")
 
 # %% [markdown] tags=["answer"]
-# The test rows **chose** the winner, so its score on them only shows that it is the
-# luckiest of 500. Choose the winner on validation rows, and use the test part only to
-# score the winner.
+# The winner was **chosen** by its score on the test rows, so this score only shows that
+# it is the luckiest of 500. Choose the winner by the score on validation rows, and use
+# the test part only for the final score of the winner.
 
 # %% tags=["answer"]
 new_guesses = torch.randint(10, (1000,))  # the winner's, for 1,000 other rows
@@ -368,8 +381,8 @@ assert fair < 0.14
 #
 # - The kind of output determines the last layer and the loss.
 # - Scale inputs to about -1 to 1. Start with relu, RMSprop at 0.001 and few layers.
-# - Beat a baseline, then overfit, then regularise and judge the result on the
-#   validation part.
+# - Beat a baseline, then enlarge the network until it overfits, then regularise it and
+#   judge the result on the validation part.
 # - Check the winner with folds, train it again on all rows except the test part, and
 #   test once.
 #

@@ -2,14 +2,16 @@
 # # 5.4 Seeing what a convnet sees
 #
 # The layers of a convnet return feature maps, and a map can be drawn as a picture. So
-# you can look inside the network, in three ways: at the outputs of a layer for an
-# image, its **activations**; at the **pattern** to which a filter responds most; and at
-# a **heat map**, which shows the places in an image that speak for a class.
+# you can look inside the network. This notebook does so in three ways. The
+# **activations** are the outputs of a layer for one image. A **pattern** is the image
+# to which a filter responds most. A **heat map** shows which places in an image speak
+# for a class.
 #
 # The network is the MobileNetV2 from section 5.3, which was trained on ImageNet's
-# photographs. Only its last layer is new: it learns to distinguish cats from dogs on 80
-# photographs. Another 80 photographs are the test part. The weights used here come from
-# another training than torchvision's, so your numbers will differ a little.
+# photographs. Only its last layer is new: it learns to distinguish cats from dogs from
+# 80 photographs. Another 80 photographs are the test part. The outputs on this page
+# were computed with weights from another training than torchvision's weights, so your
+# numbers will differ a little.
 
 # %%
 # %matplotlib inline
@@ -65,8 +67,8 @@ assert (predicted != classes).any()
 # and returns their outputs. Here we take the first convolution in each of five blocks,
 # after its ReLU.
 #
-# A channel is **empty** if it is 0 everywhere. Guess: are there more empty channels in
-# early blocks or in deep blocks?
+# A channel is **empty** if it is 0 everywhere. Before you run the cell, guess: are
+# there more empty channels in early blocks or in deep blocks?
 
 # %%
 blocks = "network.backbone.model.features"  # torchvision's name
@@ -103,15 +105,15 @@ bar.set_ticklabels(["0", "largest\nof its\nchannel"])
 figure
 
 # %% [markdown]
-# Block 2 still shows the photograph, with its edges and its light and dark parts.
-# Deeper maps have fewer places. They say less about how the photograph looks and more
-# about what it shows.
+# The maps of block 2 still look like the photograph, with its edges and its light and
+# dark parts. Deeper maps have fewer places, and they say less about how the photograph
+# looks and more about what it shows.
 #
-# From block 2 to block 17, the deeper the block, the more channels are empty: as the
-# book says, activations get sparser with depth. In block 17, different channels are
-# empty in different photographs, so its filters are choosier. Blocks 0 and 18 break the
-# rule. Twelve channels of block 0 are empty in all photographs, because their filters
-# respond to nothing.
+# From block 2 to block 17, the deeper the block, the more channels are empty. This is
+# what the book describes: activations get sparser with depth. In block 17, different
+# channels are empty in different photographs, so each of its filters responds only to
+# some photographs. Blocks 0 and 18 do not follow this rule. In block 0, twelve channels
+# are empty in all photographs, because their filters respond to nothing.
 
 # %% tags=["hide"]
 net = model.network.backbone.model.features
@@ -164,7 +166,8 @@ print(f"response {responses[0]:.2f}, after 40 steps {responses[-1]:.2f}")
 
 # %% [markdown]
 # `filter_patterns` does this for many filters. It also moves the image a little before
-# each step, which prevents grid patterns, and it cuts off the border at the end.
+# each step, because otherwise patterns that look like a grid would appear, and it cuts
+# off the border at the end.
 
 # %% alt="Six patterns from each of three blocks: textures; spots, braids; arcs, swirls"
 figure = Figure(figsize=(11, 5.9), layout="constrained")
@@ -204,7 +207,7 @@ assert responses[-1] > 2 * responses[0]
 # ## Heat maps
 #
 # Which places in a photograph speak for its class? **Grad-CAM** answers this question
-# with the maps of the last convolution:
+# with the maps of the last convolution, in four steps:
 #
 # 1. A **hook** keeps the maps while the network computes the logit of the class. A hook
 #    is a function that torch calls with the output of a layer. (Our network has only
@@ -246,9 +249,9 @@ assert cam.layer == "network.backbone.model.features.18"
 assert heat.shape == (1, 7, 7)
 
 # %% [markdown]
-# The network reads three of these photographs correctly and the fourth one wrongly.
-# Each heat map is for the class that the network chose. Where will the heat be in the
-# fourth one?
+# The next figure shows four photographs. The network reads the first three correctly
+# and the fourth one wrongly. Each heat map is for the class that the network chose.
+# Where will the heat be in the fourth photograph?
 
 
 # %%
@@ -286,15 +289,16 @@ titles = [
 draw_heat(images[chosen], heats, titles)
 
 # %% [markdown]
-# The heat is on the faces, in the fourth photograph too: the places that speak for cat
-# are on the dog's head. The map does not show what the network found there. Each place
-# is 32 pixels wide, and its value also depends on the pixels around it, in principle on
-# the whole photograph. So a map shows roughly where something was found, but never
-# which pixels count. Each map is divided by its highest value, so the colours of two
-# maps cannot be compared: a weak response glows too.
+# The heat is on the faces. This is also true in the fourth photograph, where the places
+# that speak for the class cat are on the dog's head. The map does not show what the
+# network found there. Each place is 32 pixels wide, and its value also depends on the
+# pixels around it, in principle on the whole photograph. So a map shows roughly where
+# the network found something, but never which pixels count. The colours of two maps
+# cannot be compared, because each map is divided by its own highest value, so even a
+# weak response looks bright.
 #
-# Does the heat mean anything? If the hottest fifth of a photograph is blurred, the
-# logit of the class falls by more than if an area of the same shape is blurred
+# Does the heat mean anything? To find out, blur the hottest fifth of a photograph. The
+# logit of the class then falls by more than if you blur an area of the same shape
 # elsewhere. We measured this on 60 other photographs with each of five seeds, and it
 # was true for at least 88 % of them. The logit fell by 1.3 to 2.3, and by about 0 when
 # the blurred area was elsewhere.
@@ -312,19 +316,19 @@ print(f"of 49 places hot for dog {(heat > 0).sum()}, for cat {(cat > 0).sum()}")
 print("for both:", both.sum().item())
 
 # %% [markdown] tags=["answer"]
-# Elsewhere or nowhere. The network has only one logit. What raises it speaks for dog,
-# and what lowers it speaks for cat. So before ReLU, the second map is the negative of
-# the first, and no place can be hot in both.
+# It is hot elsewhere or nowhere. The network has only one logit: what raises this logit
+# speaks for dog, and what lowers it speaks for cat. So before ReLU, the second map is
+# the negative of the first, and no place can be hot in both.
 
 # %% tags=["hide"]
 assert not both.any()
 
 # %% [markdown]
-# **2. Write it.** After its last maps, this network only takes the mean over the places
-# and applies one dense layer. For such a network there is an older method without a
-# gradient, the **class activation map** (CAM): multiply the maps by the weights of the
-# dense layer and add them. `backbone(photo)` returns the maps, and `dense.weight[0]`
-# contains the weights. Is the result the same as with Grad-CAM?
+# **2. Write it.** After its last maps, this network does only two things: it takes the
+# mean of each map, and it applies one dense layer. For such a network there is an older
+# method that needs no gradient, the **class activation map** (CAM): multiply the maps
+# by the weights of the dense layer and add them. `backbone(photo)` returns the maps,
+# and `dense.weight[0]` contains the weights. Is the result the same as with Grad-CAM?
 
 # %%
 dense = model.network.classifier.output
@@ -369,8 +373,9 @@ with torch.no_grad():
 # %% [markdown] tags=["answer"]
 # The mean divides each value by 49. So the gradient of the logit is the weight of the
 # dense layer divided by 49, at every place in a map, and the two heat maps differ only
-# by this factor. The mean of the CAM plus the bias is the logit, so CAM divides the
-# answer among the places. Grad-CAM also works if more layers follow the maps.
+# by this factor. The mean of the CAM plus the bias is the logit, so the CAM shows how
+# much each place contributes to the answer. Grad-CAM can be used more widely, because
+# it also works if more layers follow the maps.
 
 # %% tags=["hide"]
 assert check(class_activation_map).startswith("not yet")
@@ -379,9 +384,9 @@ assert torch.allclose(evidence.relu() / 49, heat[0], atol=1e-5)
 assert torch.allclose(evidence.mean() + dense.bias[0], logit, atol=1e-3)
 
 # %% [markdown]
-# **3. Change one thing.** For the four photographs, take the maps of an earlier block:
-# `GradCAM(model, "network.backbone.model.features.13")`. These maps have more places.
-# Are the heat maps better?
+# **3. Change one thing.** For the same four photographs, take the maps of an earlier
+# block: `GradCAM(model, "network.backbone.model.features.13")`. These maps have more
+# places. Does this make the heat maps better?
 
 # %% tags=["answer"] alt="The same photographs; small hot spots, many at the border"
 with GradCAM(model, "network.backbone.model.features.13") as cam:
@@ -390,9 +395,9 @@ draw_heat(images[chosen], finer, titles)
 
 # %% [markdown] tags=["answer"]
 # No. In the second photograph the eyes are hot. Apart from that, the heat is on walls,
-# at the border and on a paw. Grad-CAM gives each map only one weight, the mean of its
-# gradient. But here more blocks follow, and they weigh different places in a map
-# differently.
+# at the border and on a paw. The reason is that Grad-CAM gives each map only one
+# weight, the mean of its gradient. But here more blocks follow, and they weigh
+# different places in a map differently.
 
 # %% tags=["hide"]
 assert finer.shape[1:] == (14, 14)
@@ -416,8 +421,8 @@ handle.remove()
 
 # %% [markdown] tags=["answer"]
 # The hook appends to `kept` at each call, so `kept[0]` is always the output for the
-# first photograph. Take `kept[-1]` instead. And remove a hook when you are done,
-# because otherwise it keeps the maps of all later calls.
+# first photograph. Take `kept[-1]` instead. Also remove the hook when you are done with
+# it, because otherwise it keeps the maps of all later calls.
 
 # %% tags=["hide"]
 assert loop[0].equal(loop[2])
