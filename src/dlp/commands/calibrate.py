@@ -35,21 +35,26 @@ PartOutputs = dict[str, tuple[Tensor, Tensor]]
 def calibrate(
     run: str, coverage: OpenUnitInterval = 0.9, threshold: OpenUnitInterval | None = None
 ) -> pd.DataFrame:
-    """Learn how sure predictions are, from rows that were not trained on; a second call relearns.
+    """Calibrate a model on rows that it was not trained on.
 
-    The rows are the validation part, or the out-of-fold predictions of ``crossval --keep true``.
+    Calibration makes probabilities as reliable as possible and adds an interval to each predicted
+    value, or a set of classes to each row with one class. The rows are the validation set of a fit,
+    or the out-of-fold predictions of ``crossval --keep true``. Running the command again replaces
+    the calibration.
+
     The logits of a classifier are divided by the temperature that minimises their negative log
-    likelihood; classes predicted at the threshold 0.5 do not change. By split conformal prediction
-    each value gets an interval, and each row of one class a set of classes. Of two classes the
-    threshold with the best balanced accuracy is proposed. All is written into the checkpoints and,
-    with the table that is printed, into ``results.json``, whose scores of a test stay until the
-    next ``dlp test``.
+    likelihood, which does not change the class that is predicted at the threshold 0.5. Intervals
+    and sets come from split conformal prediction. With two classes, the command also proposes the
+    threshold with the best balanced accuracy.
+
+    The calibration is written to the checkpoints, and the printed table to ``results.json``. The
+    test scores in that file stay until the next ``dlp test``, which is the next step.
 
     Args:
-        run: Name of a config with a run, folder of a run (of folds too), or checkpoint.
-        coverage: Share of rows whose interval or set has the truth.
-        threshold: Probability above which a row is of class 1 of two, for tests, predictions,
-            exports and the page; None takes the threshold of the training.
+        run: Name of a config with a run, folder of a run or of a cross-validation, or checkpoint.
+        coverage: Share of rows whose interval or set contains the true value or class.
+        threshold: With two classes, the probability above which a row belongs to class 1, in tests,
+            predictions, exports and on the page. None keeps the threshold of the training.
     """
     record = Run.find(run)
     paths = record.models()

@@ -34,14 +34,16 @@ def compare(
     metric: list[str] | None = None,
     output: Path = ROOT / "compare.png",
 ) -> pd.DataFrame:
-    """Draw runs together and print the scores of their best epochs and tests.
+    """Draw the curves of several runs in one figure and print their scores.
 
-    A label is the name of the config, with settings in which its runs differ. Runs that differ
-    only in the seed share it; the mean and standard deviation of several runs are printed.
+    The table contains the scores of the best epoch and of the test. Each run has the name of its
+    config as its label, followed by the settings in which the runs differ. Runs that differ only in
+    the seed share a label, and the table shows their mean and standard deviation.
 
     Args:
-        runs: Folders of runs, folders of several runs, or names of configs (their newest fit).
-        metric: Logged metrics to draw and print; None is ``val_loss``.
+        runs: Folders of runs, folders that contain several runs, or names of configs, which mean
+            their newest fit.
+        metric: Logged metrics to draw and print. None means ``val_loss``.
         output: File of the figure.
     """
     from dlp.visualization.curves import draw_runs

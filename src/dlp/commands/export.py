@@ -39,11 +39,15 @@ run()
 
 
 def export(run: str, folder: Path | None = None) -> Path:
-    """Write a model that runs without torch, and compare it with its checkpoint on real rows.
+    """Export a model to files that run without torch.
+
+    The command writes a folder with the model as ONNX, the code that encodes rows, and an example
+    of its use. It then compares the predictions of the exported model with the predictions of the
+    checkpoint on real rows, and fails if they differ. Try the folder with ``dlp serve FOLDER``.
 
     Args:
         run: Folder of a run, name of a config (its newest run), or checkpoint in a run.
-        folder: Folder to write; None is ``exported`` in the folder of the run.
+        folder: Folder to write. None means ``exported`` in the folder of the run.
     """
     home = Run.find(run)
     checkpoint = home.model()
@@ -82,7 +86,8 @@ def _put(new: Path, folder: Path) -> None:
     if not folder.exists():
         new.replace(folder)  # at once: an interrupted command leaves no part of an export
         return
-    # While the files are mixed there is no model, and the next export writes them again.
+    # While the folder contains files of two exports it has no model file, so that nobody uses it.
+    # The next export writes all files again.
     (folder / "model.onnx").unlink(missing_ok=True)
     others = shutil.ignore_patterns("model.onnx", "reader")
     replacing = partial(shutil.copytree, copy_function=os.replace, dirs_exist_ok=True)

@@ -27,12 +27,17 @@ _MIN_WORDS = 3
 
 
 def importance(run: str) -> pd.DataFrame:
-    """Measure on which columns or words a model relies, on the validation, else the test part.
+    """Measure which columns or words a model relies on.
 
-    Of a table: the mean rise of the loss when a column is shuffled, over 10 shuffles; of a column
-    of texts its 50 commonest words are shuffled too. Within two standard deviations of 0 a column
-    adds nothing; columns with the same information share. Of texts: the mean integrated gradient of
-    each word, for each class over the texts that are predicted as that.
+    The rows are the validation set, or the test set if there is no validation set.
+
+    For a table, the importance of a column is the mean increase of the loss when the column is
+    shuffled, over 10 shuffles. In a column of texts, the 50 most frequent words are also shuffled
+    one by one. Columns within two standard deviations of zero are marked "adds nothing". Correlated
+    columns share their importance.
+
+    For texts, the importance of a word is its mean integrated gradient for a class, over the texts
+    for which this class is predicted.
 
     Args:
         run: Name of a config with a run, folder of a run, or checkpoint.

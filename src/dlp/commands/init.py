@@ -67,18 +67,25 @@ def init(
     positive_class: str | None = None,
     output: Path | None = None,
 ) -> None:
-    """Write a commented config for a file or folder; what would be refused is settled in it.
+    """Write a commented config for your own table, texts or images.
+
+    The command reads the file, decides what each column is, and writes a config that ``dlp fit``
+    accepts. Where the file would be refused, the config contains the argument that settles the
+    question, with the reason as a comment. Without `target`, the command only describes the columns
+    of the table. Read the config before the next step, which the command prints.
 
     Args:
-        path: Table, or folder with a folder of images or of .txt files per class.
+        path: Table, or folder that contains one folder of images or of .txt files per class.
         target: Column of the table to predict, or several as one word, [a,b].
-        text_column: Column of the table with texts, if they are the inputs.
-        image_column: Column of the table with paths of images, if they are the inputs.
-        weights: File with the weights of the pretrained network for images; null downloads them.
-        read_csv: Arguments of ``pandas.read_csv`` that a refusal names. The encoding of a file that
-            is not UTF-8 is found, and the config names it.
-        positive_class: Of two classes the one to find; None is the rarer one.
-        output: File of the config; None is called as the table or folder.
+        text_column: Column of the table that contains the texts, if the inputs are texts.
+        image_column: Column of the table that contains the paths of the images, if the inputs are
+            images.
+        weights: File with the weights of the pretrained network for images. null downloads them.
+        read_csv: Arguments of ``pandas.read_csv``, such as those that an error message names. If
+            the file is not encoded in UTF-8, the command finds the encoding and writes it to the
+            config.
+        positive_class: With two classes, the class to find. None means the rarer one.
+        output: File of the config. None takes the name of the table or folder.
     """
     targets = [target] if isinstance(target, str) else target or []
     names = [name for name in (*targets, text_column, image_column) if name]

@@ -28,11 +28,14 @@ _WORDS = {
 
 
 def report(run: str, output: Path | None = None) -> Path:
-    """Write one page of a run: a sentence, scores, mistakes, figures, data, config.
+    """Write an HTML page about a run that can be sent to colleagues.
+
+    The page contains a sentence about the result, the scores next to the baselines, the mistakes,
+    the figures, the data and the config. It is a single file that needs no other files.
 
     Args:
-        run: Folder of the run, or of several, or the name of a config (the newest run).
-        output: File of the page; None is ``report.html`` in the run's folder.
+        run: Folder of a run or of several runs, or name of a config (its newest run).
+        output: File of the page. None means ``report.html`` in the folder of the run.
     """
     record = Run.find(run, "record")
     page_path = output or record.folder / "report.html"

@@ -67,12 +67,16 @@ _ERRORS = {
 
 
 def serve(run: str, host: str = "127.0.0.1", port: int = 8000) -> None:
-    """Serve a trained model over HTTP, with a page to try it.
+    """Serve a trained model over HTTP, with a page to try it in the browser.
+
+    The command prints the address of the page. Programs send rows as JSON to ``/predict``. Stop the
+    server with Ctrl-C.
 
     Args:
         run: Folder of a run, name of a config (its newest run), checkpoint, or exported folder.
-        host: Address to listen at; 0.0.0.0 is every address of the machine, `::` every IPv6 one.
-        port: Port; 0 is a free one.
+        host: Address to listen on. 0.0.0.0 means every IPv4 address of the machine, and ``::``
+            every IPv6 address.
+        port: Port to listen on. 0 means any free port.
     """
     check_range(0, 65535, port=port)
     _check_address(host, port)
@@ -127,7 +131,8 @@ def app(
 
     Args:
         predictor: Model.
-        hosts: Names of the server, against pages that rebind theirs to it; `*` is any name.
+        hosts: Host names that requests may use; ``*`` means any. Other names are refused, which
+            protects against web pages that rebind their own host name to this server.
         facts: ``run``, ``data`` and ``quality`` of the model, which the page shows.
     """
     refused = (HTTPException, RequestValidationError, InputError, ReaderError)

@@ -11,19 +11,21 @@ from dlp.runs.folder import Run
 
 
 def suspects(run: str, count: PositiveInt = 100) -> pd.DataFrame:
-    """List the rows whose label the predictions of ``crossval`` doubt most.
+    """List the rows whose labels are probably wrong.
 
-    These are rows that the model of their fold, which did not train on them, predicts as another
-    class; the lowest ``probability`` of the given class (``true``) comes first. Of several labels
-    in a row the most doubted one counts, of values the error in deviations of the target.
-    ``suspects.csv`` and, of images, ``suspects.png`` show them; ``mistakes.json`` and its figures
-    describe all rows. ``contradictions.csv`` has a row per label of each input that has
-    several, by ``hash``: all cells, all characters of a text, or all pixels of the resized images
-    are equal.
+    The command reads the out-of-fold predictions of ``dlp crossval``. A row is listed if the model
+    that was not trained on it predicts another class. The rows with the lowest ``probability`` of
+    their given class (``true``) come first. Rows with several labels are ranked by their least
+    likely label, and rows with values by the error divided by the standard deviation of the target.
+
+    It writes ``suspects.csv`` and, for images, ``suspects.png``; ``mistakes.json`` and its figures,
+    which describe all rows; and ``contradictions.csv``, which lists inputs that appear with several
+    labels, with one row per label. Inputs are equal if all cells, all characters of a text or all
+    pixels of the resized images are equal, and ``hash`` identifies them.
 
     Args:
         run: Folder of a run of ``crossval``, or name of a config (its newest run).
-        count: Largest number of rows; a person looks through 100 in half an hour.
+        count: Largest number of rows. A person checks 100 rows in about half an hour.
     """
     folder = Run.find(run, "folds").folder
     data, predictions = out_of_fold_outputs(folder)

@@ -41,17 +41,19 @@ Space = dict[str, object]
 
 
 def tune(recipe: Recipe, space: str, trials: PositiveInt = 50, storage: str | None = None) -> Study:
-    """Search a space of settings; the newest study of an equal config and space goes on.
+    """Search for the best settings in a search space.
 
-    A trial stops that is worse than the median at its epoch.
+    The command trains one trial after another and stops a trial early if it is worse than the
+    median of the other trials at the same epoch. If the newest study has the same config and search
+    space, it is continued.
 
     Args:
         recipe: Config.
-        space: YAML file of keys of the config with {low:, high:, log:, step:} or a list of choices
-            each, or the name of a space of the project.
-        trials: Number of finished trials of the study; several processes may finish a few more.
-        storage: URL of a database, or path of a journal file, by which processes on several
-            machines share the study; None is ``study.db`` in its folder.
+        space: Search space: the name of one of the project's spaces, or a YAML file that gives, for
+            each key of the config, a list of choices or a range {low:, high:, log:, step:}.
+        trials: Number of finished trials in the study. Several processes may finish a few more.
+        storage: URL of a database, or path of a journal file, through which processes on several
+            machines share the study. None means ``study.db`` in the folder of the study.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # an error of a trial is raised
     monitor = recipe.config.monitor
@@ -113,7 +115,7 @@ def _say_best(trials: pd.DataFrame, configs: Sequence[str | Path]) -> None:
 
 
 def open_storage(place: str) -> BaseStorage:
-    """Open a database by its URL, or a journal file."""
+    """Return a storage for the study: a database for a URL, a journal for the path of a file."""
     if "://" not in place:
         return JournalStorage(JournalFileBackend(place, JournalFileOpenLock(place)))
     with reading(place, "a database of studies"):
@@ -192,9 +194,9 @@ def _write(study: Study, folder: Path) -> pd.DataFrame:
 
 
 def read_space(space: str, monitor: str) -> Space:
-    """Read a space by its path or name; keys may be nested or dotted.
+    """Return the search space of a name or a YAML file. Its keys may be nested or dotted.
 
-    Trials are judged by `monitor`: keys that change it are refused.
+    Keys that change `monitor` are refused, because trials are compared by it.
     """
     ranges = dict(flatten(read_config(find_config(space, named_configs("spaces/")))))
     for key in ranges:
@@ -207,7 +209,7 @@ def read_space(space: str, monitor: str) -> Space:
 
 
 def suggest(trial: Trial, space: Space) -> dict[str, object]:
-    """Draw a value of each key."""
+    """Return a value for each key of the search space, as the trial suggests it."""
     values: dict[str, object] = {}
     for key, choices in sorted(space.items()):
         with naming(f"space: {key}"):

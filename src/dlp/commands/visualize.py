@@ -25,14 +25,14 @@ def batch(
     num_images: int = 16,
     copies: int = 1,
 ) -> Path | None:
-    """Draw training images as the model sees them, with augmentation, without training.
+    """Draw training images after augmentation, as the model receives them.
 
-    The figure is ``runs/<config name>/batch.png``.
+    Nothing is trained. The figure is written to ``runs/<config name>/batch.png``.
 
     Args:
         recipe: Config.
         num_images: Number of images.
-        copies: Number of epochs that each image is drawn of, side by side.
+        copies: Number of epochs, for each of which every image is drawn once, side by side.
     """
     data = supervised_data(recipe.data())
     image_encoder(data)  # refuses other rows
@@ -64,15 +64,17 @@ def heatmap(
     class_name: str | None = None,
     colormap: Literal["inferno", "viridis", "jet"] = "inferno",
 ) -> Path:
-    """Draw the places of images in which a network sees a class (Grad-CAM).
+    """Draw which regions of an image speak for a class (Grad-CAM).
 
     Args:
-        model: Name of a config with a run, folder of a run, checkpoint, or network of torchvision.
-        images: Image file, or folder of images; None draws rows of the test, else validation part.
+        model: Name of a config with a run, folder of a run, checkpoint, or name of a network in
+            torchvision.
+        images: Image file, or folder of images. None draws rows of the test set, or of the
+            validation set if there is no test set.
         num_images: Number of images.
-        layer: Dotted name of the layer; None takes the last map before pooling.
-        class_name: Name of the class; None is the predicted one.
-        colormap: Colours of the heat; the book's are ``jet``.
+        layer: Dotted name of the layer. None means the last feature map before pooling.
+        class_name: Name of the class. None means the predicted class.
+        colormap: Colour map of the heat map; the book uses ``jet``.
     """
     image_model = load_image_model(model)
     if class_name is not None:
@@ -101,13 +103,15 @@ def activations(
     num_images: int = 1,
     layers: list[str] | str | None = None,
 ) -> Path:
-    """Draw the outputs of the layers of a network for images, a grid of channels per layer.
+    """Draw the activations of the layers for images, with a grid of channels per layer.
 
     Args:
-        model: Name of a config with a run, folder of a run, checkpoint, or network of torchvision.
-        images: Image file, or folder of images; None draws rows of the test, else validation part.
+        model: Name of a config with a run, folder of a run, checkpoint, or name of a network in
+            torchvision.
+        images: Image file, or folder of images. None draws rows of the test set, or of the
+            validation set if there is no test set.
         num_images: Number of images.
-        layers: Dotted names of layers; None is the first 8.
+        layers: Dotted names of layers. None means the first 8 layers.
     """
     image_model = load_image_model(model)
     figures = {}
@@ -128,12 +132,14 @@ def filters(
     num_filters: int = 64,
     steps: int = 40,
 ) -> Path:
-    """Draw the patterns to which the filters of a network respond most.
+    """Draw the patterns to which the filters of a network respond most strongly.
 
     Args:
-        model: Name of a config with a run, folder of a run, checkpoint, or network of torchvision.
-        layers: Dotted names of layers; None is four convolutions from the first to the last.
-        num_filters: Upper bound of the number of filters per layer.
+        model: Name of a config with a run, folder of a run, checkpoint, or name of a network in
+            torchvision.
+        layers: Dotted names of layers. None means four convolutions, spread from the first to the
+            last.
+        num_filters: Largest number of filters per layer.
         steps: Number of steps of gradient ascent.
     """
     image_model = load_image_model(model)
