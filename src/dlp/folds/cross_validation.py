@@ -41,27 +41,40 @@ def cross_validate(
 ) -> CrossValidation:
     """Train and validate a new model on every fold of every repetition.
 
-    The test part belongs to no fold. The data stays as it is: each fold has a DataModule of its
-    own, which shares the loaded rows.
+    The rows of the test part are in no fold. `data` is not changed: each fold has its own
+    DataModule, which shares the loaded rows with `data`.
 
     Args:
-        data: DataModule of the project.
-        make_model: Function from the data, split for a fold, to a new model.
+        data: A `SupervisedDataModule`. Its arguments determine whether the rows are shuffled,
+            stratified, kept together in groups, or ordered by time.
+        make_model: Function that takes the DataModule of a fold and returns a new model.
         max_epochs: Number of epochs per fold.
-        num_folds: Number of folds, K; shuffled, stratified, by group or by time as the data says.
-        repeats: Number of repetitions, each with another shuffle.
-        splitter: Object with ``split(X, y, groups)`` that gives the folds instead.
-        trainer: Arguments of each fold's Trainer.
-        engine: ``stacked`` trains all folds at once (small dense models), ``serial`` one after the
-            other; ``auto`` stacks what it can.
-        monitor: Metric of the best epoch.
-        smoothing: Factor of the moving average over the mean curve.
-        seed: Seed from which those of the folds are derived.
-        path: Path of the finished folds, a JSON line per fold; they are not trained again.
-        keep: Folder for a checkpoint of each fold; finished folds without one are trained again.
-        on_fold: Function called with each finished fold.
-        folds: Folds to train in this call; other calls with the same `path` train the rest. The
-            result has all finished folds.
+        num_folds: Number of folds, K. It is ignored if there is a `splitter`.
+        repeats: Number of repetitions. Each repetition shuffles the rows again.
+        splitter: Object with a method ``split(X, y, groups)`` that yields the folds, such as a
+            splitter from scikit-learn.
+        trainer: Keyword arguments for the Trainer of each fold.
+        engine: ``stacked`` trains all folds at once, which is faster for small dense models and
+            not possible for other kinds of models. ``serial`` trains one fold after another.
+            ``auto`` stacks the folds if that is possible, and otherwise trains them serially.
+        monitor: Metric that decides which epoch is the best.
+        smoothing: Factor of the moving average over the mean curve, from 0 (no smoothing) to 1.
+        seed: Seed from which the seeds of the folds are derived.
+        path: File for the finished folds, with one JSON line per fold. Folds that are already in
+            the file are not trained again. None writes no file.
+        keep: Folder in which a checkpoint of each fold is saved. Finished folds without a
+            checkpoint are trained again. None saves no checkpoints.
+        on_fold: Function that is called with each fold when its training has finished.
+        folds: Numbers of the folds to train in this call, counted from 0. Other calls with the
+            same `path` train the rest. None trains all folds.
+
+    Returns:
+        All finished folds and their statistics. The folds that other calls have written to `path`
+        are included.
+
+    Raises:
+        InputError: If an argument is not accepted, if `make_model` does not return a new model, or
+            if `path` contains folds of another model, or folds with other rows, seeds or epochs.
     """
     for name in trainer or ():
         check_choice("argument of trainer", name, inspect.signature(Trainer).parameters)
@@ -76,7 +89,7 @@ def cross_validate(
 
     def make_checked_model(data: SupervisedDataModule) -> LightningModule:
         model = make_model(data)
-        modes.append(monitor_mode(monitor, model))  # an unknown monitor ends before the training
+        modes.append(monitor_mode(monitor, model))  # an unknown monitor fails before the training
         return model
 
     with isolate_rng():
@@ -99,22 +112,22 @@ def cross_validate(
                 append_fold(path, fold)
             if on_fold is not None:
                 on_fold(fold)
-        finished |= read_folds(path, plan)  # other calls have finished theirs
+        finished |= read_folds(path, plan)  # other calls may have finished more folds
         results = [finished[fold] for fold in plan if fold in finished]
-        with muted(True):  # the folds have printed the lines about the rows
+        with muted(True):  # the folds have printed the same lines about the rows
             predictions = out_of_fold(with_all_rows(data), results)
         frame = pd.DataFrame() if predictions is None else predictions.frame
         num_missing = len(plan) - len(results)
-        mode = modes[0] if modes else "min"  # no fold was asked for, and none is finished
+        mode = modes[0] if modes else "min"  # no fold was requested, and none is finished
         return CrossValidation(results, monitor, mode, smoothing, frame, num_missing)
 
 
 def _check_model(path: Path | None, fold: Fold, model: LightningModule) -> None:
-    """Refuse finished folds of another model than the one that is validated now."""
+    """Raise an error if the finished folds are from another model than this one."""
     if model_fingerprint(model) != fold.model:
         raise InputError(
-            f"{path} holds {fold} with another model; give another run_dir, or from Python another "
-            "path."
+            f"{path}: expected folds of the model that is validated now, got {fold} of another "
+            "model. Give another run_dir, or in Python another path."
         )
 
 
@@ -124,7 +137,10 @@ def _pending(
     numbers: Sequence[int] | None,
     keep: Path | None,
 ) -> list[Fold]:
-    """Return the folds of some numbers without results or, if kept, without a checkpoint."""
+    """Return the requested folds that are not finished.
+
+    With `keep`, a fold is finished only if it also has a checkpoint.
+    """
     check_range(0, plan[-1].fold, folds=numbers)
     pending = []
     for fold in plan:

@@ -1,4 +1,4 @@
-"""Training of all folds of a small dense network at once, as one batched network."""
+"""Train all folds of a small dense network at once, as one batched network."""
 
 import inspect
 from collections import defaultdict
@@ -31,7 +31,8 @@ from dlp.speed.fused_rmsprop import fused_step
 #: Arguments of a Trainer by name.
 TrainerArguments = dict[str, Any]
 
-#: Head -> its metric of logits (F, N, C), prepared targets and the unit of each target (F, 1, C).
+#: Head -> function that returns its metric for each of F folds. It takes logits (F, N, C), prepared
+#: targets (F, N, C), and the standard deviation by which each target was divided (F, 1, C).
 METRICS: dict[type[nn.Module], TensorFunction] = {
     SigmoidHead: lambda z, y, unit: ((z > 0) == (y > 0.5)).float().mean((1, 2)),
     SoftmaxHead: lambda z, y, unit: (z.argmax(2) == y.argmax(2)).float().mean(1),
@@ -39,9 +40,9 @@ METRICS: dict[type[nn.Module], TensorFunction] = {
 }
 
 _LAYERS = {DenseNet, nn.Sequential, BagLinear, nn.Dropout} | STACKED_ACTIVATIONS.keys()
-#: Optimizers that move each weight by its own gradient only.
+#: Optimizers that update each weight by its own gradient only, so that folds stay independent.
 OPTIMIZERS = (KerasRMSprop, optim.RMSprop, optim.SGD, optim.Adam, optim.AdamW)
-#: Arguments of a Trainer that change nothing in a stack.
+#: Arguments of a Trainer that have no effect on stacked folds.
 _IRRELEVANT = {
     "accelerator",
     "devices",
@@ -62,7 +63,7 @@ def reason_against(
     data: SupervisedDataModule,
     trainer: TrainerArguments,
 ) -> str | None:
-    """Return the reason why a fold cannot be stacked, as a clause; None if it can."""
+    """Return the reason why a fold cannot be stacked, as a clause, or None if it can be stacked."""
     if type(model) is not DenseModule:
         return f"{type(model).__name__} is not a DenseModule"
     for name in sorted(trainer.keys() - _IRRELEVANT):
@@ -70,10 +71,10 @@ def reason_against(
             return f"trainer.{name} is set"
     for name in ("train_dataloader", "val_dataloader"):
         if getattr(type(data), name) is not getattr(SupervisedDataModule, name):
-            return f"{type(data).__name__} has its own {name}"
+            return f"{type(data).__name__} overrides {name}"
     loader = data.loader("train")
     if type(loader.inputs) is not Tensor or loader.augment is not None:
-        return "the inputs are augmented or not one dense tensor"
+        return "the inputs are augmented, or are not a dense tensor"
     layers = {type(layer) for layer in model.network.modules()}
     is_trained = all(weight.requires_grad for weight in model.network.parameters())
     if type(model.network) is not DenseNet or not is_trained or not layers <= _LAYERS:
@@ -87,7 +88,9 @@ def reason_against(
         and getattr(head, "target_transform", "none") == "none"
     )
     if not is_usual:
-        return f"{type(head).__name__} has another loss, metric, threshold or transform"
+        return (
+            f"{type(head).__name__} has a loss, metric, threshold or transform with no stacked form"
+        )
     if model.class_weight is not None:
         return "class_weight is set"
     if model.make_scheduler is not None:
@@ -101,7 +104,17 @@ def reason_against(
 
 
 class StackedFold(NamedTuple):
-    """Fold of a stack: its rows, (N, ...), and their targets, (N, C), classes one-hot."""
+    """Fold in a stack, with its model and its data.
+
+    Args:
+        fold: The fold.
+        model: Model of the fold.
+        inputs: Training rows, (N, ...).
+        targets: Prepared targets of the training rows, (N, C). Classes are one-hot.
+        val_inputs: Validation rows, (M, ...).
+        val_targets: Prepared targets of the validation rows, (M, C).
+        batches: Order of the training rows in each epoch.
+    """
 
     fold: Fold
     model: DenseModule
@@ -113,7 +126,7 @@ class StackedFold(NamedTuple):
 
     @classmethod
     def of(cls, fold: Fold, model: Any, data: SupervisedDataModule) -> "StackedFold":
-        """Return the fold for which a data module is split."""
+        """Return a fold for a stack, with the rows of a DataModule that is split for the fold."""
         model.begin_answer(data)
         train: Any = data.loader("train")
         val: Any = data.loader("val")
@@ -129,12 +142,12 @@ class StackedFold(NamedTuple):
 
     @property
     def num_weights(self) -> int:
-        """Number of weights of the model."""
+        """Number of weights in the model, including biases."""
         return sum(weight.numel() for weight in self.model.parameters())
 
     @property
     def key(self) -> str:
-        """Key that is equal for folds that are trained together."""
+        """Key of the stack. Folds with equal keys are trained together."""
         model = self.model
         optimizer = model.make_optimizer(model.parameters())
         head = (type(model.head), model.head.loss_function)
@@ -142,13 +155,13 @@ class StackedFold(NamedTuple):
         return str((model.network, model.l1, model.l2, head, optimizer, sizes))
 
     def order(self, epoch: int) -> Tensor:
-        """Return the indices of the rows in the order of an epoch's batches, (N,)."""
+        """Return the indices of the training rows in the order of an epoch, (N,)."""
         [order] = replace(self.batches, batch_size=len(self.inputs), epoch=epoch)
         return order
 
 
 def _prepare(model: DenseModule, targets: Tensor) -> Tensor:
-    """Return checked targets as floats (N, C)."""
+    """Check the targets and convert them to floats (N, C). Classes become one-hot."""
     width = model.head.num_logits
     prepared = model.head.prepare(targets)
     model.head.check(torch.empty(len(prepared), width), prepared)
@@ -162,7 +175,12 @@ def _prepare(model: DenseModule, targets: Tensor) -> Tensor:
 def train_stack(
     stack: Sequence[StackedFold],
 ) -> list[tuple[dict[str, list[float]], NDArray[np.float32]]]:
-    """Train copies of the models of folds of one key; return history and weights of each."""
+    """Train the models of folds with equal keys. The models themselves are not changed.
+
+    Returns:
+        For each fold, its history (the value of each metric in each epoch, by name) and its trained
+        weights, (P,), in the order of the network's parameters.
+    """
     models = [stacked.model for stacked in stack]
     net = StackedNet(models)
     optimizer = models[0].make_optimizer([net.weights])
@@ -178,7 +196,7 @@ def train_stack(
         order = torch.stack([stacked.order(epoch) for stacked in stack])
         seeds = [derived_seed(stacked.batches.seed, epoch) for stacked in stack]
         y_ordered = y[fold_numbers, order]
-        # Gathered at once, since gathering costs as much as a step.
+        # All batches are gathered at once, because gathering one batch takes as long as a step.
         tensors = (x[fold_numbers, order], y_ordered, *net.masks(order.shape[1], seeds))
         batches = [torch.split(tensor, batch_size, dim=1) for tensor in tensors]
         penalty = torch.zeros(len(stack))
@@ -202,7 +220,7 @@ def train_stack(
 
 
 def _join(stack: Sequence[StackedFold], name: str) -> Tensor:
-    """Return a tensor of all folds, (F, N, ...), with flat rows."""
+    """Return the tensors of all folds as one tensor (F, N, D) with flattened rows."""
     return torch.stack([getattr(stacked, name).flatten(1) for stacked in stack])
 
 
@@ -213,7 +231,7 @@ def _measure(
     targets: Tensor,
     penalty: Tensor,
 ) -> dict[str, Tensor]:
-    """Return the value of each fold, (F,), by logged name."""
+    """Return the loss and the metric of each fold, (F,), by the names that are logged."""
     model = models[0]
     head = model.head
     losses = head.loss_function(logits.flatten(0, 1), targets.flatten(0, 1), reduction="none")
@@ -227,7 +245,7 @@ def _measure(
 
 
 def _optimizer_step(optimizer: optim.Optimizer, weights: Tensor) -> Callable[[], object]:
-    """Return the optimizer's step without its hooks, which take a quarter of the time."""
+    """Return the optimizer's step without its hooks, because they take a quarter of the time."""
     if type(optimizer) is KerasRMSprop and is_on():
         average = torch.zeros_like(weights)
         options = optimizer.param_groups[0]

@@ -1,7 +1,8 @@
-"""Small dense networks of one shape as one batched network: fold k is row k of each tensor.
+"""Small dense networks of the same shape, combined into one batched network.
 
-A step of so small a network is dispatching, not arithmetic: one batched product moves all folds
-for the price of one, and gradients written out cost half of autograd's.
+Row k of each tensor belongs to fold k. A step of such a small network spends its time on calling
+operations, not on arithmetic. A batched product therefore takes about as long for all folds as for
+a single one. Gradients are computed by explicit formulas, which takes half as long as autograd.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,13 +22,18 @@ _aten = torch.ops.aten
 
 
 class StackedActivation(NamedTuple):
-    """Activation a = f(z): f with `out`, and dL/dz from g = dL/da and a."""
+    """Activation a = f(z) and its gradient.
+
+    Args:
+        function: Function f. It takes z and a tensor ``out``, to which it writes a.
+        gradient: Function that takes g = dL/da and a, and returns dL/dz.
+    """
 
     function: TensorFunction
     gradient: TensorFunction
 
 
-#: The activations that can be stacked.
+#: Activations that can be stacked.
 STACKED_ACTIVATIONS: dict[type[nn.Module], StackedActivation] = {
     # dL/dz = g where a > 0, else 0
     nn.ReLU: StackedActivation(
@@ -41,7 +47,8 @@ STACKED_ACTIVATIONS: dict[type[nn.Module], StackedActivation] = {
     # dL/dz = g
     nn.Identity: StackedActivation(lambda z, out: out.copy_(z), lambda g, a: g),
 }
-#: Loss -> gradient by the logits z of its sum over rows and columns; targets y are (F, N, C).
+#: Loss -> gradient with respect to the logits z (F, N, C) of the loss summed over rows and columns.
+#: The targets y have the shape (F, N, C).
 LOSSES: dict[LossFunction, TensorFunction] = {
     # d (z - y)^2 / dz = 2 (z - y)
     F.mse_loss: lambda z, y: (z - y).mul_(2),
@@ -55,10 +62,16 @@ LOSSES: dict[LossFunction, TensorFunction] = {
 
 
 class StackedLayer:
-    """Dense layer of all folds: views of their weights and gradients, and its buffers.
+    """Dense layer of all folds, with views of their weights and gradients, and with buffers.
 
-    Weights are (F, in + 1, out), the bias below the kernel: with inputs that end with 1, one
-    product is the layer and one its gradient. `mask` has the factors of dropout, or is None.
+    In the weights (F, in + 1, out), the last of the in + 1 rows is the bias, and the other rows are
+    the kernel. Each input row ends with a 1, so that a single product computes the layer with its
+    bias, and another product computes the gradient of the weights. The attribute `mask` contains
+    the dropout factors, or None without dropout.
+
+    Args:
+        weights: View of the weights of all folds, (F, in + 1, out).
+        gradient: View of their gradients, with the same shape.
     """
 
     mask: Tensor | None = None
@@ -76,7 +89,7 @@ class StackedLayer:
         self._num_rows = 0
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the outputs (F, B, out + 1) of inputs (F, B, in + 1), both ending with 1."""
+        """Return outputs (F, B, out + 1) for inputs (F, B, in + 1). Rows of both end with a 1."""
         if inputs.shape[1] != self._num_rows:
             self._allocate(inputs.shape[1])
         values = torch.bmm(inputs, self.weights, out=self._values)
@@ -88,7 +101,7 @@ class StackedLayer:
         return self._outputs_and_1
 
     def _allocate(self, num_rows: int) -> None:
-        """Allocate the outputs of a batch, and their views: this saves a quarter of a step."""
+        """Allocate outputs to be reused in each step, which saves a quarter of its time."""
         num_folds = len(self.weights)
         self._values = self.weights.new_empty(num_folds, num_rows, self.width)
         self._outputs_and_1 = self.weights.new_ones(num_folds, num_rows, self.width + 1)
@@ -97,16 +110,25 @@ class StackedLayer:
         self._num_rows = num_rows
 
     def backward(self, error: Tensor) -> Tensor:
-        """Return the gradient by the values before the activation from that by the outputs."""
+        """Return the gradient with respect to the values before the activation.
+
+        Args:
+            error: Gradient with respect to the outputs, (F, B, out), which may be overwritten.
+        """
         if self.mask is not None:
             error.mul_(self.mask)
         return self.activation.gradient(error, self._active)
 
 
 class StackedNet:
-    """F dense nets of one shape as rows of one tensor `weights` (F, P), and of its gradient.
+    """F dense networks of the same shape, whose weights are the rows of one tensor.
 
-    Rows are padded to cache lines of 64 bytes, which saves a third of the products of single terms.
+    The attribute `weights` is this tensor, (F, P), and ``weights.grad`` contains the gradients.
+    Rows are padded to cache lines of 64 bytes, which saves a third of the time of products whose
+    inner dimension is 1.
+
+    Args:
+        models: Models of the F folds. Their weights are copied.
     """
 
     def __init__(self, models: Sequence[DenseModule]) -> None:
@@ -131,22 +153,29 @@ class StackedNet:
         self.hidden = self.layers[:-1]
         loss = models[0].head.loss_function
         self.loss_gradient = LOSSES[loss]
+        # Cross-entropy is averaged over the rows, the other losses over rows and columns.
         self.columns_of_mean = 1 if loss is F.cross_entropy else self.layers[-1].width
         self.l1 = models[0].l1
         self.l2 = models[0].l2
         self.has_penalty = bool(self.l1 or self.l2)
 
     def logits(self, inputs: Tensor) -> Tensor:
-        """Return the logits (F, N, C) of inputs (F, N, D) without dropout."""
+        """Return logits (F, N, C) for inputs (F, N, D), without dropout."""
         for layer in self.layers:
             values = torch.baddbmm(layer.bias, inputs, layer.kernel)
             inputs = layer.activation.function(values, out=values)
         return inputs
 
     def backward(self, x: Tensor, y: Tensor, masks: Sequence[Tensor] = ()) -> Tensor:
-        """Write the gradient of each net's loss, penalty included; return the logits (F, B, C).
+        """Write the gradient of each network's loss, including the penalty, and return the logits.
 
-        Inputs (F, B, D + 1) end with 1. With dropout there is a mask per hidden layer.
+        Args:
+            x: Inputs (F, B, D + 1), each of whose rows ends with a 1.
+            y: Targets (F, B, C).
+            masks: Dropout factors of each hidden layer. Empty without dropout.
+
+        Returns:
+            Logits (F, B, C).
         """
         for layer, mask in zip(self.hidden, masks, strict=False):
             layer.mask = mask
@@ -172,7 +201,7 @@ class StackedNet:
         return logits
 
     def penalty(self) -> Tensor:
-        """Return the L1 and L2 penalty of each net, (F,)."""
+        """Return the L1 and L2 penalty of each network, (F,)."""
         total = self.weights.new_zeros(len(self.weights))
         for layer in self.hidden:
             absolute = layer.kernel.abs().sum((1, 2))
@@ -181,7 +210,7 @@ class StackedNet:
         return total
 
     def masks(self, num_rows: int, seeds: Sequence[int]) -> list[Tensor]:
-        """Draw the factors of dropout of each hidden layer, (F, N, width); none without dropout."""
+        """Draw the dropout factors of each hidden layer, (F, N, width). Empty without dropout."""
         if not any(layer.rate for layer in self.hidden):
             return []
         widths = [layer.width for layer in self.hidden]
@@ -202,7 +231,7 @@ class StackedNet:
 
 
 def _weight_vector(model: DenseModule) -> Tensor:
-    """Return all weights of a model, layer by layer as (in + 1, out)."""
+    """Return all weights of a model as one vector, to be viewed as (in + 1, out) for each layer."""
     parts = []
     for layer in model.network.modules():
         if isinstance(layer, nn.Linear):
@@ -211,7 +240,10 @@ def _weight_vector(model: DenseModule) -> Tensor:
 
 
 def _product(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
-    """Return the batched matrix product; one of single terms is faster as a plain product."""
+    """Return the batched matrix product.
+
+    If the inner dimension is 1, elementwise multiplication gives the same result and is faster.
+    """
     if a.shape[2] == 1:
         return torch.mul(a, b, out=out)
     return torch.bmm(a, b, out=out)
