@@ -198,7 +198,7 @@ def test_tokens_and_channels_that_are_last_have_no_heat_map(move):
 
 
 def test_a_layer_without_maps_is_an_error():
-    with pytest.raises(InputError, match=r"returns \(2, 3\), not maps"):
+    with pytest.raises(InputError, match=r"'output', which returns \(2, 3\)"):
         GradCAM(Awkward(), "output")(IMAGES, 0)
 
 

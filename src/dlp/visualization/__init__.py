@@ -1,4 +1,4 @@
-"""Figures of networks, images, curves and mistakes."""
+"""Figures of networks, images, training curves and mistakes."""
 
 from lazy_loader import attach_stub
 

@@ -1,4 +1,4 @@
-"""Outputs of the layers of a network for an image (chapter 5.4)."""
+"""Outputs of a network's layers for images (chapter 5.4)."""
 
 from collections.abc import Sequence
 
@@ -16,16 +16,25 @@ def activations(
     images: Tensor,
     layers: str | Sequence[str] | None = None,
 ) -> dict[str, Tensor]:
-    """Return the outputs of some layers in evaluation mode; the model is left as it was.
+    """Return the outputs of some layers for images.
+
+    The model runs in evaluation mode. Its own mode is restored afterwards.
 
     Args:
         model: Network.
-        images: Images (N, C, H, W), scaled as the model takes them.
-        layers: Dotted names as in ``named_modules``; None is `default_layers`.
+        images: Images (N, C, H, W), scaled as the model expects them.
+        layers: Dotted name of a layer, or several, as in ``named_modules``. By default these are
+            the layers that `default_layers` returns.
 
     Returns:
-        Maps (N, C, h, w) by layer in the order of their calls, or rows (N, D) of a dense layer. A
-        layer that is called several times gives its last output, an unused one none.
+        Output of each layer by its name: maps (N, C, h, w), or rows (N, D) from a dense layer. The
+        layers are in the order in which the model first calls them. If the model calls a layer
+        several times, its last output is returned. A layer that the model does not call is left
+        out.
+
+    Raises:
+        InputError: If the model has no layer of that name, or if `layers` is not given and the
+            model has no convolutions.
     """
     names = layers or default_layers(model)
     if isinstance(names, str):
@@ -33,7 +42,7 @@ def activations(
     outputs: dict[str, Tensor] = {}
 
     def watch(name: str, output: Tensor) -> None:
-        outputs[name] = output.detach().clone()  # the next layer may work in place
+        outputs[name] = output.detach().clone()  # the next layer may change it in place
 
     with watched(model, names, watch), torch.no_grad():
         forward(model, images)
@@ -41,7 +50,18 @@ def activations(
 
 
 def default_layers(model: nn.Module, count: int = 8) -> list[str]:
-    """Return the first convolutions and poolings, each by the activation that follows it."""
+    """Return the names of the first convolutions and poolings of a model.
+
+    If an activation function follows such a layer, possibly after a batch normalisation, the name
+    of the activation function is returned instead.
+
+    Args:
+        model: Network.
+        count: Largest number of names.
+
+    Raises:
+        InputError: If the model has no convolutions and no poolings.
+    """
     names = []
     previous = None
     for name, layer in model.named_modules():
@@ -54,10 +74,12 @@ def default_layers(model: nn.Module, count: int = 8) -> list[str]:
             names[-1] = name
         previous = layer
     if not names:
-        raise InputError("the model has no convolutions; name the layers.")
+        raise InputError(
+            "layers: expected a model with convolutions, got a model without any. Give layers."
+        )
     return names[:count]
 
 
 def is_activation(layer: nn.Module) -> bool:
-    """Return True for an activation function of torch, such as a ReLU."""
+    """Return whether a layer is an activation function of torch, such as a ReLU."""
     return type(layer).__module__ == "torch.nn.modules.activation"

@@ -1,4 +1,4 @@
-"""Curves per epoch: of a fit, of the mean over folds, and of several runs together."""
+"""Curves over the epochs: of one fit, of the mean over folds, and of several runs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,20 +11,27 @@ from numpy.typing import ArrayLike, NDArray
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Value per epoch by logged name.
+#: Values, one per epoch, by the name under which they were logged.
 Curves = Mapping[str, Sequence[float]]
 
 _STAGES = (("train", "training"), ("val", "validation"))
-#: Colours that colour-blind readers tell apart (Okabe and Ito 2008), each with a style of line.
+#: Colours that colour-blind readers can distinguish (Okabe and Ito 2008). Each curve also gets one
+#: of the line styles.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _LINES = ("-", "--", "-.", ":")
-#: Epochs left out of a smoothed curve, as in section 3.6: their values dwarf all others.
+#: Number of epochs at the beginning that a smoothed curve leaves out, as in section 3.6. Their
+#: values are so large that changes in later epochs would be invisible.
 SKIPPED_EPOCHS = 10
 
 
 def smooth(curve: ArrayLike, factor: float) -> "pd.Series[float]":
-    """Return the exponential moving average of section 3.6; a gap (NaN) stays a gap."""
-    import pandas as pd  # a fit without smoothing does not wait for it
+    """Return the exponential moving average of a curve, as in section 3.6 of the book.
+
+    Args:
+        curve: Value per epoch. NaN, for an epoch without a value, stays NaN.
+        factor: Weight of the previous average, from 0 (no smoothing) to less than 1.
+    """
+    import pandas as pd  # slow to import, and not needed without smoothing
 
     curve = pd.Series(curve, dtype=float)
     average = curve.ewm(alpha=1 - factor, adjust=False, ignore_na=True).mean()
@@ -36,12 +43,13 @@ def draw_curves(
     best_epoch: int | None = None,
     smoothing: float = 0.0,
 ) -> Figure:
-    """Draw one panel per metric.
+    """Draw the curves of a fit, one panel per metric.
 
     Args:
         history: Value per epoch by logged name (``train_loss``, ``val_acc``, ...).
-        best_epoch: Epoch, from 1, that a line marks.
-        smoothing: Factor of the moving average, drawn over the faint curve; 0 draws no average.
+        best_epoch: Epoch, counted from 1, to mark with a vertical line; None marks no epoch.
+        smoothing: Factor of the moving average, see `smooth`. The average is drawn over the curve,
+            which becomes faint. 0 draws no average.
     """
     panels = panel_names(history)
     figure, grid = _panels(len(panels))
@@ -59,16 +67,16 @@ def draw_folds(
     best_epoch: int | None = None,
     smoothing: float = 0.9,
 ) -> Figure:
-    """Draw the mean over folds per epoch with its standard deviation, one column per metric.
+    """Draw the mean over the folds and its standard deviation per epoch, one column per metric.
 
-    From 30 epochs on, a second row shows the mean without its first 10 epochs and its moving
-    average (section 3.6).
+    If there are 30 epochs or more, a second row of panels shows the mean without the first 10
+    epochs, together with its moving average (section 3.6).
 
     Args:
-        mean: Mean over the folds per epoch by logged name.
-        std: Standard deviation over the folds, likewise.
-        best_epoch: Epoch, from 1, that a line marks.
-        smoothing: Factor of the moving average.
+        mean: Mean over the folds per epoch, by logged name.
+        std: Standard deviation over the folds per epoch, by logged name.
+        best_epoch: Epoch, counted from 1, to mark with a vertical line; None marks no epoch.
+        smoothing: Factor of the moving average, see `smooth`.
     """
     panels = panel_names(mean)
     num_epochs = max(map(len, mean.values()))
@@ -99,11 +107,15 @@ def draw_runs(
     runs: Mapping[str, Sequence["pd.DataFrame"]],
     metrics: Sequence[str],
 ) -> Figure:
-    """Draw one panel per metric; runs of one label share colour and line, their mean is bold.
+    """Draw the curves of several runs together, one panel per metric.
+
+    Runs with the same label have the same colour and line style. A bold line shows their mean over
+    the epochs that all of them have.
 
     Args:
-        runs: Histories of the runs by label: frames with the epoch as index, a column per metric.
-        metrics: Logged names, such as ``val_loss``.
+        runs: Histories of the runs by label. A history is a data frame with the epoch as its index
+            and a column per metric. A run without a metric is left out of that metric's panel.
+        metrics: Names of the logged metrics to draw, such as ``val_loss``.
     """
     import pandas as pd
 
@@ -123,7 +135,7 @@ def draw_runs(
 
 
 def panel_names(names: Iterable[str]) -> list[str]:
-    """Return the metrics of training and validation without their stage, the loss first."""
+    """Return the names of the metrics without ``train_`` and ``val_``, the loss first."""
     panels = {name.partition("_")[2] for name in names if name.startswith(("train_", "val_"))}
     panels.discard("data_loss")
     return sorted(panels, key=lambda name: (name != "loss", name))
@@ -142,9 +154,11 @@ def _plot(
     smoothing: float = 0.0,
     **style: Any,
 ) -> None:
-    """Plot the measured values of the epochs from 1 in the colour and line of a number.
+    """Plot a curve over its epochs, which are counted from 1.
 
-    An epoch without a value breaks no line. With smoothing it is a faint curve and its average.
+    The number of the curve determines its colour and line style. An epoch without a value does not
+    interrupt the line. If `smoothing` is given, the curve is faint, and its moving average is drawn
+    over it.
     """
     if smoothing:
         _plot(axes, curve, number, alpha=0.25)
@@ -158,7 +172,7 @@ def _plot(
 
 
 def _finish(axes: Axes, name: str, best_epoch: int | None = None) -> None:
-    """Name the axes, and mark the best epoch."""
+    """Label the axes, mark the best epoch, and add a grid and a legend."""
     if best_epoch is not None:
         axes.axvline(best_epoch, color="grey", linestyle=":", label=f"best: epoch {best_epoch}")
     axes.set(xlabel="epoch", ylabel=name)

@@ -1,4 +1,4 @@
-"""Patterns to which the filters of a convolution respond most (chapter 5.4)."""
+"""Patterns to which the filters of a convolution respond most strongly (chapter 5.4)."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -10,11 +10,14 @@ from dlp.seeds import derived_seed
 from dlp.visualization.layers import watched
 
 _PATTERNS_PER_BATCH = 16
-_IMAGE = (1, 2, 3)  # dimensions of an image in a batch
+_IMAGE = (1, 2, 3)  # dimensions of one image in a batch (N, C, H, W)
 
 
 class _LayerReached(BaseException):
-    """End of a forward pass at the layer; no ``except Exception`` of a model stops it."""
+    """Exception that ends a forward pass at the layer.
+
+    It is a BaseException, because an ``except Exception`` in a model would catch an Exception.
+    """
 
 
 def filter_patterns(
@@ -29,28 +32,34 @@ def filter_patterns(
     jitter: int = 4,
     border: int = 16,
 ) -> Tensor:
-    """Return an image per filter that makes the mean activation of the filter large.
+    """Return, for each filter, an image that makes the mean activation of the filter large.
 
-    Gradient ascent in input space from grey noise, as in the book, but for all filters of a batch
-    at once; the network runs no further than the layer. A pattern does not depend on the other
-    filters of the call. ``jitter=0, border=0`` is the book's method.
+    As in the book, each image starts as grey noise and is changed by gradient ascent. Here several
+    filters are computed at once, and the network runs only up to the layer. The pattern of a filter
+    does not depend on the other filters of the call. To reproduce the book's method, give
+    ``jitter=0, border=0``.
 
     Args:
-        model: Network that takes images in [0, 1]; it is left as it was.
-        layer: Dotted name as in ``named_modules``. A convolution is taken before its activation: a
-            filter that a ReLU has silenced has no gradient.
-        filters: Number of a filter, or several, from 0.
-        size: Height and width of the patterns in pixels; one number for both.
+        model: Network that takes images in [0, 1]. It is not changed.
+        layer: Dotted name of the layer, as in ``named_modules``. Name a convolution rather than the
+            activation function after it: if a ReLU sets the output of a filter to zero, the filter
+            has no gradient.
+        filters: Number of a filter, or numbers of several filters, counted from 0.
+        size: Height and width of the patterns in pixels, or one number for both.
         channels: Number of channels of the images.
-        steps: Number of steps along the gradient, which is divided by its root mean square.
-        seed: Seed of the noise and the shifts; each filter has its own noise.
-        jitter: Largest random shift of the image before each step, in pixels; it evens out the
-            grids of strides and pooling.
-        border: Number of pixels that are computed on each side and cut off; 0 for a network that
-            takes images of one size.
+        steps: Number of gradient steps. Each gradient is divided by its root mean square.
+        seed: Seed of the noise and of the random shifts. Each filter starts from its own noise.
+        jitter: Largest random shift of the image before each step, in pixels. The shifts remove the
+            grid that strides and pooling would leave in the pattern.
+        border: Number of pixels that are added on each side during the computation and cut off
+            afterwards. Use 0 for a network that takes images of only one size.
 
     Returns:
-        Patterns (F, C, height, width) in [0, 1]: mean 0.5, standard deviation 0.1, clipped.
+        Patterns (F, C, height, width), scaled to mean 0.5 and standard deviation 0.1, and clipped
+        to [0, 1].
+
+    Raises:
+        InputError: If the model has no layer of that name.
     """
     height, width = (size, size) if isinstance(size, int) else size
     shape = (channels, height + 2 * border, width + 2 * border)
@@ -69,7 +78,8 @@ def filter_patterns(
             shifted = pixels.roll((y, x), (2, 3))
             gradient = _gradient(model, layer, shifted, numbers)
             rms = gradient.square().mean(_IMAGE, keepdim=True).sqrt()
-            # The book adds 1e-5, which holds the images of small nets still.
+            # The book adds 1e-5. The gradients of small networks are smaller than that, so that
+            # their images would hardly change.
             shifted = shifted + gradient / (rms + 1e-12)
             pixels = shifted.roll((-y, -x), (2, 3))
         patterns.append(pixels)
@@ -80,7 +90,7 @@ def filter_patterns(
 
 
 def _gradient(model: nn.Module, layer: str, pixels: Tensor, filters: list[int]) -> Tensor:
-    """Return the gradient of each image's own loss, the mean activation of its filter."""
+    """Return, for each image, the gradient of the mean activation of its own filter."""
     outputs = []
 
     def watch(name: str, output: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Grad-CAM: the locations of an image in which a network sees a class (chapter 5.4)."""
+"""Grad-CAM: heat maps of where in an image a network sees a class (chapter 5.4)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,17 +12,18 @@ from dlp.visualization.layers import class_gradient, forward, watched
 
 @dataclass
 class GradCAM:
-    """Heat maps of the evidence for a class per location.
+    """Heat maps of where in an image a network sees evidence for a class.
 
-    The map is ``relu(sum_k a_k * A_k)``: ``A_k`` is channel k of the layer's output, ``a_k`` the
-    mean over its locations of the gradient of the class's logit. Source: Selvaraju et al. 2017,
-    formulas 1 and 2. The book takes the gradient of the softmax output, which vanishes where the
-    network is sure.
+    The map is ``relu(sum_k a_k * A_k)``. ``A_k`` is channel k of the layer's output. ``a_k`` is the
+    gradient of the class's logit with respect to ``A_k``, averaged over all locations (Selvaraju et
+    al. 2017, formulas 1 and 2). The book uses the gradient of the softmax output instead, which
+    vanishes where the network is confident.
 
     Args:
-        model: Network that returns logits (N, classes), or one logit (N,) or (N, 1). Each call
-            runs in evaluation mode and leaves the network as it was.
-        layer: Dotted name of the layer, as in ``named_modules``; None is `default_cam_layer`.
+        model: Network that returns logits (N, classes), or one logit per image, (N,) or (N, 1).
+            Each call runs in evaluation mode and does not change the network.
+        layer: Dotted name of a layer with maps (N, C, h, w), as in ``named_modules``. By default,
+            the first call chooses the layer that `default_cam_layer` returns.
 
     Example:
         >>> with GradCAM(model, "layer4") as cam:
@@ -36,28 +37,37 @@ class GradCAM:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Do nothing: no hook outlives a call."""
+        """Do nothing, because each call removes its own hooks."""
 
     def __call__(
         self,
         images: Tensor,
         classes: int | Sequence[int] | Tensor | None = None,
     ) -> Tensor:
-        """Return heat maps (N, h, w) of the layer's size, not negative.
+        """Compute the heat maps of images.
 
         Args:
-            images: Images (N, C, H, W), scaled as the model takes them.
-            classes: Number of the class, or one per image; None is the predicted class. A model
-                with one logit has the classes 1, its logit, and 0, its negative.
+            images: Images (N, C, H, W), scaled as the model expects them.
+            classes: Number of the class, or one number per image. By default it is the predicted
+                class. If the model returns one logit, this is the logit of class 1, and its
+                negative is the logit of class 0.
+
+        Returns:
+            Heat maps (N, h, w) of non-negative numbers, with the height and width of the layer's
+            output.
+
+        Raises:
+            InputError: If the model has no layer of that name, if the layer does not return maps,
+                or if no layer is given and the model ends without maps.
         """
         self.layer = self.layer or default_cam_layer(self.model, images)
         outputs = []
 
         def watch(name: str, output: Tensor) -> Tensor:
-            # The gradient starts here: it needs no trainable weights before the layer.
+            # A new leaf: otherwise the gradient would need trainable weights before the layer.
             leaf = output.detach().clone().requires_grad_()
             outputs.append(leaf)
-            return leaf.clone()  # the next layer may work in place
+            return leaf.clone()  # the next layer may change it in place
 
         with watched(self.model, [self.layer], watch):
             logits = forward(self.model, images)
@@ -66,17 +76,28 @@ class GradCAM:
             gradient = class_gradient(logits, classes, maps)
         if maps.ndim != 4:
             raise InputError(
-                f"layer {self.layer!r} returns {tuple(maps.shape)}, not maps (N, C, h, w); name "
-                "another."
+                "layer: expected a layer that returns maps (N, C, h, w), got "
+                f"{self.layer!r}, which returns {tuple(maps.shape)}. Give another layer."
             )
         weights = gradient.mean((2, 3), keepdim=True)
         return (weights * maps).sum(1).relu().detach().float()
 
 
 def default_cam_layer(model: nn.Module, images: Tensor) -> str:
-    """Return the outermost layer that returns the last map larger than one point before pooling."""
+    """Return the name of the layer that Grad-CAM uses if none is given.
+
+    It is the layer that returns the last maps (N, C, h, w) that are larger than one point and are
+    not the output of a pooling. If several nested layers return these maps, it is the outermost.
+
+    Args:
+        model: Network.
+        images: Images (N, C, H, W), of which only the first is used.
+
+    Raises:
+        InputError: If the model ends without such maps, for example with tokens.
+    """
     layers = dict(model.named_modules())
-    pooled = []  # tensors, not ids: a freed id may return
+    pooled = []  # the tensors, because the id of a freed tensor may be used again
     names = []
 
     def watch(name: str, output: Tensor) -> None:
@@ -87,12 +108,13 @@ def default_cam_layer(model: nn.Module, images: Tensor) -> str:
         if is_maps and output[0, 0].numel() > 1 and not is_pooled:
             names.append(name)
         elif output.ndim > 2 and output.shape[2] > 1 and not is_maps:
-            names.clear()  # tokens, or channels that are last
+            names.clear()  # these are tokens, or maps whose last dimension is the channels
 
     with watched(model, list(layers)[1:], watch), torch.no_grad():
         forward(model, images[:1])
     if not names:
         raise InputError(
-            "the model ends without maps (N, C, height, width), which Grad-CAM needs; name a layer."
+            "layer: expected a layer that returns maps (N, C, height, width), which Grad-CAM "
+            "needs, got none, because the model ends without maps. Give layer."
         )
     return names[-1]

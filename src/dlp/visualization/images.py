@@ -16,13 +16,13 @@ def image_grid(
     num_columns: int | None = None,
     inches: float = 2.2,
 ) -> Figure:
-    """Return a figure of images, each under its title.
+    """Return a figure with a grid of images, each below its title.
 
     Args:
         images: Images (N, C, H, W) in [0, 1] with 1 or 3 channels.
-        titles: Title of each image.
-        num_columns: Number of images per row; None makes the grid about square.
-        inches: Width of an image.
+        titles: Title of each image; by default there are no titles.
+        num_columns: Number of images per row. By default the grid is approximately square.
+        inches: Width of each image in inches.
     """
     num_columns = num_columns or math.ceil(len(images) ** 0.5)
     num_rows = math.ceil(len(images) / num_columns)
@@ -42,8 +42,13 @@ def image_grid(
 
 
 def activation_grid(maps: Tensor, title: str = "") -> Figure:
-    """Return a figure of all channels of one layer, maps (C, h, w), as the book shows them."""
-    from torchvision.utils import make_grid  # two seconds, for which `image_grid` does not wait
+    """Return a figure of all channels in the output of a layer, as in the book.
+
+    Args:
+        maps: Output of the layer for one image, (C, h, w).
+        title: Title of the figure.
+    """
+    from torchvision.utils import make_grid  # takes two seconds; `image_grid` does not need it
 
     channels = channel_image(maps).cpu().unsqueeze(1)
     canvas = _coloured(make_grid(channels, 16, padding=1)[0], "viridis")
@@ -52,7 +57,10 @@ def activation_grid(maps: Tensor, title: str = "") -> Figure:
 
 
 def channel_image(maps: Tensor) -> Tensor:
-    """Return maps (..., h, w) as the book shows them, uint8 of mean 128 and deviation 64."""
+    """Return maps (..., h, w) as grey images, scaled as in the book.
+
+    Each map becomes uint8 with mean 128 and standard deviation 64. A constant map becomes 0.
+    """
     values = maps.detach().float()
     std, mean = torch.std_mean(values, (-2, -1), correction=0, keepdim=True)
     scaled = (values - mean) / std * 64 + 128
@@ -61,7 +69,7 @@ def channel_image(maps: Tensor) -> Tensor:
 
 
 def filter_grid(patterns: Tensor, title: str = "") -> Figure:
-    """Return a figure of patterns (F, C, H, W) in [0, 1], black between them."""
+    """Return a figure of patterns (F, C, H, W) in [0, 1], separated by black lines."""
     from torchvision.utils import make_grid
 
     canvas = make_grid(patterns, math.ceil(len(patterns) ** 0.5), padding=5)
@@ -74,21 +82,22 @@ def overlay(
     alpha: float = 0.4,
     colormap: str = "inferno",
 ) -> Tensor:
-    """Return an image with a heat map over it, as in the book: image + alpha * colours.
+    """Lay a heat map over an image, as in the book: image + alpha * colours.
 
     Args:
         image: Image (1 or 3, H, W) in [0, 1].
-        heatmap: Heat map (h, w), not negative; it is scaled to a maximum of 1 and resized.
+        heatmap: Heat map (h, w) of non-negative numbers. It is divided by its maximum and resized
+            to the size of the image.
         alpha: Strength of the colours.
-        colormap: Colours of Matplotlib. Those of the default get lighter with the heat; the book's
-            are ``jet``.
+        colormap: Name of a colormap of Matplotlib. In the default colormap, hotter is lighter. The
+            book uses ``jet``.
 
     Returns:
         Image (3, H, W) in [0, 1].
     """
     height, width = image.shape[1:]
     heat = heatmap.detach().cpu().float()
-    heat = heat / heat.max().clamp_min(1e-30)  # of a map of zeros
+    heat = heat / heat.max().clamp_min(1e-30)  # the maximum of a map of zeros is 0
     heat = F.interpolate(heat[None, None], (height, width), mode="bilinear")
     colours = _coloured(heat[0, 0], colormap)
     pixels = image.detach().cpu().float()
@@ -111,6 +120,6 @@ def heatmap_figure(
 
 
 def _coloured(values: Tensor, colours: str) -> Tensor:
-    """Return values (H, W) in the colours of a map of Matplotlib, (3, H, W) in [0, 1]."""
+    """Return values (H, W) in the colours of a Matplotlib colormap, (3, H, W) in [0, 1]."""
     pixels = matplotlib.colormaps[colours](values.numpy())
     return torch.from_numpy(pixels[..., :3]).float().permute(2, 0, 1)

@@ -1,4 +1,4 @@
-"""Layers of any network: looked up by name, and watched by hooks that are removed afterwards."""
+"""Hooks on the layers of any network. Layers are looked up by name; hooks are always removed."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,11 +17,21 @@ def watched(
     names: Sequence[str],
     watcher: Callable[[str, Tensor], Tensor | None],
 ) -> Iterator[None]:
-    """Run a model in evaluation mode; call `watcher` after each call of some layers.
+    """Watch the outputs of some layers while the block runs the model in evaluation mode.
 
-    It takes the dotted name and the output of a layer; a tensor that it returns replaces the
-    output. Gradients can be computed inside, even in Lightning's validation, which runs in
-    inference mode. Modes and hooks are restored at the end.
+    Gradients can be computed in the block, even during Lightning's validation, which runs in
+    inference mode. At the end of the block the hooks are removed, and every layer is in training or
+    evaluation mode as before.
+
+    Args:
+        model: Network.
+        names: Dotted names of the layers, as in ``named_modules``.
+        watcher: Function that is called with the name and the output of a layer whenever the model
+            calls that layer. If it returns a tensor, the tensor replaces the output. An output that
+            is not a tensor is not watched.
+
+    Raises:
+        InputError: If the model has no layer of that name.
     """
     layers = dict(model.named_modules(remove_duplicate=False))
 
@@ -41,12 +51,12 @@ def watched(
             stack.enter_context(layers[name].register_forward_hook(partial(hook, name)))
         for module in layers.values():
             stack.callback(setattr, module, "training", module.training)
-            module.training = False  # only the flag: a model's own `train` may do more
+            module.training = False  # not `eval()`, because a model's own `train` may do more
         yield
 
 
 def forward(model: nn.Module, images: Tensor) -> Any:
-    """Return what a model returns for a copy of images (N, C, H, W) on its device."""
+    """Call a model with a copy of images (N, C, H, W) on the model's device."""
     device = next(model.parameters(), images).device
     return model(images.detach().clone().to(device))
 
@@ -56,10 +66,14 @@ def class_gradient(
     classes: int | Sequence[int] | Tensor | None,
     inputs: Tensor,
 ) -> Tensor:
-    """Return the gradient of the logit, (..., N, C), of each row's class with respect to inputs.
+    """Return the gradient of the logit of each row's class with respect to the inputs.
 
-    A single logit is that of class 1, and its negative that of class 0. None is the likeliest class
-    of each row.
+    Args:
+        logits: Logits (..., N, C), or (..., N, 1) for two classes. A single logit belongs to class
+            1, and its negative to class 0.
+        classes: Number of the class, or one number per row. By default it is the class with the
+            largest logit in each row.
+        inputs: Tensor from which the logits were computed.
     """
     if logits.shape[-1] == 1:
         logits = torch.cat([-logits, logits], dim=-1)
@@ -70,5 +84,5 @@ def class_gradient(
 
 
 def averaged_networks(network: nn.Module) -> list[nn.Module]:
-    """Return the networks whose predictions a network averages, or the network itself."""
+    """Return a list of the networks that a network averages, or of the network itself."""
     return list(network) if isinstance(network, nn.ModuleList) else [network]

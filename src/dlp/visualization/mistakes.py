@@ -8,14 +8,20 @@ from matplotlib.figure import Figure
 
 from dlp.evaluation.mistakes import Mistakes, Report
 
-_MAX_NUMBERED = 15  # cells of larger matrices hold no numbers
-#: Scale of axes by the transform of the targets; counts may be zero.
+_MAX_NUMBERED = 15  # number of classes; the cells of larger matrices show no numbers
+#: Scale of the axes by the transform of the targets. Targets with ``log1p`` may be zero, which a
+#: logarithmic axis cannot show.
 _SCALES = {"none": "linear", "log": "log", "log1p": "symlog"}
 _REFERENCE: dict[str, Any] = {"color": "grey", "linestyle": "--"}
 
 
 def draw_mistakes(mistakes: Mistakes) -> dict[str, Figure]:
-    """Draw ``values`` over the true ones; of classes ``reliability``, ``confusion``, ``roc``."""
+    """Draw the figures of a model's mistakes.
+
+    Returns:
+        Figures by name. A model of values has the figure ``values``. A model of classes or labels
+        has ``reliability``, and also ``confusion`` and ``roc`` if the report contains them.
+    """
     report = mistakes.report
     if report["task"] == "regression":
         return {"values": draw_values(report)}
@@ -28,7 +34,7 @@ def draw_mistakes(mistakes: Mistakes) -> dict[str, Figure]:
 
 
 def draw_confusion(report: Report) -> Figure:
-    """Draw the confusion matrix, coloured by the share of each true class."""
+    """Draw the confusion matrix. The colour of a cell is its share of the true class."""
     counts = np.array(report["confusion"])
     totals = counts.sum(axis=1, keepdims=True)
     shares = counts / np.maximum(totals, 1)
@@ -38,7 +44,7 @@ def draw_confusion(report: Report) -> Figure:
     side = 2.7 + cell * len(names)
     figure = Figure(figsize=(side, side), layout="constrained")
     axes = figure.subplots()
-    # The square root makes one confusion in a hundred visible.
+    # The square root makes a cell visible that contains only one row in a hundred.
     axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 1))
     axes.set_xticks(range(len(names)), names, fontsize=8, rotation=90)
     axes.set_yticks(range(len(names)), names, fontsize=8)
@@ -53,7 +59,7 @@ def draw_confusion(report: Report) -> Figure:
 
 
 def draw_roc(report: Report) -> Figure:
-    """Draw the ROC curve of class 1 of two."""
+    """Draw the ROC curve of a binary classifier, whose positive class is class 1."""
     other, name = [_short(entry["name"]) for entry in report["classes"]]
     figure = Figure(figsize=(4.4, 4.4), layout="constrained")
     axes = figure.subplots()
@@ -64,7 +70,11 @@ def draw_roc(report: Report) -> Figure:
 
 
 def draw_reliability(calibration: Report) -> Figure:
-    """Draw frequencies over predicted probabilities, above the number of rows per bin."""
+    """Draw the reliability diagram of a classifier.
+
+    The upper panel shows the observed frequency over the predicted probability. The lower panel
+    shows the number of rows in each bin.
+    """
     figure = Figure(figsize=(5.4, 5.4), layout="constrained")
     curve, bars = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     probability = calibration["probability"]
@@ -82,9 +92,10 @@ def draw_reliability(calibration: Report) -> Figure:
 
 
 def draw_values(report: Report) -> Figure:
-    """Draw predicted over true values, a panel per target with equal axes.
+    """Draw the predicted values over the true values, one panel per target.
 
-    They are logarithmic if the model learned the logarithm of the targets.
+    Both axes of a panel have the same range. They are logarithmic if the model learned the
+    logarithm of the targets.
     """
     targets = report["targets"]
     figure = Figure(figsize=(4.6 * len(targets), 4.6), layout="constrained")
@@ -109,7 +120,7 @@ def draw_values(report: Report) -> Figure:
 
 
 def _short(name: str) -> str:
-    """Shorten a name; a pair of dollars would be mathematics."""
+    """Shorten a name, and escape dollar signs, between which Matplotlib expects a formula."""
     if len(name) > 24:
         name = f"{name[:23]}…"
     return name.replace("$", r"\$")
