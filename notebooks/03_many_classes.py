@@ -103,10 +103,11 @@ for prediction in torch.rand(200, 2).softmax(1):
 
 # %% [markdown]
 # A one-hot row is a **distribution** that puts everything on one topic. Cross entropy
-# also takes other distributions: seven of ten readers may call a wire trade, and three
-# may call it ship. Cross entropy is the distance between the prediction and the truth
-# ([section 2.4](01a_gradient_descent.py)), plus the **entropy** of the truth, which is
-# 0 for a one-hot row.
+# also takes other distributions: if, for example, seven of ten readers assign a wire to
+# the topic trade and three assign it to ship, the target gives these topics shares of
+# seven and three tenths. Cross entropy is the distance between the prediction and the
+# truth ([section 2.4](01a_gradient_descent.py)), plus the **entropy** of the truth,
+# which is 0 for a one-hot row.
 
 # %% alt="Training loss falls to the end; validation loss is lowest at epoch 11"
 quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
@@ -131,10 +132,10 @@ figure
 # %% [markdown]
 # ## What would a guess score?
 #
-# Guess by frequency: shuffle the true topics and use them as answers. On average, the
-# share of right guesses is then the sum of the squared shares of the topics. It is
-# better always to guess the most frequent topic: more than a third of the wires are
-# about company earnings.
+# One way is to guess by frequency: shuffle the true topics and use them as answers. On
+# average, the share of right guesses is then the sum of the squared shares of the
+# topics. A better way is to guess the most frequent topic every time, because more than
+# a third of the wires are about company earnings.
 
 # %%
 shuffled = targets[torch.randperm(len(targets))]
@@ -159,7 +160,7 @@ assert names[shares.argmax()] == "earn"
 # ## One prediction
 #
 # The network answers with a probability for each topic, and its prediction is the topic
-# with the highest one. Here is the wire of which the network is least sure:
+# with the highest one. Here is the wire about which the network is least sure:
 
 # %%
 with torch.no_grad():
@@ -180,9 +181,9 @@ assert torch.allclose(probabilities.sum(1), torch.ones(len(targets)), atol=1e-5)
 # %% [markdown]
 # ## A look at the mistakes
 #
-# Mistakes may change what you do next, so look at mistakes in the validation part, not
-# in the test part. A **confusion matrix** counts the answers. It has a row for each
-# true topic and a column for each predicted topic.
+# What you see in the mistakes may change what you do next. So look at mistakes in the
+# validation part, not in the test part. A **confusion matrix** counts the answers. It
+# has a row for each true topic and a column for each predicted topic.
 
 # %% alt="Counts for ten topics, mostly on the diagonal; 15 of money-fx are at interest"
 matrix = torch.zeros(46, 46, dtype=torch.long)
@@ -212,7 +213,7 @@ assert matrix[names.index("money-fx"), names.index("interest")] == 15
 
 # %% [markdown]
 # In this run, 15 wires about currencies (money-fx) are read as interest rates. And
-# which wrong answers is the network surest of?
+# about which wrong answers is the network surest?
 
 # %%
 wrong = (predicted != targets).nonzero().flatten()
@@ -229,7 +230,8 @@ for row, text in zip(surest, data.examples("val").inputs[surest].raw(), strict=T
 # ## A rare topic
 #
 # Ten of the 1,000 wires are about the `reserves` of central banks. A network that never
-# says `reserves` is right 99 times in 100, and useless. Here are four better measures:
+# says `reserves` is right about this topic 99 times in 100, but it is useless. Here are
+# four better measures:
 #
 # - **Precision**: what share of the wires that the network calls `reserves` is about
 #   this topic?
@@ -265,14 +267,14 @@ assert auc > 0.95
 # %% [markdown]
 # The network raises no false alarm, but it finds only half of these wires. The AUC is
 # high: the wires about `reserves` mostly get a higher probability for this topic than
-# other wires, but often another topic gets an even higher one. If you must find them
-# all, say `reserves` at a lower probability already.
+# other wires, but often another topic gets an even higher one. If you must find all of
+# these wires, answer `reserves` even if its probability is not the highest one.
 #
 # ## A layer that is too narrow
 #
-# All that the last layer knows comes through the layer before it. If that layer has few
-# units, no later layer can bring back what is lost. This is an **information
-# bottleneck**. How narrow is too narrow?
+# The last layer sees only what the layer before it passes on. If that layer has few
+# units, it loses information, and no later layer can bring this information back. Such
+# a layer is an **information bottleneck**. How narrow is too narrow?
 
 # %%
 units = [4, 8, 16, 64]
@@ -330,8 +332,9 @@ assert of_own > 0.85
 assert 0.07 < of_own - result["test_acc"] < 0.1
 
 # %% [markdown]
-# The book reports 79.7 %. The right texts are worth 8 to 10 points. So read some rows
-# of your data before you train.
+# With the published texts, the book reports 79.7 %. With the right texts, the accuracy
+# is 8 to 10 points higher than with the published texts. So read some rows of your data
+# before you train.
 #
 # ## Exercises
 #
@@ -379,9 +382,9 @@ assert first["val_acc"][-1] < val_acc[-1] - 0.1
 # ```
 
 # %% [markdown] tags=["answer"]
-# `F.cross_entropy` applies softmax itself, but here it gets probabilities in place of
-# logits. So even the perfect answer has the loss -log(e / (e + 45)) = 2.865. Leave out
-# `nn.Softmax`.
+# `F.cross_entropy` applies softmax itself, so it expects logits, but here it gets
+# probabilities. So even the perfect answer has the loss -log(e / (e + 45)) = 2.865.
+# Leave out `nn.Softmax`.
 
 # %% tags=["answer"]
 perfect = F.one_hot(targets, 46).float()

@@ -240,7 +240,7 @@ assert means.max() - means.min() < (maes.max() - maes.min()) / 3
 # | --- | --- | --- |
 # | hold-out: one validation part | 1 | there are plenty of rows |
 # | K-fold | K | there are few rows |
-# | repeated K-fold | P x K | there are few rows and the best settings have similar scores |
+# | repeated K-fold | P x K | rows are few and the best settings score alike |
 #
 # ## How large should the network be if there are few rows?
 #

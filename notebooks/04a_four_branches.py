@@ -58,11 +58,12 @@ assert followers["the"] == ["cat", "cat", "bird"]
 assert word in words
 
 # %% [markdown]
-# Any two words in a row fit together, but many sentences do not make sense.
+# Any two neighbouring words in this text fit together, but many of the sentences do not
+# make sense.
 #
 # A **syntax tree** shows which words in a sentence belong together. The target of each
-# word is one number: the place of the word that it depends on, its parent. So each word
-# is again a classification.
+# word is one number: the place of the word that it depends on, its parent. So a network
+# can predict the parent of each word by classification again.
 
 # %%
 trees = {  # place of each word's parent, from 0; a verb is its own parent
@@ -86,10 +87,11 @@ def show(sentence, place, indent=""):
 show("a small cat sees the black bird", 3)
 
 # %% [markdown]
-# How many places away is the parent of an article, most often? For each kind of word,
-# the most frequent distance in five sentences is our rule for the sixth sentence. One
-# rule sees only the kind of the word. The other rule also sees the kind of the next
-# word:
+# Instead of a network, we use a simple rule that counts distances. In five sentences,
+# how many places is the parent of an article away most often? The rule uses this
+# distance for every article in the sixth sentence, and it does the same for each other
+# kind of word. We try two such rules. One sees only the kind of the word, and the other
+# also sees the kind of the next word:
 
 # %%
 kinds = dict.fromkeys(["a", "the"], "article") | {"sees": "verb", "sings": "verb"}
@@ -121,8 +123,8 @@ right = table.eq(table["target"], axis=0).mean()
 assert right["by its kind"] < 0.6 < 0.8 < right["and the next"] < 1
 
 # %% [markdown]
-# With the next word, only `bird` is wrong: the adjective in front of it pushes the verb
-# one place further away.
+# If the rule also sees the next word, it is wrong only for `bird`, because the
+# adjective in front of this word pushes the verb one place further away.
 #
 # **Object detection** finds a box around each object. A box consists of four numbers:
 # left, top, right and bottom. So finding a box is **vector regression**. We stretch
@@ -234,8 +236,8 @@ for title, mask in (("input above 0.5", alone), ("prediction", found.bool())):
 assert shares["input above 0.5"] < 0.45 < 0.65 < shares["prediction"]
 
 # %% [markdown]
-# A single pixel does not show whether it is noise or ink. Together with its neighbours,
-# it mostly does.
+# A single pixel does not show whether it is noise or ink, but together with its
+# neighbours it mostly does.
 #
 # ## Unsupervised learning: no targets
 #
@@ -272,8 +274,8 @@ print(f"{share_named(groups):.0%} have the digit of their group")
 assert 0.45 < share_named(groups) < 0.7
 
 # %% [markdown]
-# This is far more than a tenth, but far from all. The groups collect pictures that look
-# alike.
+# This is far more than a tenth of the pictures, but far from all of them, because
+# k-means only puts pictures together that look alike.
 #
 # ## Self-supervised learning: inputs make the targets
 #
@@ -374,9 +376,9 @@ _ = panel.legend()
 assert regrets[0.1][-1] < 0.5 * regrets[0][-1] < 0.5 * regrets[1][-1]
 
 # %% [markdown]
-# If the agent is always greedy (0), it stays with the first lever that pays. If it
-# always pulls at random (1), it learns nothing from its rewards. A little
-# **exploration** earns most.
+# If epsilon is 0, the agent is always greedy, and it stays with the first lever that
+# pays. If epsilon is 1, it always pulls a random lever, and never uses what its rewards
+# show. An agent that does a little **exploration** earns most.
 #
 # ## Exercises
 #
@@ -479,10 +481,10 @@ assert check(epsilon_greedy(0.2)).startswith("not yet")
 # - In supervised learning, the targets are known. In unsupervised learning, there are
 #   none. In self-supervised learning, they come from the inputs. In reinforcement
 #   learning, there are rewards for actions.
-# - A text, a syntax tree and a segmentation are many classifications; a box is four
-#   values.
-# - PCA finds what varies, and k-means finds what looks alike. This may not be what we
-#   are looking for.
+# - To predict a text, a syntax tree or a segmentation, a network classifies many times.
+#   To predict a box, it predicts four values.
+# - PCA finds what varies, and k-means finds what looks alike. What they find may not be
+#   what we are looking for.
 # - An agent must explore to learn something, and it must use what it has learned to
 #   earn something.
 #

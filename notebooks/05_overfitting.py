@@ -106,14 +106,14 @@ for run in runs["middle"]:
 # validation loss is computed after the epoch, when the network has already improved;
 # see [section 3.4](02_two_classes.py).)
 #
-# The last loss depends on where we stop. A network that learns slowly looks good there,
-# because it has not had time to overfit. So we compare the lowest losses. **Early
-# stopping** ends the training when the validation loss no longer improves, and keeps
-# the weights of the best epoch.
+# The last loss depends on where we stop. A network that learns slowly has a good last
+# loss, because it has not had time to overfit. So we compare the lowest losses instead.
+# **Early stopping** ends the training when the validation loss no longer improves, and
+# keeps the weights of the best epoch.
 #
 # ## Three remedies
 #
-# **A smaller network** can remember less. It must look for what many rows have in
+# **A smaller network** can remember less, so it must look for what many rows have in
 # common.
 
 # %%
@@ -336,8 +336,8 @@ for by in (1, 5):
 
 # %% [markdown] tags=["answer"]
 # No logit changes its sign, so the accuracy stays the same. The loss falls most of the
-# way back. It had risen mainly because the network had become too certain of its old
-# mistakes.
+# way back to its lowest value. This shows that it had risen mainly because the network
+# had become too certain of its old mistakes.
 
 # %% tags=["hide", "real"]
 lowest = runs["middle"][0]["val_loss"].min()

@@ -223,7 +223,7 @@ for name, model in {"dense": dense, "convnet": conv}.items():
 
 # %% [markdown]
 # The convnet has less than a quarter of the weights, and it makes fewer mistakes. Which
-# digits does it get wrong? Here are the twelve wrong answers of which it was most
+# digits does it get wrong? Here are the twelve wrong answers about which it was most
 # certain.
 
 # %% tags=["hide"]
@@ -424,10 +424,10 @@ mirrored = images.flip(dims=[3])
 print("axes of a batch (images, channels, height, width):", tuple(images.shape))
 
 # %% [markdown] tags=["answer"]
-# Axis 2 is the height, so these cats are upside down, and no validation image is. To
-# mirror left and right, flip axis 3. (With the axes of Keras, her line would be right.)
-# Draw a batch of augmented images before you train, because the numbers do not show
-# what is wrong.
+# Axis 2 is the height, so her line turns the images upside down, and no validation
+# image is upside down. To mirror left and right, flip axis 3. (With the axes of Keras,
+# her line would be right.) Draw a batch of augmented images before you train, because
+# the numbers do not show what is wrong.
 
 # %% tags=["hide"]
 assert upside_down[0, :, 0].equal(images[0, :, -1])

@@ -42,9 +42,9 @@ print(f"{count:,} weights in {len(backbone.stages)} stages")
 #
 # The backbone is **frozen**: `requires_grad_(False)` keeps its weights unchanged, and
 # `eval()` does the same for the statistics that some layers store (batch normalisation,
-# see below). `Backbone` does both. Its output for a photograph is then always the same.
-# So we compute it once, without gradients, and take the mean of each feature map. Each
-# photograph is now a row of 1,280 numbers, its **features**.
+# see below). `Backbone` does both. The backbone's output for a photograph is then
+# always the same. So we compute it once, without gradients, and take the mean of each
+# feature map. Each photograph is now a row of 1,280 numbers, its **features**.
 
 
 # %%
@@ -195,9 +195,10 @@ assert not kernel.equal(before)
 # `False`. You only notice the mistake if you compare the weights before and after
 # training.
 #
-# Now the second mistake. `Backbone` scales the colours to mean 0 and deviation 1, as
-# its weights expect. With `scaling="unit"`, the colours stay in [0, 1]. We train five
-# heads on each kind of image, and each head starts from other random weights.
+# Now we look at the second mistake. `Backbone` scales the colours to mean 0 and
+# deviation 1, as its weights expect. With `scaling="unit"`, the colours stay in [0, 1].
+# We train five heads on each kind of image, and each head starts from other random
+# weights.
 
 # %% tags=["real"]
 unscaled = extract_features(Backbone("mobilenet_v2", weights, scaling="unit"))
@@ -315,9 +316,10 @@ plt.show()
 # In this run, one epoch at a rate of 0.001 ruins the stage. At 0.0001 the loss is
 # mostly lower than with the frozen network, although both curves end above their lowest
 # point. Is the gain luck? The next figure shows five seeds, each with other
-# photographs. It also shows 200 handwritten digits, and ImageNet has no such pictures.
-# (The numbers come from `benchmarks/course/08_pretrained.py`. The heads of frozen
-# networks were trained for 30 epochs, on digits for 60.)
+# photographs. It also shows the same experiment with 200 handwritten digits, because
+# ImageNet has no such pictures. (The numbers come from
+# `benchmarks/course/08_pretrained.py`. The heads of frozen networks were trained for 30
+# epochs, on digits for 60.)
 
 # %% alt="Over five seeds cats and dogs gain little, digits more; 0.001 does harm"
 cats_and_dogs = {
@@ -378,9 +380,9 @@ if measured.exists():  # in a clone
 # fine-tuning gained more on pictures that are unlike those in ImageNet.
 #
 # What if batch normalisation is in training mode? On cats and dogs, the lowest loss is
-# then 0.01 to 0.07 higher with four seeds. On digits it is lower with four seeds, but
-# only by 0.002 with one of them, and 0.15 higher with the fifth. No rule follows from
-# this.
+# then 0.01 to 0.07 higher with four seeds. On digits it is lower with four seeds,
+# although with one of these the difference is only 0.002, and it is 0.15 higher with
+# the fifth seed. We cannot derive a rule from these results.
 #
 # ## Fine-tuning with dlp
 #

@@ -95,9 +95,10 @@ pd.concat([pd.DataFrame(new), answers.round()], axis=1)
 # Which cells make the predicted rent of the first flat high or low? To find out,
 # replace one cell at a time by the typical value of its column: the median of a numeric
 # column, or the most frequent category. The `difference` is the prediction minus the
-# prediction with the typical value. The -205 means that with 60 square metres the
-# predicted rent is 205 lower than with 95. The city makes no difference here, because
-# Köln already is the most frequent city.
+# prediction with the typical value. For example, the -205 means that with the flat's
+# own area, 60 square metres, the predicted rent is 205 lower than with 95 square
+# metres, the median. The city makes no difference here, because Köln already is the
+# most frequent city.
 #
 # Such an explanation is about the model, not about the world. In the true rule the
 # number of rooms does not matter. But large flats have more rooms, so the model may

@@ -1,4 +1,4 @@
-"""Fixtures of all tests: own folders, no network, one thread."""
+"""Fixtures for all tests: a separate folder for each test, no network, one thread."""
 
 import atexit
 import gc
@@ -11,19 +11,19 @@ from hypothesis import settings
 
 from helpers import approval
 
-gc.set_threshold(100_000)  # most of what is allocated are imports, and they stay
+gc.set_threshold(100_000)  # most allocated objects come from imports and stay
 settings.register_profile("dlp", max_examples=20, deadline=None, derandomize=True)
 settings.load_profile("dlp")
 
 
 def pytest_addoption(parser):
-    """Add --approve."""
+    """Add the option --approve."""
     help_ = "run only the tests of approved texts, and write tests/approved again"
     parser.addoption("--approve", action="store_true", help=help_)
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave only the tests of approved texts if they are to be written."""
+    """With --approve, run only the tests of the approved texts."""
     if not config.getoption("approve"):
         return
     others = [item for item in items if "approved" not in item.fixturenames]
@@ -33,14 +33,14 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture
 def approved(request):
-    """Return a function that compares a text with a file of tests/approved (--approve writes)."""
+    """Return a function that compares a text with a file in tests/approved, or writes the file."""
     return partial(approval.compare, renew=request.config.getoption("approve"))
 
 
 @pytest.fixture(autouse=True, scope="session")
 def quick_session():
-    """Compute on one thread, and keep the imports out of garbage collection."""
-    # Imported here: the process that only hands the tests to the workers needs neither.
+    """Compute on one thread, and exclude the imports from garbage collection."""
+    # Imported here, because the process that only distributes the tests needs neither.
     import lightning  # noqa: F401 - its log handler binds to the stream of the whole session
     import torch
 
@@ -52,7 +52,7 @@ def quick_session():
 
 @pytest.fixture(autouse=True)
 def own_folders(request, tmp_path, monkeypatch):
-    """Work in a folder of the test, and hide the real data unless the test is marked."""
+    """Work in a separate folder, and hide the real data unless the test is marked."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLP_CACHE_DIR", str(tmp_path / ".cache"))
     if request.node.get_closest_marker("realdata") is None:
@@ -63,7 +63,7 @@ def own_folders(request, tmp_path, monkeypatch):
 
 @pytest.fixture(autouse=True, scope="session")
 def quick_figures():
-    """Draw without the search for a layout, which takes as long as the drawing."""
+    """Draw without searching for a layout, which takes as long as the drawing."""
     from matplotlib.figure import Figure
 
     with pytest.MonkeyPatch.context() as patch:

@@ -25,10 +25,10 @@ TEXTS = {
     for path in PAGES
 }
 TEXTS.pop("CHANGELOG.md")
-#: Snippets that need a run: those of the page of texts are run after its commands.
+#: Snippets that need a run. On the page about texts, they run after its commands.
 NEEDS_RUN = r"load_from_checkpoint|Predictor|restore"
 WITH_ADDRESS = ["CHANGELOG.md", "SECURITY.md", ".github/ISSUE_TEMPLATE/config.yml"]
-#: What makes a fit long -> what is run instead: the check is that nothing raises.
+#: Long settings -> shorter ones to run instead; the test is that no error is raised.
 SHORTER = {
     r'(?<="model.dropout": 0.3)(, "trainer.max_epochs": 2)?': ', "trainer.fast_dev_run": True',
     r"max_epochs=\d+": "max_epochs=1",
@@ -40,13 +40,13 @@ SHORTER = {
 
 
 def blocks(text, *languages):
-    """Return the fenced blocks of a page in some languages."""
+    """Return the fenced code blocks of a page in the given languages."""
     pairs = re.findall(r"^```(\w*)\n(.*?)^```", text, re.M | re.S)
     return [block for language, block in pairs if language in languages]
 
 
 def commands(text):
-    """Return the ``dlp`` commands of a text in their order, without what is said beside them."""
+    """Return the ``dlp`` commands in a text, in order and without the remarks after them."""
     lines = re.findall(r"(?:^|`)(dlp [a-z][^`\n]*)", text, re.M)
     lines = [
         re.split(r"(?<=\S)  +", re.sub(r"^(dlp \w+) +", r"\1 ", line))[0]
@@ -56,13 +56,13 @@ def commands(text):
 
 
 def name_of(words):
-    """Return the name of a command of one or two words."""
+    """Return the name, one or two words, of a command."""
     return next(name for name in (" ".join(words[:2]), words[0]) if name in COMMANDS)
 
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_links_lead_to_files_and_headings(name):
-    for target in re.findall(r"\]\(([^)\s:]+)\)", TEXTS[name]):  # not an address
+    for target in re.findall(r"\]\(([^)\s:]+)\)", TEXTS[name]):  # without a colon, so not a URL
         path, _, anchor = target.partition("#")
         file = (ROOT / name).parent / path if path else ROOT / name
         page = file.resolve().relative_to(ROOT).as_posix()
@@ -112,7 +112,7 @@ def shorter(code):
     return code
 
 
-#: A page whose snippets are one program; those of others run by themselves.
+#: The page whose snippets form one program. Other snippets run independently.
 PROGRAM = "docs/course/keras.md"
 PAGES_OF_SNIPPETS = [text for name, text in TEXTS.items() if name != PROGRAM]
 SNIPPETS = [
@@ -124,7 +124,7 @@ NEED_RUN = [block for block in dict.fromkeys(SNIPPETS) if re.search(NEEDS_RUN, b
 @pytest.mark.parametrize(
     "snippet", [b for b in dict.fromkeys(SNIPPETS) if b not in NEED_RUN]
 )
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Lightning's own calls
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # from Lightning's own calls
 def test_snippets_run(snippet, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["script.py"])
     exec(snippet, {})
@@ -189,7 +189,7 @@ def test_commands_are_parsed(name, tmp_path, capsys):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SAMPLES)
 def test_a_page_runs_from_its_first_command_to_its_last(name, tmp_path):
-    """Write the samples and configs of a page, and run its commands, fits of one epoch."""
+    """Write the samples and configs of a page, and run its commands with one epoch."""
     SAMPLES[name](tmp_path)
     for block in blocks(TEXTS[name], "bash", "yaml"):
         if file := re.match(r"# (\w+\.yaml)", block):
@@ -204,10 +204,10 @@ def test_a_page_runs_from_its_first_command_to_its_last(name, tmp_path):
                     words += ["--trials", "2"]
                 is_recipe = set(words) & {
                     *named_configs()
-                }  # run by the tests of configs
+                }  # the tests of configs run them
                 if (
                     not is_recipe and words[0] != "serve"
-                ):  # it does not end; it has its own tests
+                ):  # serve does not end and has its own tests
                     main(words)
     if name == "docs/data/texts.md":
         for snippet in NEED_RUN:

@@ -14,10 +14,9 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_a_missing_package_is_a_sentence_with_the_command_that_installs_it():
-    command = re.escape(
-        'no_such_package is not installed: pip install "dlp-lightning[serve]".'
-    )
-    with pytest.raises(InputError, match=command), extra("serve"):
+    command = re.escape('pip install "dlp-lightning[serve]".')
+    message = f"no_such_package .*{command}"
+    with pytest.raises(InputError, match=message), extra("serve"):
         import no_such_package  # noqa: F401  # its absence is the test
 
 

@@ -9,7 +9,7 @@ from helpers.backbones import drawn_network
 from helpers.reference_sets import write_imdb, write_mnist, write_parquet, write_reuters
 
 SCRIPTS = sorted(Path(__file__).parents[1].glob("examples/plain/*.py"))
-#: Constants of the scripts -> those for the tiny sets.
+#: Script -> constants that fit the tiny sets.
 SMALLER = {
     "cats_dogs": {"TRAIN": slice(0, 6), "VAL": slice(6, 9)},
     "imdb": {"NUM_WORDS": 60, "VAL_SIZE": 8},
@@ -39,7 +39,7 @@ def test_there_are_six_of_at_most_80_lines_without_the_library():
 
 
 def parameter(script):
-    """Return a script as a parameter; those that read pictures are slow."""
+    """Return a script as a test parameter. Scripts that read pictures are slow."""
     marks = [pytest.mark.slow] if script.stem in ("vgg16", "cats_dogs") else []
     return pytest.param(script, id=script.stem, marks=marks)
 
@@ -64,7 +64,7 @@ def test_a_script_prints_its_number_last(script, tmp_path, monkeypatch, capsys):
             "kaiming_uniform_",
             "kaiming_normal_",
             "normal_",
-        ):  # of what is loaded
+        ):  # skipped, because weights are loaded
             monkeypatch.setattr(torch.nn.init, name, lambda tensor, *_, **__: tensor)
         torch.save(drawn_network("vgg16").state_dict(), tmp_path / "vgg16.pth")
         monkeypatch.setenv("DLP_WEIGHTS", str(tmp_path / "vgg16.pth"))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from dlp.datamodules import IMDBDataModule
 from dlp.modules import KerasRMSprop
 
-#: Number of epochs in the notebook. Numbers are measured after these and after twice as many epochs.
+#: Number of epochs in the notebook. Numbers are measured after these and after twice as many.
 EPOCHS = 12
 SGD = torch.optim.SGD
 OPTIMIZERS = {

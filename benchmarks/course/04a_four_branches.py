@@ -24,7 +24,7 @@ OLD, NEW = slice(0, 3000), slice(3000, 4000)
 
 
 def place(image: Tensor, size: int = 28) -> tuple[Tensor, Tensor]:
-    """Return a picture that contains the stretched digit, and its box in coordinates from 0 to 1."""
+    """Return a picture that contains the stretched digit, and its box with values from 0 to 1."""
     height, width = torch.randint(8, 17, (2,)).tolist()
     top = int(torch.randint(size - height + 1, ()))
     left = int(torch.randint(size - width + 1, ()))

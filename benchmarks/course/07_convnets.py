@@ -62,7 +62,7 @@ def measure_digits(seed: int, epochs: int) -> dict[str, float]:
 
 
 def measure_photos(seed: int) -> dict[str, float]:
-    """Return gaps, losses and accuracies, as means over five epochs, with and without augmentation."""
+    """Return gaps, losses and accuracies with and without augmentation, means of five epochs."""
     options = {"image_size": 40, "batch_size": 40, "val_size": 500, "test_size": None}
     numbers = {}
     augmentation = RandomAffine(rotation=15, shift=0.1, zoom=0.1)

@@ -1,7 +1,7 @@
 """Numbers behind notebook 08: the scale of the images, and when fine-tuning helps.
 
-The environment variable DLP_WEIGHTS names a file with weights of MobileNetV2. Without it, the weights
-are torchvision's.
+The environment variable DLP_WEIGHTS names a file with weights of MobileNetV2. Without it, the
+weights are torchvision's.
 """
 
 import os
@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from dlp.datamodules import CatsVsDogsDataModule
 from dlp.modules import Backbone, KerasRMSprop
 
-#: Inputs of the deepest stage and classes, for the training part and then for the validation part.
+#: Inputs of the deepest stage and classes, first for the training part, then for validation.
 Parts = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 def measure(seed: int) -> Numbers:
-    """Return the accuracies of a linear head, and validation losses with and without fine-tuning."""
+    """Return accuracies of a linear head, and validation losses with and without fine-tuning."""
     torch.set_num_threads(1)
     torch.manual_seed(seed)  # also decides on the order of the photographs
     cats = cats_and_dogs(seed, "weights")

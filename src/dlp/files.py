@@ -63,7 +63,7 @@ def atomic_path(path: Path, sync: bool = True) -> Iterator[Path]:
         else:
             temporary.replace(path)
     except OSError as error:
-        if error.filename in (None, str(temporary)):  # the error of a full disk has no file name
+        if error.filename in (None, str(temporary)):  # for a full disk, no file name is given
             error.filename = str(path)
         raise
     finally:
@@ -78,7 +78,7 @@ def remove_temporaries(folder: Path) -> None:
 
 
 def move(source: Path, path: Path) -> None:
-    """Write a file to the disk, then move it to `path` on the same file system."""
+    """Wait until a file is on the disk, then move it to `path` on the same file system."""
     _sync(source, os.O_RDWR)
     source.replace(path)
     with suppress(OSError):  # Windows and some file systems cannot sync folders
@@ -109,8 +109,9 @@ def write_json(path: Path, content: object) -> None:
 class TableWriter(ExitStack):
     """Context manager that writes a table in pieces.
 
-    The file appears when the block ends without an error and at least one piece was appended. In a
-    CSV file, floats have nine significant digits, and floats in object columns have all digits.
+    The file appears at the end of the block, if there was no error and at least one piece was
+    appended. In a CSV file, floats have nine significant digits, and floats in columns with the
+    dtype object have all digits.
 
     Args:
         path: Path of the file, CSV or .parquet. None prints the rows instead.
@@ -144,20 +145,20 @@ class TableWriter(ExitStack):
         if is_first:
             schema = pa.Schema.from_pandas(rows, preserve_index=False)
             self._parquet = self.enter_context(ParquetWriter(self._temporary, schema))
-        with naming(f"{self.path}: each column needs one type, use .csv for mixed types"):
+        with naming(f"{self.path}: each column needs one type; use .csv for mixed types"):
             self._parquet.write_table(pa.Table.from_pandas(rows, self._parquet.schema))
 
 
 def write_table(path: Path | None, frame: "pd.DataFrame") -> None:
-    """Write a whole table as `TableWriter` does."""
+    """Write a whole table in the format that `TableWriter` uses."""
     with TableWriter(path) as table:
         table.append(frame)
 
 
 def save_figure(figure: "Figure", path: Path) -> None:
-    """Write a figure atomically, in the format of the path's suffix, such as .png."""
+    """Write a figure atomically, in the format that the suffix of the path names, such as .png."""
     with atomic_path(path) as temporary, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # for names of classes
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # in the names of classes
         figure.savefig(temporary, format=path.suffix[1:], dpi=110)
 
 
@@ -190,14 +191,14 @@ def one_at_a_time(name: str) -> Iterator[None]:
 def cached_file(name: str, build: Callable[[Path], None], load: Callable[[Path], T]) -> T:
     """Return the content of a cached file; build the file if it is missing or damaged.
 
-    The checksum is compared before each use. If several processes need a missing file, one of them
-    builds it and the others wait.
+    The checksum of the file is compared before each use. If several processes need a missing file,
+    one of them builds it and the others wait.
 
     Args:
-        name: Path below the cache folder. It must contain a key of everything that the content
-            depends on.
-        build: Function that writes the file to a path.
-        load: Function that reads the file.
+        name: Path in the cache folder. It must contain a key that changes with everything that the
+            content depends on.
+        build: Function that writes the file to the path that it is given.
+        load: Function that reads the file from the path that it is given.
 
     Raises:
         InputError: If the cache folder cannot be written.
@@ -218,7 +219,7 @@ def cached_file(name: str, build: Callable[[Path], None], load: Callable[[Path],
         with suppress(Exception):  # the exception for a damaged file depends on the reader
             if checksum.read_text("utf-8") == crc32(path):
                 return load(path)
-        say(f"{path} is damaged and is built again")
+        say(f"{path} is damaged and will be built again")
         write()
     except OSError as error:
         raise InputError(
@@ -229,7 +230,7 @@ def cached_file(name: str, build: Callable[[Path], None], load: Callable[[Path],
 
 
 def crc32(path: Path) -> str:
-    """Return the CRC-32 of a file, or of samples of 64 MB in total if it is larger than that."""
+    """Return the CRC-32 of a file, or of samples of 64 MB in total if the file is larger."""
     import numpy as np  # imported here, because commands that only read runs do not need it
 
     content = np.memmap(path, mode="r")
@@ -243,7 +244,7 @@ def absent(path: Path, advice: str = "") -> InputError:
     """Return the error for a path that does not exist.
 
     Args:
-        path: The path. If its folder contains a similar name, the message suggests it.
+        path: The path. If its folder contains a file with a similar name, the message suggests it.
         advice: Text at the end of the message. It must begin with a space.
     """
     hint = ""
@@ -261,7 +262,7 @@ def sha256(path: Path) -> str:
 
 
 def download(url: str, path: Path, expected: str) -> Path:
-    """Return the path of a published file; download it if it is missing.
+    """Download a published file if it is missing, and return its path.
 
     Args:
         url: Address of the file.
@@ -285,7 +286,8 @@ def download(url: str, path: Path, expected: str) -> Path:
             ) from error
     elif not sha256(path).startswith(expected):
         raise InputError(
-            f"{path}: expected the published file, got another one. Delete it and run again."
+            f"{path}: expected the published file, got another one. Delete it and run the command "
+            "again."
         )
     return path
 
@@ -293,12 +295,12 @@ def download(url: str, path: Path, expected: str) -> Path:
 def hub_commit(name: str) -> str | None:
     """Return the newest commit of a data set on the Hugging Face Hub.
 
-    Without a network connection, it is the last commit that was seen, or None.
+    Without a network connection, the last commit that was seen is returned, or None.
     """
     from huggingface_hub import HfApi  # takes 0.2 seconds, and most commands do not need it
 
     last_seen = cache_dir() / "texts" / f"{name.replace('/', '_')}.commit"
-    with suppress(Exception):  # the Hub and the network raise many kinds
+    with suppress(Exception):  # the Hub and the network raise many kinds of errors
         write_text(last_seen, str(HfApi().dataset_info(name, timeout=10).sha))
     if not last_seen.exists():
         return None

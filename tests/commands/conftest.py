@@ -1,4 +1,4 @@
-"""Runs that are made once and copied."""
+"""Fixtures of runs, which are created once and copied for each test."""
 
 import io
 import shutil
@@ -19,12 +19,12 @@ from helpers.sets import write_points
 
 @pytest.fixture(autouse=True, scope="package")
 def quick_curves():
-    """Leave figures empty: they take half of a short fit. Tests of recorder and outputs draw."""
+    """Leave figures empty, because they take half the time of a short fit."""
 
     def save_empty(figure, path):
         save_figure(Figure(), path)
 
-    assert visualization.draw_curves  # the package keeps what it is first asked for
+    assert visualization.draw_curves  # the lazy package stores a name at its first use
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("dlp.visualization.curves.draw_curves", lambda *_: Figure())
         patch.setattr("dlp.callbacks.mistakes.save_figure", save_empty)
@@ -33,7 +33,7 @@ def quick_curves():
 
 @pytest.fixture(scope="package")
 def made(tmp_path_factory):
-    """Return a function that calls another one in a folder of its own, once; it returns that."""
+    """Return a function that calls `make` once in a new folder and returns this folder."""
 
     @cache
     def folder_of(make):
@@ -49,7 +49,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def copied(made, tmp_path):
-    """Return a function that copies such a folder into that of the test."""
+    """Return a function that copies such a folder into the folder of the test."""
     return lambda make: shutil.copytree(made(make), tmp_path, dirs_exist_ok=True)
 
 
@@ -79,7 +79,7 @@ def run_of_points(made):
 
 @pytest.fixture
 def fitted(copied):
-    """Work in a copy of that folder."""
+    """Work in a copy of the folder with the tested run."""
     return copied(fit_and_test)
 
 
@@ -91,7 +91,7 @@ def validated(copied):
 
 @pytest.fixture
 def fails(capsys):
-    """Run a command that ends in a sentence; return it."""
+    """Run a command that ends with an error message; return the message."""
 
     def run(*args):
         with pytest.raises(SystemExit) as exit_:
@@ -125,7 +125,7 @@ trainer: {max_epochs: 1, enable_progress_bar: false, enable_model_summary: false
 
 
 def fit_german():
-    """Fit a table as a German spreadsheet saves it, and predict."""
+    """Fit a table in the format of a German spreadsheet, and predict."""
     draw = np.random.default_rng(0)
     frame = pd.DataFrame({"Größe": draw.uniform(30, 150, 60).round(1)})
     frame["Ort"] = draw.choice(["Köln", "Ulm", "Bonn"], 60)
@@ -145,7 +145,7 @@ def fit_german():
 
 
 def fit_and_export_german():
-    """Export the same run too; this takes seconds, so that slow tests ask for it."""
+    """Also export the run. This takes seconds, so only slow tests use it."""
     fit_german()
     printed = io.StringIO()
     with redirect_stdout(printed), redirect_stderr(printed):
@@ -161,5 +161,5 @@ def german(made):
 
 @pytest.fixture(scope="package")
 def german_export(made):
-    """Return such a folder with the export of the run, and what the command has printed."""
+    """Return such a folder with the export of the run, and the output of the command."""
     return made(fit_and_export_german)

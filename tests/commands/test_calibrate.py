@@ -118,7 +118,7 @@ def test_the_proposed_threshold_decides_predictions_and_counts_mistakes(fitted, 
     assert json.loads((RUN / "results.json").read_text())["test"] == before
     printed = capsys.readouterr().out
     assert "val: threshold 0.5 finds " in printed
-    assert "of “no” for “yes”" in printed
+    assert "“no” for “yes”" in printed
     command = re.search(r"next: dlp (.*)", printed)[1].split()
     main(command)
     threshold = float(command[-1])
@@ -234,9 +234,7 @@ def test_a_run_that_was_trained_on_all_rows_is_refused(points, fails):
             "1",
         ]
     )
-    assert "has no validation part to calibrate by" in fails(
-        "calibrate", "points+retrain"
-    )
+    assert "has no validation part" in fails("calibrate", "points+retrain")
 
 
 def test_a_model_that_diverged_is_refused(fitted, fails):
@@ -273,7 +271,8 @@ def test_the_half_width_is_the_quantile_of_the_residuals_of_the_validation_part(
 def test_a_coverage_for_which_there_are_too_few_rows_is_refused(copied, fails):
     copied(fit_and_calibrate)
     message = fails("calibrate", "points", "--coverage", "0.99")
-    assert "24 rows are too few for --coverage 0.99; give at most 24/25" in message
+    assert "24 rows are too few for --coverage 0.99" in message
+    assert "at most 24/25" in message
 
 
 def test_a_target_called_as_an_end_of_its_interval_is_refused(copied, fails):
@@ -281,7 +280,7 @@ def test_a_target_called_as_an_end_of_its_interval_is_refused(copied, fails):
     edit_checkpoint(
         lambda content: content["spec"]["answer"].update(output_names=["low"])
     )
-    assert "ends of an interval; rename the target" in fails("calibrate", "points")
+    assert "low and high" in fails("calibrate", "points")
 
 
 @pytest.mark.slow

@@ -278,9 +278,7 @@ def test_features_of_ones_own_run_are_imported_and_no_export_brings_them(fails):
     expected = pd.read_csv("runs/mine/version_0/predictions_rows.csv")["value"]
     answers = load_predictor(Run.find("mine")).predict(ROWS["table"])["answer"]
     np.testing.assert_allclose(answers, expected, rtol=1e-5)
-    assert "features: doubled, whose code an export cannot bring" in fails(
-        "export", "mine"
-    )
+    assert "features: doubled, whose code an export cannot" in fails("export", "mine")
     with pytest.raises(InputError, match=r"Predictor.load\(path, features="):
         Predictor.load("mine")
 

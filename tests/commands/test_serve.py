@@ -82,7 +82,7 @@ def test_a_reason_is_that_of_the_predictor(client, predictor):
 def test_more_rows_than_the_server_can_explain_at_once_are_refused(client):
     answer = client.post("/explain", json={"rows": [ROW] * 17})
     assert answer.status_code == 422
-    assert answer.json() == {"error": "explain takes at most 16 rows, not 17."}
+    assert "at most 16 rows" in answer.json()["error"]
 
 
 def test_an_unseen_category_is_named_in_the_answer(client):
@@ -186,9 +186,8 @@ def test_a_bug_is_an_internal_error_with_its_traceback_in_the_log(predictor):
     client = TestClient(serve.app(broken), raise_server_exceptions=False)
     answer = client.post("/predict", json={"rows": [ROW]})
     assert answer.status_code == 500
-    assert answer.json() == {
-        "error": "internal error; the log of the server has its traceback."
-    }
+    assert "internal_key" not in answer.json()["error"]
+    assert "traceback" in answer.json()["error"]
     with pytest.raises(KeyError):  # uvicorn logs what the application raises
         TestClient(serve.app(broken)).post("/predict", json={"rows": [ROW]})
 
@@ -453,7 +452,7 @@ def test_the_images_of_a_request_have_a_limit_of_pixels_together(tmp_path, monke
     assert client.post("/predict", files=files).status_code == 200
     answer = client.post("/predict", files=[*files, files[0]])
     assert answer.status_code == 422
-    assert "at most 100 pixels together, not 144" in answer.json()["error"]
+    assert re.search("at most 100 pixels .*144", answer.json()["error"])
 
 
 @pytest.mark.parametrize(

@@ -128,11 +128,7 @@ def test_a_hopeless_trial_is_stopped_before_its_last_epoch(space, monkeypatch):
     [
         ("model.dropout: [0.1]", ("--data.val_size", "null"), "val_loss"),
         ("model.dropout: [0.1]", ("--init_from", "runs"), "init_from"),
-        (
-            "data.val_size: [0.1]",
-            (),
-            "data.val_size=0.1 changes the rows that judge a trial",
-        ),
+        ("data.val_size: [0.1]", (), "data.val_size=0.1 changes the rows"),
         pytest.param(
             "model.dropuot: [0.1, 0.2]",
             (),

@@ -181,7 +181,7 @@ def test_folds_of_data_with_a_loader_of_its_own_use_it(capsys):
     data = OwnLoader(X, VALUES, val_size=None)
     result = cross_validate(data, dense, 1, 2, trainer=TRAINER)
     assert (
-        "engine: serial, since OwnLoader has its own val_dataloader"
+        "engine: serial, since OwnLoader overrides val_dataloader"
         in capsys.readouterr().out
     )
     assert result.out_of_fold.empty
@@ -199,7 +199,7 @@ def test_finished_folds_without_a_checkpoint_are_trained_again(tmp_path):
 def test_folds_of_another_model_are_refused(tmp_path):
     path = tmp_path / "folds.jsonl"
     cross_validate(numbers(), maker(hidden=[4]), 1, 2, path=path)
-    with pytest.raises(InputError, match="another model; give another run_dir"):
+    with pytest.raises(InputError, match=r"another model.*run_dir"):
         cross_validate(numbers(), maker(hidden=[5]), 1, 2, path=path)
 
 
@@ -265,5 +265,5 @@ def test_long_stacks_are_shared_by_processes(monkeypatch):
 
 
 def test_several_devices_are_refused():
-    with pytest.raises(InputError, match="one device"):
+    with pytest.raises(InputError, match=r"trainer\.devices.*--trainer\.devices 1"):
         silent_trainer({"accelerator": "cpu", "devices": 2, "strategy": "ddp"}, [])

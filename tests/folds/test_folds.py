@@ -78,7 +78,7 @@ def test_folds_of_another_version_are_refused(fold):
     PATH.write_text(
         json.dumps({"repeat": 0, "fold": 0, "predictions": {"threshold": 0.5}})
     )
-    with pytest.raises(InputError, match=r"folds\.jsonl was written .* dlp 1\.2 reads"):
+    with pytest.raises(InputError, match=r"folds\.jsonl .* run_dir.* dlp 1\.2"):
         read_folds(PATH, plan())
 
 

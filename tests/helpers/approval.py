@@ -1,4 +1,4 @@
-"""Approved copies of what users see; a change of one shows in the diff of a commit."""
+"""Approved copies of everything users see, so that changes show in the diff of a commit."""
 
 import re
 from difflib import unified_diff
@@ -39,13 +39,13 @@ def compare(name, text, renew=False):
 
 
 def without_numbers(text):
-    """Replace numbers by #, paths of Windows by those of others, and runs of spaces by two."""
+    """Replace numbers by #, backslashes in paths by slashes, and runs of spaces by two."""
     text = NUMBER.sub("#", text.replace("\\", "/"))
     return re.sub(r"(?<=\S) {2,}", "  ", text)
 
 
 class _Texts(HTMLParser):
-    """Collector of the texts of a page, without styles and scripts; a row of a table is a line."""
+    """Collector of the texts in a page, without styles and scripts, one line per table row."""
 
     def __init__(self):
         super().__init__()
@@ -72,7 +72,7 @@ class _Texts(HTMLParser):
 
 
 def html_text(page):
-    """Return the texts of a page, with [image NAME] for an image."""
+    """Return the texts in a page, with [image NAME] for each image."""
     parser = _Texts()
     parser.feed(page)
     lines = [line.strip(" |") for line in parser.text.splitlines()]
@@ -80,7 +80,7 @@ def html_text(page):
 
 
 def script_texts(page):
-    """Return the texts of several words in the scripts of a page."""
+    """Return the texts with several words in the scripts of a page."""
     texts = []
     for script in re.findall(r"<script.*?>(.*?)</script>", page, re.S):
         for line in script.splitlines():

@@ -1,4 +1,4 @@
-"""Small pretrained models, files of weights in torchvision's layout, and fits on a few images."""
+"""Small pretrained models, weight files in torchvision's layout, and short fits on images."""
 
 import math
 from functools import partial
@@ -18,7 +18,7 @@ CLASSES = torch.randint(0, 2, (14,), generator=DRAW)
 
 
 class TinyBackbone(Backbone):
-    """Two convolutions, with a buffer that a state dict does not hold, and a classifier."""
+    """Two convolutions and a classifier, with a buffer that is not in the state dict."""
 
     def build(self, weights):
         network = nn.Sequential()
@@ -31,12 +31,12 @@ class TinyBackbone(Backbone):
 
 
 def small_data(x=IMAGES, y=CLASSES, **arguments):
-    """Return 14 images: 2 batches per epoch and 4 rows to validate on."""
+    """Return data of 14 images, with 2 batches per epoch and 4 validation rows."""
     return ArrayDataModule(x, y, **{"val_size": 4, "batch_size": 5, **arguments})
 
 
 def small_model(seed=0, **arguments):
-    """Return a model on ShuffleNet, with batch statistics by which features differ."""
+    """Return a model on ShuffleNet, whose batch statistics make its features differ."""
     if seed is not None:
         torch.manual_seed(seed)
     defaults = {"backbone": "shufflenet_v2_x0_5", "weights": None, "hidden": (4,)}
@@ -46,7 +46,7 @@ def small_model(seed=0, **arguments):
     for layer in model.network.backbone.model.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.momentum = (
-                None  # averages over all batches: those of the first are taken
+                None  # averages over all batches
             )
     with torch.no_grad():
         model.network.backbone.model.train()((IMAGES - 0.5) / 0.3)
@@ -55,7 +55,7 @@ def small_model(seed=0, **arguments):
 
 
 class Watch(Callback):
-    """Record of each epoch, and the number of runs of the first convolution."""
+    """Record of each epoch, and of how often the first convolution runs."""
 
     def __init__(self):
         self.metrics, self.states, self.trained, self.inputs, self.runs = (
@@ -109,7 +109,7 @@ def changed(before, after):
 
 
 def drawn_network(name):
-    """Return torchvision's own network; rows of a matrix are shifted copies, so a file is small."""
+    """Return torchvision's network; matrix rows are shifted copies to keep files small."""
     with torch.device("meta"):
         network = torchvision.models.get_model(name)
     state, draw = network.state_dict(), torch.Generator().manual_seed(0)

@@ -14,14 +14,14 @@ VALUES = (X @ [1.0, -2.0, 0.5] + 0.1 * _GENERATOR.normal(size=60)).astype("float
 
 
 def numbers(**arguments):
-    """Return data of one value; the folds are contiguous."""
+    """Return data with one value to predict and contiguous folds."""
     return ArrayDataModule(
         X, VALUES, **{"val_size": None, "split_seed": None, **arguments}
     )
 
 
 def classes(**arguments):
-    """Return data of three classes."""
+    """Return data with three classes."""
     labels = np.digitize(VALUES, [-1.0, 1.0])
     return ArrayDataModule(
         X, labels, **{"val_size": None, "split_seed": None, **arguments}

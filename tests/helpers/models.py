@@ -1,4 +1,4 @@
-"""Predictors of untrained networks."""
+"""Predictors with untrained networks."""
 
 import torch
 
@@ -10,7 +10,7 @@ from dlp.modules.serialization import make_spec
 
 
 def predictor_of(data, head, network=None):
-    """Return a predictor for rows of a DataModule, of a dense net unless another is given."""
+    """Return a predictor for the rows of a DataModule, by default with a dense net."""
     torch.manual_seed(0)
     if network is None:
         network = DenseNet(data.input_shape, head.num_logits)

@@ -1,7 +1,7 @@
 """The help of the commands as text, in a form that is the same for all releases of Python.
 
-Names and sentences come from the parsers; types and defaults from the source, since each release
-of Python shows a type in another way. What Lightning's Trainer takes is left out.
+Names and sentences come from the parsers. Types and defaults come from the source, because each
+release of Python shows types differently. The options of Lightning's Trainer are left out.
 """
 
 from contextlib import suppress
@@ -17,7 +17,7 @@ LIGHTNING = ("--config", "--data", "--model", "--print_config", "--seed_everythi
 
 
 def describe():
-    """Return the help of each command; what `dlp fit` takes too is named there only."""
+    """Return the help of each command. An option that `dlp fit` also has is only listed there."""
     source = load_source()
     parser_module = source["recipes.parser"]
     run_options = [
@@ -45,7 +45,7 @@ def describe():
 
 
 def parser_of(command):
-    """Return the parser whose help a command prints."""
+    """Return the parser that prints the help of a command."""
     parsers = []
 
     def record(parser, file=None):
@@ -57,7 +57,7 @@ def parser_of(command):
 
 
 def option_texts(parser, parameters):
-    """Return the help of each option by its name, type and default."""
+    """Return the help of each option, by the option's name, type and default."""
     by_name = {parameter.name: parameter for parameter in parameters}
     texts = {}
     for action in parser._actions:
@@ -71,5 +71,5 @@ def option_texts(parser, parameters):
 
 
 def indent(text, width=4):
-    """Return the lines of a text with spaces before them."""
+    """Return the lines of a text, indented."""
     return [" " * width + line for line in text.splitlines()]

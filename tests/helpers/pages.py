@@ -1,4 +1,4 @@
-"""Files that the pages of the docs speak of, small."""
+"""Small versions of the files that the pages in docs mention."""
 
 import shutil
 
@@ -11,7 +11,7 @@ RANDOM = np.random.default_rng(0)
 
 
 def houses(folder):
-    """Write a table as a spreadsheet saves it in much of Europe, and rows without a price."""
+    """Write a table in the format of European spreadsheets, and rows without a price."""
     n = 120
     frame = pd.DataFrame(
         {"nr": np.arange(n), "area": RANDOM.uniform(30, 150, n).round(1)}
@@ -61,7 +61,7 @@ def visits(folder):
     frame.to_csv(folder / "visits.csv", index=False)
 
 
-#: Pages whose commands are run in their order, and their files.
+#: Pages whose commands are run in order, and the functions that write their files.
 SAMPLES = {
     "docs/start.md": lambda folder: None,  # its digits come with a package
     "docs/data/table.md": houses,

@@ -1,7 +1,8 @@
 """The public API as text, read from the source.
 
-Public are the names that a package exports, as `dlp.modules` does, and what the pages of docs/api
-list of packages that export none, as `dlp.evaluation`. The options of commands have their own file.
+Public names are those that a package exports, such as `dlp.modules`. For packages without exports,
+such as `dlp.evaluation`, they are the names that the pages in docs/api list. The options of the
+commands have their own file.
 """
 
 import re
@@ -10,9 +11,9 @@ from pathlib import Path
 import griffe
 
 ROOT = Path(__file__).parents[2]
-#: Methods between double underscores that callers use by their syntax.
+#: Double-underscore methods that callers use through syntax.
 SYNTAX = ("__call__", "__getitem__", "__iter__", "__len__")
-#: Methods that Lightning calls: without one, that of the base class is called.
+#: Methods that Lightning calls. Without one, the base class has a default.
 HOOKS = re.compile(
     r"on_\w+|setup|teardown|(load_)?state_dict|configure_\w+|\w+_(step|dataloader)"
 )
@@ -29,21 +30,21 @@ def load_source():
 
 
 def listed_names(text):
-    """Return the modules and names that pages of the API list, as ``::: dlp.modules.heads``."""
+    """Return the modules and names that the API pages list, as ``::: dlp.modules.heads``."""
     return re.findall(r"^::: (\S+)$", text, re.M)
 
 
 def api_pages():
-    """Return the text of the pages of the API."""
+    """Return the text of the API pages."""
     paths = sorted(ROOT.glob("docs/api/*.md"))
     return "\n".join(path.read_text(encoding="utf-8") for path in paths)
 
 
 def public_objects(package, pages):
-    """Return the public functions, classes and constants by the path of their definition.
+    """Return the public functions, classes and constants, by where they are defined.
 
     Args:
-        package: The package that griffe read.
+        package: The package as read by griffe.
         pages: Text of the pages of the API.
     """
     objects = {}
@@ -63,7 +64,7 @@ def public_objects(package, pages):
 
 
 def packages(module):
-    """Return a package and those below it."""
+    """Return a package and its subpackages."""
     found = [module]
     for member in module.members.values():
         if not member.is_alias and member.is_module and member.is_init_module:
@@ -97,7 +98,7 @@ def describe(package, pages):
 
 
 def public_members(parent):
-    """Return the names that a module or class defines itself, without private ones and hooks."""
+    """Return the names that a module or class defines, without private names and hooks."""
     names = []
     for name, member in parent.members.items():
         if not member.is_alias and not member.is_module and is_public(name):
@@ -106,7 +107,7 @@ def public_members(parent):
 
 
 def is_public(name):
-    """Return True for names without an underscore, and for operators; hooks are Lightning's."""
+    """Return True for names without an underscore and for operators, but not for hooks."""
     return name in SYNTAX or not (name.startswith("_") or HOOKS.fullmatch(name))
 
 
@@ -148,7 +149,7 @@ def call(start, function, end=""):
 
 
 def parameter_text(parameter):
-    """Return a parameter as it stands in its function."""
+    """Return a parameter as its function declares it."""
     text = STARS.get(parameter.kind, "") + parameter.name
     if parameter.annotation is not None:
         text += f": {parameter.annotation}"
@@ -158,7 +159,7 @@ def parameter_text(parameter):
 
 
 def breaking_changes(old, new, pages):
-    """Return what breaks callers of the public objects: a sentence by the path of a name.
+    """Return the changes that break callers, as a sentence for each path of a name.
 
     Args:
         old: Package of the last release.
@@ -180,7 +181,7 @@ def breaking_changes(old, new, pages):
 
 
 def is_harmless(change, new):
-    """Return True for a new value, a member of a base class, and a name from another file."""
+    """Return True for a new value, an inherited member, or a name from another file."""
     member = change.obj
     if change.kind is griffe.BreakageKind.ATTRIBUTE_CHANGED_VALUE:
         return True
@@ -191,6 +192,6 @@ def is_harmless(change, new):
 
 
 def breaking_section(changelog, version):
-    """Return the lines under Breaking in the versions after one."""
+    """Return the lines under Breaking in the versions after the given one."""
     later = changelog.partition(f"\n## [{version}]")[0]
     return "\n".join(re.findall(r"^### Breaking\n(.*?)(?=^##|\Z)", later, re.M | re.S))

@@ -1,4 +1,4 @@
-"""Tiny copies of the reference sets in the files of their origin, one folder for all configs."""
+"""Tiny copies of the reference sets in their original formats, in one folder for all configs."""
 
 import hashlib
 import io
@@ -9,7 +9,7 @@ from PIL import Image
 
 from dlp.datamodules.text.reuters import CLASS_NAMES
 
-#: Sizes of a config's parts -> those of the tiny sets.
+#: Sizes of the parts in a config -> sizes for the tiny sets.
 SMALLER = {
     "IMDBDataModule": ["--data.num_words=60", "--data.val_size=8"],
     "ReutersDataModule": ["--data.num_words=60", "--data.val_size=60"],
@@ -22,7 +22,7 @@ SMALLER = {
 
 
 def write_all(folder):
-    """Write the five sets; return the SHA-256 of Reuters and California, which are checked."""
+    """Write the five sets; return the SHA-256 of Reuters and California, which dlp checks."""
     write_imdb(folder / "imdb/plain_text")
     write_mnist(folder / "mnist/MNIST/raw", num_train=300)
     write_cats_dogs(folder / "cats_vs_dogs/train")
@@ -45,7 +45,7 @@ def write_imdb(folder):
 
 
 def write_reviews(folder, part, texts, labels):
-    """Write a part of IMDB as the Parquet file of the Hub."""
+    """Write a part of IMDB in the format of the Hub's Parquet file."""
     import datasets
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ def write_cats_dogs(folder):
 
 
 def write_parquet(root, shards=1, named=True):
-    """Write the cats and dogs as the Parquet files of the Hub."""
+    """Write the cats and dogs in the format of the Hub's Parquet files."""
     import datasets
 
     write_cats_dogs(root / "images")

@@ -1,4 +1,4 @@
-"""The files of a run as text: each with its keys, columns and kinds of values."""
+"""The files of a run as text, with their keys, columns and kinds of values."""
 
 import json
 
@@ -30,7 +30,7 @@ KINDS = {
 
 
 def describe(folder):
-    """Return the files below a folder in their order, with what is in those of the project."""
+    """Return the files below a folder, with the content of those that dlp writes."""
     lines = []
     seen = {}
     for path in sorted(folder.rglob("*"), key=lambda each: each.as_posix()):
@@ -66,7 +66,7 @@ def contents(path):
 
 
 def keys(value, prefix=""):
-    """Return a line ``key: kind`` for each value; of a list the first item shows its keys."""
+    """Return a line ``key: kind`` for each value. The first item of a list shows its keys."""
     if isinstance(value, list | tuple) and value:
         return keys(value[0], f"{prefix}[]")
     if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Tiny data sets in the true format of their origin."""
+"""Tiny data sets in the original formats."""
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ TIMES = np.random.default_rng(2).permutation(ROWS)
 
 
 def points_table(path, rows=120, seed=0):
-    """Write a CSV with two numbers, a category and a class that follows from them."""
+    """Write a CSV with two numbers, a category, and a class that depends on them."""
     generator = np.random.default_rng(seed)
     x, y = generator.normal(size=(2, rows))
     kind = generator.choice(["red", "green", "blue"], rows)
@@ -52,7 +52,7 @@ def image_folder(path, classes=("cats", "dogs"), count=6, side=12, seed=0):
 
 
 def numbers(changed=False):
-    """Return 40 rows of 3 numbers; the last two equal the first two unless those are changed."""
+    """Return 40 rows of 3 numbers. The last two rows equal the first two unless these are changed."""
     x = np.random.default_rng(0).normal(3, 2, (ROWS, 3)).round(3)
     x[-2:] = x[:2]
     x[:10] += 100 * changed
@@ -60,7 +60,7 @@ def numbers(changed=False):
 
 
 def write_rows(folder, columns, changed=False):
-    """Write columns of the set to rows.csv, and to new.csv five rows without labels."""
+    """Write columns of the set to rows.csv, and five rows without labels to new.csv."""
     x = numbers(changed)
     frame = pd.DataFrame(x, columns=["a", "b", "c"])
     frame["text"] = [" ".join(f"word{int(value * 2)}" for value in row) for row in x]
@@ -121,8 +121,8 @@ def image_data(
     return datamodules.ImageFolderDataModule(folder / "rows.csv", **options)
 
 
-#: Factories ``(folder, changed, grouped, timed, predict, **arguments)`` of the set above. `changed`
-#: changes the inputs of the first ten rows; `predict` gives the first five rows without labels.
+#: Functions ``(folder, changed, grouped, timed, predict, **arguments)`` that return this set. `changed`
+#: changes the inputs of the first ten rows; `predict` adds the first five rows without labels.
 DATA_MODULES = {
     "arrays": array_data,
     "table": table_data,

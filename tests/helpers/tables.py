@@ -1,4 +1,4 @@
-"""Tables as they are trained on."""
+"""Tables in the form in which they are trained on."""
 
 from dlp.datamodules.tables.conversion import convert_columns
 from dlp.datamodules.tables.files import read_table

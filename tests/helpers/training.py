@@ -1,4 +1,4 @@
-"""Short fits: a Trainer that writes and prints nothing, and a record of its epochs."""
+"""Helpers for short fits: a silent Trainer that writes no files, and a record of its epochs."""
 
 import pytest
 import torch
@@ -16,14 +16,14 @@ X_VAL, Y_VAL = (
     torch.randint(0, 4, (7,), generator=DRAW),
 )
 
-#: Lightning's advice on a DataLoader that is not of the project.
+#: Lightning's advice about a DataLoader that does not come from dlp.
 plain_loaders = pytest.mark.filterwarnings(
     "ignore:.*does not have many workers", "ignore:.*but have no `val_dataloader`"
 )
 
 
 class OneWeight(LightningModule):
-    """Model of one weight that takes any batch."""
+    """Model with one weight that accepts any batch."""
 
     def __init__(self):
         super().__init__()
@@ -33,7 +33,7 @@ class OneWeight(LightningModule):
         return self.weight
 
     def validation_step(self, batch, batch_idx):
-        """Take the batch."""
+        """Accept the batch."""
 
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), lr=0.1)
@@ -52,7 +52,7 @@ class Curves(Callback):
 def quiet_trainer(
     max_epochs=1, callbacks=(), logger=False, accelerator="cpu", **arguments
 ):
-    """Return a Trainer without bar and summary."""
+    """Return a Trainer without progress bar and summary."""
     return Trainer(
         accelerator=accelerator,
         logger=logger,
@@ -61,12 +61,12 @@ def quiet_trainer(
         enable_checkpointing=any(isinstance(each, Checkpoint) for each in callbacks),
         max_epochs=max_epochs,
         callbacks=list(callbacks),
-        **{"log_every_n_steps": 1, **arguments},  # Lightning warns of fewer batches
+        **{"log_every_n_steps": 1, **arguments},  # Lightning warns if an epoch has fewer batches
     )
 
 
 def loader(x, y, batch_size=4):
-    """Return a plain DataLoader in order."""
+    """Return a plain DataLoader that keeps the order of the rows."""
     return DataLoader(TensorDataset(x, y), batch_size=batch_size)
 
 
@@ -76,7 +76,7 @@ def sgd(parameters):
 
 
 def small_fit(*callbacks, path=None, **trainer):
-    """Fit a classifier of 60 rows, three batches per epoch; return its Trainer."""
+    """Fit a classifier to 60 rows, three batches per epoch; return its Trainer."""
     x = torch.randn(60, 4, generator=torch.Generator().manual_seed(0)).numpy()
     data = ArrayDataModule(x, (x[:, 0] > 0).astype(int), batch_size=16)
     torch.manual_seed(0)

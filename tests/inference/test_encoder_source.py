@@ -63,7 +63,7 @@ def test_an_export_brings_the_class_and_what_it_names(write):
 
 
 def test_an_encoder_that_needs_more_than_the_reader_is_refused(write):
-    with pytest.raises(InputError, match=r"Other uses ArrayRows of dlp\.datamodules"):
+    with pytest.raises(InputError, match=r"Other uses ArrayRows from dlp\.datamodules"):
         write("other_rows", "Other")
 
 

@@ -43,7 +43,7 @@ TYPED = [
         "--model.hidden 9 9",
         "Expected Sequence; got '9'. Write a list as one word without spaces, such as [9,9].",
     ),
-    ("trainer.max_epochs=3", "A key has two dashes, as in --config NAME."),
+    ("trainer.max_epochs=3", "two dashes, as in --config NAME."),
 ]
 WRITTEN = [
     (
@@ -57,7 +57,7 @@ WRITTEN = [
     ),
     (
         "data: {init_args: {positive_class: yes}}",
-        "got 'True'. Put quotes around yes, no, on and off.",
+        "got 'True'. YAML reads yes, no, on and off as True or False. Put quotes",
     ),
 ]
 
@@ -104,7 +104,7 @@ def test_a_miswritten_config_ends_in_the_next_step(parse, written, message):
 
 
 def test_without_a_config_the_missing_class_is_named():
-    message = "required: data. A config has it: --config NAME"
+    message = "required: data. Give a config that contains it: --config NAME"
     assert message in refusal(load, "--model", "DenseModule")
     message = "data: Option 'path' is not accepted. Name a class first"
     assert message in refusal(load, "--data.path", "points.csv")

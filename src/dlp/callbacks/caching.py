@@ -51,14 +51,14 @@ class FeatureRows(StoredRows):
 class CacheFeatures(Callback):
     """Train a `PretrainedModule` on the stored output of its frozen stages.
 
-    Stored are the features before the first stage that is trained at any time, because of
-    `trainable_stages` or an `Unfreeze`. If no stage is trained, they are the features after the
-    pooling. With augmentation, only the validation part is stored, because training images differ
-    in each epoch.
+    The stored features are the input of the first stage that is trained at any time in the fit,
+    because of `trainable_stages` or an `Unfreeze` callback. If no stage is trained, the output of
+    the pooling is stored. With augmentation, only the features of the validation images are stored,
+    because the training images differ in each epoch.
 
-    The features are kept in the cache folder, where other runs and folds find them. Data without
-    `Examples.hashes` is trained on images as usual. Checkpoints contain the whole model, and the
-    test and predictions use images.
+    The features are kept in the cache folder, where other runs and folds can reuse them. If the
+    data has no `Examples.hashes`, the model is trained on the images as usual. Checkpoints contain
+    the whole model, and tests and predictions use the images.
 
     Args:
         batch_size: Number of images per batch while the features are computed.
@@ -73,17 +73,18 @@ class CacheFeatures(Callback):
         self._undo = ExitStack()
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Replace images by features, which are read from the cache folder or computed.
+        """Replace the images by their features, which are read from the cache folder or computed.
 
         Raises:
-            InputError: If the model is no `PretrainedModule`, or the data no
+            InputError: If the model is not a `PretrainedModule`, or the data is not a
                 `SupervisedDataModule`.
         """
         data = data_of(trainer)
         if data is None or not isinstance(pl_module, PretrainedModule):
             raise InputError(
-                "CacheFeatures: expected a PretrainedModule and a SupervisedDataModule. Remove it "
-                "from trainer.callbacks, or pass datamodule=data to trainer.fit."
+                "CacheFeatures: expected a PretrainedModule and a SupervisedDataModule, got other "
+                "objects. Remove CacheFeatures from trainer.callbacks, or, if the data is missing, "
+                "pass datamodule=data to trainer.fit."
             )
         network = pl_module.network
         num_trained = trained_stages(math.inf, network.backbone, trainer)
@@ -99,7 +100,7 @@ class CacheFeatures(Callback):
         is_trial = getattr(trainer, "fast_dev_run", False)  # it uses too few images to cache
         if is_trial or depth == 0 or not parts or hashes[0] is None:
             return
-        # Both parts are stored together, because another fold has the same images.
+        # Both parts are stored in one file, because each fold has the same images in other parts.
         distinct, places = np.unique(np.concatenate(hashes), return_index=True)
         device = trainer.strategy.root_device
         settings = (depth, trainer.precision, device.type, data.encoder.state(), torch.__version__)
@@ -138,12 +139,12 @@ class CacheFeatures(Callback):
 
 
 def _file_name(network: PretrainedNet, images: NDArray[np.uint64], settings: object) -> str:
-    """Return the name of a file of features, which depends on everything that determines them.
+    """Return the name of a file of features. It depends on everything that influences them.
 
     Args:
         network: Network that computes the features.
         images: Hashes of the distinct images, (M,).
-        settings: Further values that change the features.
+        settings: Other values that influence the features.
     """
     key = hashlib.blake2b(f"{network.backbone.name} {network.pool} {settings}".encode())
     key.update(images.tobytes())

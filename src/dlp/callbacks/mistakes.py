@@ -59,7 +59,7 @@ class MistakesReport(BatchOutputs):
             index_name = "index"
             loader = cast(BatchLoader, trainer.test_dataloaders)
             index = torch.cat(list(loader.batch_sampler)).numpy()
-            outputs["index"] = index[: len(outputs["targets"])]  # the test may have had a limit
+            outputs["index"] = index[: len(outputs["targets"])]  # limit_test_batches may be set
         gathered = gather_outputs(trainer, outputs, index_name)
         if gathered is None:
             return
@@ -97,7 +97,7 @@ def write_mistakes(
         count: Largest number of worst rows.
 
     Returns:
-        The mistakes as they were written.
+        The mistakes that were written.
     """
     import pandas as pd  # imported here, because a fit does not need these modules
 
@@ -132,7 +132,7 @@ def write_mistakes(
 def _analyse(
     data: SupervisedDataModule, outputs: Mapping[str, Array], answer: Answer
 ) -> "Mistakes":
-    """Return the mistakes, by the function for the kind of problem."""
+    """Return the mistakes, computed by the function for this kind of problem."""
     from dlp.evaluation.mistakes import class_mistakes, label_mistakes, value_mistakes
 
     targets = outputs["targets"]
@@ -149,7 +149,7 @@ def _analyse(
 
 
 def _say(report: "Report", folder: Path) -> None:
-    """Print the summary, the scores if there are few classes, and advice for a rare class."""
+    """Print the summary, the scores of the classes if they are few, and advice for a rare class."""
     say(f"mistakes: {report['summary']}; see {folder}")
     classes = report.get("classes", [])
     if len(classes) <= _MAX_LISTED:

@@ -59,8 +59,8 @@ class Unfreeze(Callback):
         if names:
             say(f"epoch {epoch}: {', '.join(names)} of {backbone.name} trained from now on")
 
-    on_fit_start = on_train_epoch_start  # so that it is set before features are stored
-    on_train_start = on_train_epoch_start  # so that it is set if a fit resumes within an epoch
+    on_fit_start = on_train_epoch_start  # so that stages are frozen before features are cached
+    on_train_start = on_train_epoch_start  # for a fit that resumes within an epoch
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: object) -> None:
         """Restore the backbone's `trainable_stages` for later fits without this callback."""
@@ -77,7 +77,7 @@ def trained_stages(epoch: float, backbone: Backbone, trainer: Trainer) -> int:
     Args:
         epoch: Number of the epoch, counted from 1.
         backbone: Backbone with its `trainable_stages`.
-        trainer: Trainer with perhaps some `Unfreeze` callbacks.
+        trainer: Trainer, whose callbacks may include `Unfreeze`.
     """
     number = backbone.trainable_stages
     for callback in trainer.callbacks:  # type: ignore[attr-defined]  # Lightning sets it
@@ -90,7 +90,7 @@ def backbone_of(module: LightningModule) -> Backbone:
     """Return the only `Backbone` in a model.
 
     Raises:
-        InputError: If the model has none or several.
+        InputError: If the model has no `Backbone` or several.
     """
     backbones = [part for part in module.modules() if isinstance(part, Backbone)]
     if len(backbones) != 1:

@@ -1,4 +1,4 @@
-"""Command ``calibrate``: how sure predictions are, by rows that were not trained on."""
+"""Command ``calibrate``: calibrate a model on rows that it was not trained on."""
 
 import os
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ from dlp.reader.transforms import transformed, untransformed
 from dlp.recipes.restoring import load_trained, out_of_fold_outputs, restored, trained_model
 from dlp.runs.folder import Run
 
-#: Part -> its logits, or its predictions of values, and its targets.
+#: Name of a part -> its logits (or predicted values) and its targets.
 PartOutputs = dict[str, tuple[Tensor, Tensor]]
 
 
@@ -37,31 +37,38 @@ def calibrate(
 ) -> pd.DataFrame:
     """Calibrate a model on rows that it was not trained on.
 
-    Calibration makes probabilities as reliable as possible and adds an interval to each predicted
-    value, or a set of classes to each row with one class. The rows are the validation set of a fit,
-    or the out-of-fold predictions of ``crossval --keep true``. Running the command again replaces
-    the calibration.
+    After the calibration, predicted probabilities agree better with the frequencies of the classes.
+    In addition, each predicted value gets an interval, or each predicted class gets a set of
+    possible classes, which contains the truth as often as `coverage` says. The command reads a
+    checkpoint and rows that the model was not trained on: the validation part of a fit, or the
+    out-of-fold predictions of ``crossval --keep true``. Running the command again replaces the
+    calibration.
 
     The logits of a classifier are divided by the temperature that minimises their negative log
-    likelihood, which does not change the class that is predicted at the threshold 0.5. Intervals
-    and sets come from split conformal prediction. With two classes, the command also proposes the
-    threshold with the best balanced accuracy.
+    likelihood. This does not change the class that is predicted at the threshold 0.5. Intervals and
+    sets are computed by split conformal prediction. Rows with several labels get no sets. With two
+    classes, the command also proposes the threshold with the best balanced accuracy.
 
-    The calibration is written to the checkpoints, and the printed table to ``results.json``. The
-    test scores in that file stay until the next ``dlp test``, which is the next step.
+    The command writes the calibration to the checkpoints, and the printed table to
+    ``results.json``. The test scores in that file are not updated. Run ``dlp test`` next, which
+    computes them with the calibrated model.
 
     Args:
         run: Name of a config with a run, folder of a run or of a cross-validation, or checkpoint.
-        coverage: Share of rows whose interval or set contains the true value or class.
-        threshold: With two classes, the probability above which a row belongs to class 1, in tests,
-            predictions, exports and on the page. None keeps the threshold of the training.
+        coverage: Fraction of the rows whose interval or set should contain the true value or class.
+        threshold: With two classes, the probability above which class 1 is predicted in tests,
+            predictions, exports and on the page of ``dlp serve``. None keeps the threshold that was
+            used in training.
     """
     record = Run.find(run)
     paths = record.models()
     checkpoint = Checkpoint(paths[0])
     spec = checkpoint.spec
     if threshold is not None and spec.answer.task != "binary":
-        raise InputError(f"--threshold is for head: sigmoid, of two classes, not for {run}.")
+        raise InputError(
+            f"--threshold: expected a model with head: sigmoid and two classes, got {run}. Leave "
+            "out --threshold."
+        )
     if len(paths) > 1:
         head = load_trained(record, checkpoint).module.head
         parts = {"out of fold": _out_of_fold(record, head)}
@@ -88,7 +95,7 @@ def calibrate(
             if coverage != 0.9:
                 words += ["--coverage", f"{coverage:g}"]
             _say_next(*words)
-    if "test" in parts and answer.task is not None:  # its mistakes change
+    if "test" in parts and answer.task is not None:  # the calibration changes the mistakes
         _say_next("test", "--ckpt_path", str(paths[0]))
     _say_next("report", os.path.relpath(record.folder))
     if len(paths) == 1:
@@ -99,10 +106,10 @@ def calibrate(
 def _learn(
     answer: Answer, head: Head, parts: PartOutputs, coverage: float
 ) -> tuple[Answer, pd.DataFrame]:
-    """Return an answer with the temperature and quantiles of the first part, and the table."""
+    """Fit the temperature and the quantiles to the first part; return the answer and a table."""
     scores, targets = next(iter(parts.values()))
     with naming("calibrate"):
-        answer.doubt(scores.numpy())  # refuses NaN
+        answer.doubt(scores.numpy())  # raises an error for NaN
     if answer.task is not None:
         table = _fit(head, parts)
         answer = replace(answer, temperature=float(table["temperature"].iloc[-1]))
@@ -114,14 +121,16 @@ def _learn(
         values = np.transpose([curve[0] for curve in quantiles])
         table = pd.DataFrame(answer.prediction_columns(untransformed(values, answer.transform)))
         if len(table.columns) < 3 * len(answer.output_names):
-            raise InputError("low and high are the ends of an interval; rename the target.")
+            raise InputError(
+                "low and high are the columns with the ends of an interval. Rename the target."
+            )
     return answer, table
 
 
 def _write(
     record: Run, answer: Answer, table: pd.DataFrame, checkpoints: Sequence[Checkpoint | Path]
 ) -> None:
-    """Write an answer into a run and its checkpoints, reading one fold at a time."""
+    """Write an answer to the results and checkpoints of a run. One fold is in memory at a time."""
     for each in checkpoints:
         checkpoint = each if isinstance(each, Checkpoint) else Checkpoint(each)
         checkpoint.content["spec"]["answer"] = asdict(answer)
@@ -137,7 +146,7 @@ def _write(
 
 
 def _fit(head: Head, parts: PartOutputs) -> pd.DataFrame:
-    """Return the scores of each part before and after: with temperature 1 and the fitted one."""
+    """Return the scores of each part before (temperature 1) and after the calibration."""
     best = best_temperature(*next(iter(parts.values())))
     rows = []
     for part, (logits, targets) in parts.items():
@@ -157,9 +166,13 @@ def _fit(head: Head, parts: PartOutputs) -> pd.DataFrame:
 
 
 def _say_thresholds(answer: Answer, head: Head, parts: PartOutputs) -> float:
-    """Print what the threshold finds, and what the one with the best balanced accuracy finds.
+    """Print what the current threshold finds, and what the best threshold finds.
 
-    Return the latter; the former if both find the same rows, or all rows are of one class.
+    The best threshold is the one with the best balanced accuracy.
+
+    Returns:
+        The best threshold, or the current one if both find the same rows or if all rows have the
+        same class.
     """
     part, (logits, targets) = next(iter(parts.items()))
     truth = targets.numpy()
@@ -173,19 +186,19 @@ def _say_thresholds(answer: Answer, head: Head, parts: PartOutputs) -> float:
     for threshold in dict.fromkeys((answer.threshold, best)):
         false, true = [(probabilities[truth == number] > threshold).mean() for number in (0, 1)]
         say(
-            f"{part}: threshold {threshold:.3g} finds {true:.0%} of {truth.sum()} “{name}” and "
-            f"takes {false:.0%} of “{other}” for “{name}”"
+            f"{part}: threshold {threshold:.3g} finds {true:.0%} of the {truth.sum()} rows "
+            f"“{name}”, and mistakes {false:.0%} of the rows “{other}” for “{name}”"
         )
     return best
 
 
 def _say_next(*words: str) -> None:
-    """Print a command that follows."""
+    """Print a command that the user may run next."""
     say(f"next: dlp {command_text(*words)}")
 
 
 def _quantiles(answer: Answer, scores: Array, truth: Array, coverage: float) -> list[Any]:
-    """Return the `half_widths` of each target, or the least probability of each class."""
+    """Return the `half_widths` of each target, or the `class_quantiles`."""
     if answer.task is not None:
         return class_quantiles(scores, truth, coverage)
     values = transformed(scores, answer.transform)
@@ -193,8 +206,8 @@ def _quantiles(answer: Answer, scores: Array, truth: Array, coverage: float) -> 
     curves = [half_widths(*columns, coverage) for columns in zip(values.T, truth.T, strict=True)]
     if np.isinf(curves).any():
         raise InputError(
-            f"{len(truth)} rows are too few for --coverage {coverage:g}; give at most "
-            f"{len(truth)}/{len(truth) + 1}, or a larger val_size."
+            f"{len(truth)} rows are too few for --coverage {coverage:g}. Give at most "
+            f"{len(truth)}/{len(truth) + 1}, or train with a larger val_size."
         )
     return curves
 
@@ -207,8 +220,8 @@ def _validation_and_test(
     head = module.head
     if not data.has("val"):
         raise InputError(
-            f"{checkpoint.path} has no validation part to calibrate by; take a run with val_size, "
-            "or one of crossval --keep true."
+            f"{checkpoint.path} has no validation part on which it could be calibrated. Give a run "
+            "that was trained with val_size, or a run of crossval --keep true."
         )
     parts = {}
     for part in ("val", "test"):
@@ -216,13 +229,13 @@ def _validation_and_test(
             batches = [(module(inputs), targets) for inputs, targets in data.loader(part)]
             outputs, targets = map(torch.cat, zip(*batches, strict=True))
             if head.task is None:
-                outputs = head.predict(outputs)  # it has the scale of the targets
+                outputs = head.predict(outputs)  # in the unit of the targets
             parts[part] = (outputs, head.metric_targets(targets))
     return parts
 
 
 def _out_of_fold(record: Run, head: Head) -> tuple[Tensor, Tensor]:
-    """Return the logits or values, and the targets, of the rows out of fold."""
+    """Return the out-of-fold logits or values, and the targets of these rows."""
     _, predictions = out_of_fold_outputs(record.folder)
     kind = "values" if head.task is None else "logits"
     if kind not in predictions.outputs:

@@ -1,4 +1,4 @@
-"""Command ``compare``: runs in one figure and one table; it needs no torch."""
+"""Command ``compare``: several runs in one figure and one table. It does not import torch."""
 
 from collections.abc import Hashable, Sequence
 from pathlib import Path
@@ -12,7 +12,8 @@ from dlp.files import save_figure
 from dlp.runs.folder import Run
 from dlp.runs.places import ROOT
 
-#: Settings that may differ between runs of one label: they repeat it, or change no result.
+#: Settings that may differ between runs with the same label. They make a run a repetition of
+#: another run, or have no influence on the result.
 _REPEATS = [
     "seed_everything",
     "split_seed",
@@ -36,15 +37,17 @@ def compare(
 ) -> pd.DataFrame:
     """Draw the curves of several runs in one figure and print their scores.
 
-    The table contains the scores of the best epoch and of the test. Each run has the name of its
-    config as its label, followed by the settings in which the runs differ. Runs that differ only in
-    the seed share a label, and the table shows their mean and standard deviation.
+    The command reads the metrics and results that ``dlp fit`` and ``dlp test`` wrote. The printed
+    table contains the scores of the best epoch and of the test. The label of a run is the name of
+    its config, followed by the settings in which the runs differ. Runs that differ only in the seed
+    share a label, and the table shows their mean and standard deviation.
 
     Args:
         runs: Folders of runs, folders that contain several runs, or names of configs, which mean
             their newest fit.
-        metric: Logged metrics to draw and print. None means ``val_loss``.
-        output: File of the figure.
+        metric: Logged metrics to draw and print. None means ``val_loss``, or ``train_loss`` if no
+            run was validated.
+        output: File to which the figure is written.
     """
     from dlp.visualization.curves import draw_runs
 
@@ -83,7 +86,7 @@ def compare(
 
 
 def _runs(word: str) -> list[Run]:
-    """Return the run in a folder, else all runs below it, else the newest run of a word."""
+    """Return the run in folder `word`, else all runs below it, else the newest run of that name."""
     folder = Path(word)
     if (folder / "metrics.csv").is_file():
         return [Run(folder)]
@@ -92,11 +95,11 @@ def _runs(word: str) -> list[Run]:
 
 
 def _labels(runs: Sequence[Run]) -> list[str]:
-    """Return the config's name of each run, with the settings in which runs of it differ."""
+    """Return the label of each run: its config's name, and settings in which such runs differ."""
     names = [run.folder.resolve().parent.name for run in runs]
     configs = []
     for run in runs:
-        has_config = run.config.is_file()  # Python records none
+        has_config = run.config.is_file()  # a run from Python has none
         configs.append(read_config(run.config) if has_config else {})
     settings = pd.json_normalize(configs).map(str, na_action="ignore")
     settings.columns = [str(name).rpartition(".")[2] for name in settings]

@@ -1,4 +1,4 @@
-"""Command ``data``: what the rows of a config are read as."""
+"""Command ``data``: show how the data of a config is read."""
 
 from dlp.console import say
 from dlp.datamodules.ownership import supervised_data
@@ -6,7 +6,12 @@ from dlp.recipes.recipe import Recipe
 
 
 def data(recipe: Recipe) -> None:
-    """Describe the data of a config, and count the rows of its parts.
+    """Show how the data of a config is read, and count the rows of each part.
+
+    The command reads the data and prints a description. It does not train a model and does not
+    write to the disk, except to the cache. For a table, the description lists the kind, the missing
+    cells, the distinct cells and the range of each column. If a column is read as the wrong kind,
+    correct the config before you train with ``dlp fit``.
 
     Args:
         recipe: Config.

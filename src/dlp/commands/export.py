@@ -1,4 +1,4 @@
-"""Command ``export``: a model in one ONNX file, the reader that runs it, and its card."""
+"""Command ``export``: write a model as an ONNX file, with the code that runs it and a README."""
 
 import json
 import os
@@ -41,9 +41,10 @@ run()
 def export(run: str, folder: Path | None = None) -> Path:
     """Export a model to files that run without torch.
 
-    The command writes a folder with the model as ONNX, the code that encodes rows, and an example
-    of its use. It then compares the predictions of the exported model with the predictions of the
-    checkpoint on real rows, and fails if they differ. Try the folder with ``dlp serve FOLDER``.
+    The command reads a checkpoint and writes a folder. The folder contains the model in the ONNX
+    format, the code that encodes rows, and a README with an example of how to predict. The command
+    also compares the predictions of the exported model with the predictions of the checkpoint on up
+    to 500 rows of the data, and fails if they differ. Try the result with ``dlp serve FOLDER``.
 
     Args:
         run: Folder of a run, name of a config (its newest run), or checkpoint in a run.
@@ -52,7 +53,7 @@ def export(run: str, folder: Path | None = None) -> Path:
     home = Run.find(run)
     checkpoint = home.model()
     content = Checkpoint(checkpoint)
-    # A fold trained on other rows than the config's split.
+    # The model of a fold was not trained on the rows that the split of the config selects.
     restored_run = restored(home, content, check_rows=not home.has("folds"))
     data = restored_run.data
     trained = trained_model(content, restored_run)
@@ -60,7 +61,9 @@ def export(run: str, folder: Path | None = None) -> Path:
         folder = home.folder / "exported"
     is_export = any((folder / name).exists() for name in ("model.onnx", "reader/spec.py"))
     if any(folder.glob("*")) and not is_export:
-        raise InputError(f"{folder} contains other files than an export; give a new folder.")
+        raise InputError(
+            f"{folder} contains files that do not belong to an export. Give a new folder."
+        )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent, prefix=".export") as name:
         new = Path(name) / "exported"
@@ -82,12 +85,12 @@ def export(run: str, folder: Path | None = None) -> Path:
 
 
 def _put(new: Path, folder: Path) -> None:
-    """Put a new export into its folder; an older export there keeps its other files."""
+    """Move a new export to its folder. If there is an older export, its other files are kept."""
     if not folder.exists():
-        new.replace(folder)  # at once: an interrupted command leaves no part of an export
+        new.replace(folder)  # in one step, so that no incomplete export can remain
         return
-    # While the folder contains files of two exports it has no model file, so that nobody uses it.
-    # The next export writes all files again.
+    # While the folder contains files from two exports, it has no model file, so that nobody uses
+    # it. If the command is interrupted, the next export writes all files again.
     (folder / "model.onnx").unlink(missing_ok=True)
     others = shutil.ignore_patterns("model.onnx", "reader")
     replacing = partial(shutil.copytree, copy_function=os.replace, dirs_exist_ok=True)
@@ -97,10 +100,10 @@ def _put(new: Path, folder: Path) -> None:
 
 
 class ExportedNetwork(nn.Module):
-    """Module from encoded rows to predictions.
+    """Module that maps encoded rows to predictions.
 
     Args:
-        module: Trained module, whose ``forward`` or `predictions` may be your own.
+        module: Trained module. A subclass may override ``forward`` or ``predictions``.
     """
 
     def __init__(self, module: SupervisedModule) -> None:
@@ -113,12 +116,16 @@ class ExportedNetwork(nn.Module):
 
 
 def _write_model(trained: TrainedModel, data: Any, source: dict[str, str], path: Path) -> str:
-    """Write the ONNX file; return its largest difference from the checkpoint on some rows."""
+    """Write the ONNX file; return how far its predictions differ from the checkpoint's predictions.
+
+    Raises:
+        InputError: If they differ by more than 1e-5.
+    """
     part, examples = list(data.labelled_parts().items())[-1]
     numbers = np.arange(min(_MAX_ROWS, len(examples)))
     rows = examples.take(numbers).inputs.raw()
     served = ExportedNetwork(trained.module).eval()
-    example = torch.zeros(2, *data.input_shape)  # a size of 1 would be taken for a fixed one
+    example = torch.zeros(2, *data.input_shape)  # torch would take a batch size of 1 as fixed
     with extra("export"):
         program: Any = torch.onnx.export(
             served,
@@ -132,18 +139,18 @@ def _write_model(trained: TrainedModel, data: Any, source: dict[str, str], path:
     program.model.metadata_props["dlp"] = json.dumps(asdict(trained.spec), ensure_ascii=False)
     program.model.metadata_props["dlp_checkpoint"] = json.dumps(source)
     program.save(path, external_data=False)
-    inputs = data.inputs(part)[torch.from_numpy(numbers)]  # encoded at once
+    inputs = data.inputs(part)[torch.from_numpy(numbers)]  # encoded by the DataModule
     with torch.no_grad():
         expected = trained.module.predictions(inputs)[trained.module.head.prediction].numpy()
-    with warnings.catch_warnings(action="ignore", category=UserWarning):  # said by the encoder
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # printed before
         scores = Predictor.load(path).scores(rows)
     errors = np.abs(scores - expected)
     if trained.spec.answer.task is None:
         errors = errors / np.maximum(np.abs(expected).max(axis=0), 1e-12)
     difference = f"{errors.max():.1e} on {len(rows)} rows of the {part} part"
-    if not errors.max() <= _LIMIT:  # of NaN too
+    if not errors.max() <= _LIMIT:  # also true for NaN
         raise InputError(
-            f"the export differs from the checkpoint by {difference}; predict with the checkpoint "
-            "instead."
+            f"the predictions of the export and of the checkpoint differ by {difference}. Predict "
+            "with the checkpoint instead."
         )
     return difference

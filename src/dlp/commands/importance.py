@@ -1,4 +1,4 @@
-"""Command ``visualize importance``: columns or words on which a model relies."""
+"""Command ``visualize importance``: measure which columns or words a model relies on."""
 
 from collections import defaultdict
 from typing import Any, cast
@@ -22,19 +22,21 @@ from dlp.visualization.words import word_weights
 _REPEATS = 10
 _NUM_BARS = 40
 _WORDS_OF_A_COLUMN = 50
-_NUM_WORDS = 20  # for all classes, and as many against them
+_NUM_WORDS = 20  # in favour of all classes together, and as many against them
 _MIN_WORDS = 3
 
 
 def importance(run: str) -> pd.DataFrame:
     """Measure which columns or words a model relies on.
 
-    The rows are the validation set, or the test set if there is no validation set.
+    The command reads a trained model and the rows of the validation part, or of the test part if
+    there is no validation part. It writes ``importance.csv`` and ``importance.png`` to the folder
+    ``visualize`` of the run.
 
     For a table, the importance of a column is the mean increase of the loss when the column is
     shuffled, over 10 shuffles. In a column of texts, the 50 most frequent words are also shuffled
-    one by one. Columns within two standard deviations of zero are marked "adds nothing". Correlated
-    columns share their importance.
+    one by one. A column is marked "adds nothing" if its importance is at most two standard
+    deviations. Correlated columns share their importance, so that each of them may seem useless.
 
     For texts, the importance of a word is its mean integrated gradient for a class, over the texts
     for which this class is predicted.
@@ -47,7 +49,8 @@ def importance(run: str) -> pd.DataFrame:
     explained_by = data.encoder.explained_by
     if not isinstance(module, SupervisedModule) or explained_by not in ("columns", "words"):
         raise InputError(
-            "importance takes a SupervisedModule of tables or texts; of images see heatmap."
+            "importance: expected a SupervisedModule for tables or texts, got another model. For "
+            "images, use dlp visualize heatmap."
         )
     measure = _columns if explained_by == "columns" else _words
     frame, label = measure(module, data, part)
@@ -66,9 +69,13 @@ def _columns(
     data: SupervisedDataModule,
     part: Any,
 ) -> tuple[pd.DataFrame, str]:
-    """Return the rise of the loss when a column is shuffled as it was read.
+    """Return the mean increase of the loss when a column of the table is shuffled.
 
-    Frequent words of a column of texts are shuffled too; those that add nothing are left out.
+    The cells are shuffled before they are encoded. The frequent words in a column of texts are
+    shuffled, too, and words that add nothing are left out.
+
+    Returns:
+        Table with one row per column or word, and the label of the horizontal axis.
     """
     encoder: Any = data.encoder
     examples = data.examples(part)
@@ -104,7 +111,7 @@ def _columns(
     frame["note"] = np.where(adds_nothing, "adds nothing", "")
     frame = frame[~adds_nothing | frame["column"].isin(table)]
     frame = frame.sort_values("importance", ascending=False, ignore_index=True)
-    return frame, "rise of the loss by shuffling (grey adds nothing)"
+    return frame, "increase of the loss by shuffling (grey: adds nothing)"
 
 
 def _words(
@@ -112,7 +119,7 @@ def _words(
     data: SupervisedDataModule,
     part: Any,
 ) -> tuple[pd.DataFrame, str]:
-    """Return the words with the largest mean weights for and against each class."""
+    """Return the words with the largest mean weights for and against each class, and a label."""
     num_words = data.input_shape[0]
     num_classes = max(2, data.num_outputs)
     totals = torch.zeros(num_classes, num_words)
@@ -129,21 +136,21 @@ def _words(
         totals.index_add_(0, numbers, weights)
         num_texts += numbers.bincount(minlength=num_classes)
     names = data.class_names or ["prediction"] * num_classes
-    words = data.encoder.column_names  # a small set has fewer than the network
+    words = data.encoder.column_names  # a small data set has fewer words than the network
     classes = num_texts.nonzero().flatten().tolist()
     count = max(_MIN_WORDS, _NUM_WORDS // len(classes))
     frames = []
     for number in classes:
         weights = totals[number, : len(words)] / num_texts[number]
         frame = pd.DataFrame({"word": words, "weight": weights, "class": names[number]})
-        frame = frame[~frame["word"].str.match(CHAR_NGRAM)]  # they say little to people
+        frame = frame[~frame["word"].str.match(CHAR_NGRAM)]  # they mean little to people
         frame = frame.sort_values("weight", ascending=False)
         frames += [frame.head(count), frame.tail(count)]
     return pd.concat(frames, ignore_index=True), "weight for the class"
 
 
 def _draw(bars: pd.DataFrame, label: str) -> Figure:
-    """Draw a bar per column or word; those that add nothing are grey."""
+    """Draw a bar per column or word. The bars of columns that add nothing are grey."""
     names = bars.iloc[:, 0]
     colours: Any = "tab:blue"
     if "note" in bars:

@@ -1,4 +1,4 @@
-"""Command ``init``: a commented config for people's own table, texts or images."""
+"""Command ``init``: write a commented config for your own table, texts or images."""
 
 import re
 import textwrap
@@ -29,7 +29,7 @@ from dlp.reader.files import CSVArguments
 _MIN_ROWS = 50
 _WIDE_RANGE = 100
 _BINS_OF_CLASSES = 8
-#: Tables of classes with fewer rows overfit after few epochs.
+#: In classification, tables with fewer rows than this are overfitted after a few epochs.
 _FEW_ROWS_OF_CLASSES = 3000
 _SHORT_TRAINING = {
     "bins": 0,
@@ -38,20 +38,25 @@ _SHORT_TRAINING = {
     "scheduler": {"class_path": "CosineAnnealingLR", "init_args": {"T_max": 15}},
 }
 _FEW_ROWS = (
-    f"a test part would have fewer than {_MIN_ROWS // 5} rows per class or value; "
-    "cross-validation tests every row."
+    f"a test part would have fewer than {_MIN_ROWS // 5} rows per class or target; "
+    "cross-validation evaluates the model on every row instead."
 )
-#: Line of a template: indent, key of an argument, its comment.
+#: Line of a template, with groups for the indent, the key of an argument and its comment.
 _LINE = re.compile(r"(#? *)(?:# )?(\w*)(?:: [^#]*)?(.*)")
 #: Arguments of a DataModule or of a reader.
 Arguments = dict[str, Any]
 Column = str | None
-#: Number of rows, then the shape of the inputs.
+#: Number of training rows, followed by the shape of the inputs.
 Size = tuple[int, ...]
 
 
 class Settled(NamedTuple):
-    """Arguments of a load, and the refusals that they settle: sentence -> names of arguments."""
+    """Arguments of a DataModule or reader, and the errors that some of them resolve.
+
+    Args:
+        args: Arguments by name.
+        reasons: Message of each resolved error -> names of the arguments that resolve it.
+    """
 
     args: Arguments
     reasons: dict[str, list[str]]
@@ -69,14 +74,15 @@ def init(
 ) -> None:
     """Write a commented config for your own table, texts or images.
 
-    The command reads the file, decides what each column is, and writes a config that ``dlp fit``
-    accepts. Where the file would be refused, the config contains the argument that settles the
-    question, with the reason as a comment. Without `target`, the command only describes the columns
-    of the table. Read the config before the next step, which the command prints.
+    The command reads your file or folder, decides what each column contains, and writes a config
+    that ``dlp fit`` accepts. If a file or column cannot be read with the defaults, the config
+    contains the argument that solves the problem, and a comment that explains it. Without `target`,
+    the command writes nothing and only describes the columns of the table. Read the config before
+    you run the next command, which is printed.
 
     Args:
         path: Table, or folder that contains one folder of images or of .txt files per class.
-        target: Column of the table to predict, or several as one word, [a,b].
+        target: Column of the table to predict. Several columns are given as one word, [a,b].
         text_column: Column of the table that contains the texts, if the inputs are texts.
         image_column: Column of the table that contains the paths of the images, if the inputs are
             images.
@@ -85,7 +91,8 @@ def init(
             the file is not encoded in UTF-8, the command finds the encoding and writes it to the
             config.
         positive_class: With two classes, the class to find. None means the rarer one.
-        output: File of the config. None takes the name of the table or folder.
+        output: File to which the config is written. None means the name of the table or folder,
+            with the ending .yaml, in the working directory.
     """
     targets = [target] if isinstance(target, str) else target or []
     names = [name for name in (*targets, text_column, image_column) if name]
@@ -95,7 +102,7 @@ def init(
         return
     file = output or Path(f"{path.resolve().name.split('.')[0]}.yaml")
     if file.exists():
-        raise InputError(f"{file} exists and is not overwritten; move it, or give --output.")
+        raise InputError(f"{file} exists and will not be overwritten. Move it, or give --output.")
     kind = _kind(path, text_column, image_column)
     if kind == "images" and not _has_weights(weights):
         kind = "images_from_scratch"
@@ -133,18 +140,22 @@ def init(
 
 
 def _describe(path: Path, start: Settled) -> None:
-    """Print the columns of a table, among which the target is still to choose."""
+    """Print the columns of a table, so that the user can choose the target among them."""
     settled = resolve_refusals(lambda args: _inputs(path, args).shape, start)
     say(TableRows(_inputs(path, settled.args).drop(columns=_others(settled.args))).describe())
     _say_reasons(settled.args, settled.reasons)
     say(
-        "\ngive --target, the column to predict; if the inputs are texts or images also "
-        "--text_column or --image_column"
+        "\nrun the command again with --target, the column to predict. If the inputs are texts or "
+        "images, also give --text_column or --image_column"
     )
 
 
 def _inputs(path: Path, args: Arguments) -> pd.DataFrame:
-    """Return a table; refuse a column that is neither an input nor settled by the arguments."""
+    """Read a table.
+
+    Raises:
+        InputError: If a column cannot be an input, and no argument says how to treat it.
+    """
     options = args["read_csv"]
     frame = read_table(path, options)
     settled = [*_others(args), *args.get("categorical_columns", ())]
@@ -156,7 +167,7 @@ def _inputs(path: Path, args: Arguments) -> pd.DataFrame:
 
 
 def _others(args: Arguments) -> list[str]:
-    """Return the columns that the arguments settle as ids or texts, or drop."""
+    """Return the columns that the arguments declare as ids or as texts, or drop."""
     columns = [*args.get("text_columns", ()), *args.get("drop_columns", ())]
     if "id_column" in args:
         columns.append(args["id_column"])
@@ -164,7 +175,7 @@ def _others(args: Arguments) -> list[str]:
 
 
 def _with_encoding(path: Path, args: Arguments, names: list[str]) -> Settled:
-    """Add the encoding of a CSV that is not UTF-8, in which it contains all names."""
+    """Add the encoding of a CSV that is not in UTF-8: one in which the CSV contains all names."""
     is_given = "encoding" in (args["read_csv"] or {})
     if is_given or not path.is_file() or not is_csv(path):
         return Settled(args, {})
@@ -178,18 +189,19 @@ def _with_encoding(path: Path, args: Arguments, names: list[str]) -> Settled:
 
 
 def _training(module: SupervisedDataModule, kind: str, positive_class: str | None) -> Arguments:
-    """Return the arguments that rows and targets of the training part call for."""
+    """Choose arguments that suit the rows and targets of the training part."""
     task = module.targets.task
     train = module.labelled.parts["train"]
     arguments: Arguments = {"task": task, "head": task}
-    if kind == "texts" and median(cast(Texts, train.inputs).tokens()[1]) < 200:  # words and pairs
-        arguments["char_ngrams"] = 4  # longer ones take time and gain nothing
+    # The lengths of the texts, in words and pairs of words.
+    if kind == "texts" and median(cast(Texts, train.inputs).tokens()[1]) < 200:
+        arguments["char_ngrams"] = 4  # longer ones cost time and gain nothing
     if task == "regression":
         arguments["loss"] = "mae"
         least = _WIDE_RANGE * train.labels.min(axis=0)
         is_wide = (least > 0) & (train.labels.max(axis=0) > least)
         if kind == "table" and is_wide.all():
-            say("\nthe largest target is over 100 times the smallest: its logarithm is learned")
+            say("\nthe largest target is over 100 times the smallest, so the logarithm is learned")
             arguments["target_transform"] = "log"
     elif task == "classification":
         shares = pd.Series(module.class_frequencies, module.class_names)
@@ -197,7 +209,7 @@ def _training(module: SupervisedDataModule, kind: str, positive_class: str | Non
         metrics = ["acc", "recall"]
         if len(shares) == 2:
             found = positive_class or str(shares.idxmin())
-            say(f"\nthe class to find is {found}; --positive_class names another")
+            say(f"\nthe class to find is {found}; choose the other one with --positive_class")
             arguments |= {"head": "sigmoid", "positive_class": found}
             metrics = ["acc", "auroc"]
         if shares.min() < RARE / len(shares):
@@ -208,7 +220,7 @@ def _training(module: SupervisedDataModule, kind: str, positive_class: str | Non
 
 
 def _kind(path: Path, text_column: Column, image_column: Column) -> str:
-    """Return the name of the template."""
+    """Return the kind of the inputs, which is the name of the template."""
     suffixes = [file.suffix for file in path.rglob("*.*")]
     if text_column or (suffixes and mode(suffixes) == ".txt"):
         return "texts"
@@ -218,38 +230,42 @@ def _kind(path: Path, text_column: Column, image_column: Column) -> str:
 
 
 def _template(kind: str) -> str:
-    """Return the text of a config."""
+    """Return the text of the template for a kind of inputs."""
     return (config_folder() / f"own/{kind}.yaml").read_text("utf-8")
 
 
 def _has_weights(weights: str | None) -> bool:
-    """Return True if there are weights for the config of images: a file, or those published."""
+    """Return True if pretrained weights for images can be loaded.
+
+    Args:
+        weights: File with the weights. None means the published weights, which are downloaded.
+    """
     arguments = yaml.safe_load(_template("images"))["model"]["init_args"]
     try:
         Backbone(arguments["backbone"], weights or arguments["weights"])
     except InputError as error:
         if weights is not None:
             raise
-        say(f"{error} Without --weights PATH, init writes a convnet from scratch.")
+        say(f"{error} Without --weights PATH, the config trains a convnet from scratch.")
         return False
     return True
 
 
 def _say_reasons(arguments: Arguments, reasons: dict[str, list[str]]) -> None:
-    """Print each refusal, then the arguments that settle all of them."""
+    """Print the errors, and then the arguments that resolve all of them."""
     if not reasons:
         return
     names = []
     for reason, settled in reasons.items():
         say(f"\n{reason}")
         names += settled
-    say("\nsettled by")
+    say("\nresolved by")
     for name in dict.fromkeys(names):
         say(f"  {inline({name: arguments[name]})}")
 
 
 def _fill(template: str, arguments: Arguments, reasons: dict[str, list[str]]) -> list[str]:
-    """Return the lines of a template with the arguments; refusals precede their arguments."""
+    """Return the lines of a template with the arguments, below comments with resolved errors."""
     lines = []
     for line in template.splitlines():
         match = _LINE.match(line)
@@ -267,16 +283,20 @@ def _fill(template: str, arguments: Arguments, reasons: dict[str, list[str]]) ->
 
 
 def resolve_refusals(load: Callable[[Arguments], Size], start: Settled) -> Settled:
-    """Load with the fewest arguments that refusals name as their fix, by a breadth-first search.
+    """Find the fewest additional arguments with which the data can be loaded.
 
-    Of several that are as few, those win that keep the most rows, then the widest inputs.
+    If loading raises an `InputError`, the fixes that the error contains are tried, in a
+    breadth-first search. If several combinations with the same number of fixes succeed, the one
+    that keeps the most rows is returned and, among these, the one with the widest inputs.
 
     Args:
-        load: Function of arguments; it returns the number of rows, then the shape of the inputs.
-        start: Arguments to begin with, and what they settle.
+        load: Function that loads the data with some arguments. It returns the number of training
+            rows, followed by the shape of the inputs.
+        start: Arguments to begin with, and the errors that they resolve.
 
     Raises:
-        InputError: If no fix leads on: the first refusal, and where its fixes end.
+        InputError: If no combination of fixes succeeds. The message contains the first error, and
+            the error that remains after its fixes.
     """
     level = [start]
     tried = [start.args]
@@ -300,7 +320,7 @@ def resolve_refusals(load: Callable[[Arguments], Size], start: Settled) -> Settl
 
 
 def _fixed(attempt: Settled, refusal: InputError, tried: list[Arguments]) -> list[Settled]:
-    """Return an attempt with each fix of its refusal that is new; add those to `tried`."""
+    """Return one attempt per untried fix of the error, and add the arguments to `tried`."""
     fixed = []
     for fix in refusal.fixes:
         args = _merge(attempt.args, fix)
@@ -312,7 +332,7 @@ def _fixed(attempt: Settled, refusal: InputError, tried: list[Arguments]) -> lis
 
 
 def _merge(old: Arguments, new: Arguments) -> Arguments:
-    """Return new arguments over old ones; dictionaries and lists are united."""
+    """Return old arguments, overridden by new ones. Dictionaries and lists are merged."""
     merged = dict(old)
     for name, value in new.items():
         before = old.get(name)

@@ -1,4 +1,4 @@
-"""Command ``report``: one page from the files in a run's folder, without computing them again."""
+"""Command ``report``: write a page from the files in a run folder, as they are."""
 
 import base64
 import json
@@ -30,8 +30,10 @@ _WORDS = {
 def report(run: str, output: Path | None = None) -> Path:
     """Write an HTML page about a run that can be sent to colleagues.
 
-    The page contains a sentence about the result, the scores next to the baselines, the mistakes,
-    the figures, the data and the config. It is a single file that needs no other files.
+    The page contains a sentence about the result, the scores next to the scores of the baselines,
+    the mistakes, the figures, the data and the config. It is a single file that needs no other
+    files. The command reads the files in the folder of the run. A fit has test scores only after
+    ``dlp test``, or if its config sets ``test_after_fit``.
 
     Args:
         run: Folder of a run or of several runs, or name of a config (its newest run).
@@ -48,7 +50,7 @@ def report(run: str, output: Path | None = None) -> Path:
 
 
 def _page(run: Run) -> str:
-    """Return the page of a run; a section whose slots stay empty is hidden."""
+    """Return the page of a run. The page hides each section that remains empty."""
     template = Template(Path(__file__).with_suffix(".html").read_text("utf-8"))
     slots = dict.fromkeys(template.get_identifiers(), "")
     for path in sorted(run.folder.rglob("*.png")):
@@ -67,16 +69,16 @@ def _page(run: Run) -> str:
     slots["sentence"] = escape(results.get("test", {}).get("summary", ""))
     note = threshold_note(results)
     if note:
-        note += " The scores of an epoch are at the threshold of the training."
+        note += " The scores per epoch use the threshold of the training."
         slots["note"] = f"<p>{escape(note)}</p>"
     slots["verdict"] = escape(results.get("verdict", ""))
-    if run.config.is_file():  # Python records none
+    if run.config.is_file():  # a run from Python has none
         slots["config"] = escape(run.config.read_text("utf-8"))
     return template.substitute(slots)
 
 
 def _tables(run: Run, results: Results) -> dict[str, pd.DataFrame]:
-    """Return the tables of a page by slot."""
+    """Return the tables of a page by their slots in the template."""
     tables = {
         "scores": _by_row("model", test_scores(results)),
         "classes": pd.DataFrame(results.get("test", {}).get("classes")),
@@ -86,10 +88,10 @@ def _tables(run: Run, results: Results) -> dict[str, pd.DataFrame]:
     for name in ("worst", "suspects", "metrics"):
         path = run.folder / f"{name}.csv"
         if path.is_file():
-            # Ids such as 007 and classes such as None stay texts.
+            # Ids such as 007 and classes such as None remain texts.
             table = pd.read_csv(path, converters={0: str}, keep_default_na=False, na_values=[""])
             values = table.columns.intersection(["true", "predicted"])
-            if "probability" not in table:  # of classes; numbers have one format
+            if "probability" not in table:  # values, not classes, get the number format
                 table[values] = table[values].astype(float)
             tables[name] = table
     path = run.folder / "crossval.json"
@@ -107,7 +109,7 @@ def _by_row(title: str, rows: Mapping[str, Mapping[str, object]]) -> pd.DataFram
 
 
 def _facts(facts: Mapping[str, object]) -> pd.DataFrame:
-    """Return a line per fact that is known."""
+    """Return a table with one row for each fact that is known."""
     lines = {}
     for name, value in facts.items():
         if isinstance(value, dict):
@@ -118,7 +120,7 @@ def _facts(facts: Mapping[str, object]) -> pd.DataFrame:
 
 
 def _html(table: pd.DataFrame) -> str:
-    """Return the rows of a table, if it has any, with the beginnings of long texts."""
+    """Return a table as HTML, with long texts cut off. A table without rows gives an empty text."""
     if table.empty:
         return ""
     rows = table.rename(columns=_readable).replace(_LONG, r"\1 …", regex=True)
@@ -127,6 +129,6 @@ def _html(table: pd.DataFrame) -> str:
 
 
 def _readable(name: object) -> str:
-    """Return a name in words."""
+    """Return a name as words that a reader of the page understands."""
     text = str(name)
     return _WORDS.get(text, text.replace("_", " "))

@@ -1,4 +1,4 @@
-"""Command ``serve``: a trained model over HTTP, and a page to try it."""
+"""Command ``serve``: serve a trained model over HTTP, with a page to try it."""
 
 import base64
 import json
@@ -40,28 +40,28 @@ with extra("serve"):
 
 _MAX_BYTES = 10_000_000
 _MAX_CSV_BYTES = 100_000_000
-_MAX_ROWS = 1000  # of files Starlette takes as many
+_MAX_ROWS = 1000  # also Starlette's limit for the number of files
 _MAX_EXPLAINED = 16
-_MAX_PIXELS = 80_000_000  # of all images of a request: decoding them takes seconds
-_NOTES = (UserWarning, UnseenCategoryWarning)  # others of libraries derive from UserWarning
-#: Facts about a kind of row that the page shows or uses.
+_MAX_PIXELS = 80_000_000  # of all images in a request; decoding so many takes seconds
+_NOTES = (UserWarning, UnseenCategoryWarning)  # the warnings of libraries are subclasses
+#: Facts about the inputs that the page shows or uses.
 _INPUT_FACTS = ("kind", "tokens", "resizing", "shape", "column")
 _ACCEPTED = (
-    "POST /predict and /explain take JSON {rows: [...]}, or files of images, up to 10 MB; "
-    "/predict_csv takes a file, up to 100 MB."
+    "POST /predict and /explain accept JSON {rows: [...]} or image files, up to 10 MB; "
+    "/predict_csv accepts a file, up to 100 MB."
 )
-#: Sentences in place of the plain words of Starlette.
+#: Messages that replace the messages of Starlette, by status.
 _SENTENCES = {
-    400: "the server does not answer to the host name of this request; start it with --host NAME.",
+    400: "the server does not accept the host name of this request. Start it with --host NAME.",
     413: (
-        "the request is too large: rows in JSON and images take up to 10 MB, a CSV up to 100 MB. "
-        "Send it in parts, or use dlp predict."
+        "the request is too large: JSON and images may have up to 10 MB, a CSV up to 100 MB. Send "
+        "it in parts, or use dlp predict."
     ),
 }
 _ERRORS = {
     400: f"the body cannot be parsed; {_ACCEPTED}",
     404: f"404: there is no such address; {_ACCEPTED}",
-    405: f"405: the address takes another method; {_ACCEPTED}",
+    405: f"405: this address needs another method; {_ACCEPTED}",
     413: _SENTENCES[413],
 }
 
@@ -69,11 +69,13 @@ _ERRORS = {
 def serve(run: str, host: str = "127.0.0.1", port: int = 8000) -> None:
     """Serve a trained model over HTTP, with a page to try it in the browser.
 
-    The command prints the address of the page. Programs send rows as JSON to ``/predict``. Stop the
-    server with Ctrl-C.
+    The command loads a checkpoint or an export and prints the address of the page, which you open
+    in a browser on this machine. Programs send rows as JSON to ``/predict``. Stop the server with
+    Ctrl-C. The command writes no files.
 
     Args:
-        run: Folder of a run, name of a config (its newest run), checkpoint, or exported folder.
+        run: Folder of a run, name of a config (its newest run), checkpoint, or folder that
+            ``dlp export`` wrote.
         host: Address to listen on. 0.0.0.0 means every IPv4 address of the machine, and ``::``
             every IPv6 address.
         port: Port to listen on. 0 means any free port.
@@ -91,7 +93,7 @@ def serve(run: str, host: str = "127.0.0.1", port: int = 8000) -> None:
         if checkpoint is not None:
             renew = command_text("export", checkpoint.parents[1], "--folder", file.parent)
             say(
-                f"note: {checkpoint} has changed since this export; the export answers as before. "
+                f"note: {checkpoint} has changed since this export. The export answers as before. "
                 f"To renew it, run dlp {renew}."
             )
     else:
@@ -110,14 +112,14 @@ def serve(run: str, host: str = "127.0.0.1", port: int = 8000) -> None:
 
 
 def _check_address(host: str, port: int) -> None:
-    """Check that no other server listens at the port: uvicorn needs two lines to say so."""
+    """Check that the server can listen at the address, because uvicorn reports it in two lines."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         socket.create_server((host, port), family=family).close()
     except OSError as error:
         reason = str(error.strerror).partition(" (")[0]
         raise InputError(
-            f"port: cannot listen at {host}, port {port} ({reason}). Give another one, such as "
+            f"port: cannot listen at {host}, port {port} ({reason}). Give another port, such as "
             f"--port {port % 65535 + 1}."
         ) from error
 
@@ -140,14 +142,15 @@ def app(
         title="dlp",
         version=__version__,
         exception_handlers={**dict.fromkeys(refused, _refuse), Exception: _fail},
-        docs_url=None,  # FastAPI's pages of documentation load foreign scripts
+        docs_url=None,  # FastAPI's documentation pages load scripts of other hosts
         redoc_url=None,
     )
     api.router.route_class = _StrictRoute
     api.add_middleware(RequestBodyLimitMiddleware, max_body_size=_MAX_BYTES)
     api.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
     api.add_middleware(_JSONRefusals)
-    Image.MAX_IMAGE_PIXELS = _MAX_PIXELS // 2  # Pillow refuses twice as many: a file may hold more
+    # Pillow refuses an image with more than twice as many pixels. A small file can contain them.
+    Image.MAX_IMAGE_PIXELS = _MAX_PIXELS // 2
     answers = _Answers(predictor)
     body = Body(embed=True, min_length=1, max_length=_MAX_ROWS)
     if predictor.encoder.form == "file":
@@ -182,7 +185,7 @@ def app(
 
 
 class _Answers:
-    """Answers of a model to requests, which wait for each other.
+    """Answers of a model to requests. The requests are processed one at a time.
 
     Args:
         predictor: Model.
@@ -194,7 +197,7 @@ class _Answers:
 
     @contextmanager
     def _noting(self, notes: list[str]) -> Iterator[None]:
-        """Wait for other requests, and append the notes on the rows to a list, each once."""
+        """Wait for other requests; append each warning about the rows to the notes, only once."""
         with self._lock, warnings.catch_warnings(record=True, action="always") as log:
             yield
         for entry in log:
@@ -203,7 +206,7 @@ class _Answers:
                 notes.append(note)
 
     def schema(self) -> dict[str, object]:
-        """Return what the page says of a row and of the answer."""
+        """Return what the page needs to know about the rows and the answers."""
         encoder = self.predictor.encoder
         known = input_facts(encoder)
         inputs = {name: known.get(name) for name in _INPUT_FACTS}
@@ -218,16 +221,16 @@ class _Answers:
         }
 
     def predict(self, rows: list[object]) -> dict[str, object]:
-        """Predict rows."""
+        """Return the predictions for rows, and notes on the rows."""
         notes: list[str] = []
         with self._noting(notes):
             predictions = self.predictor.predict(rows).to_dict("records")
         return {"predictions": predictions, "notes": notes}
 
     def explain(self, rows: list[object]) -> dict[str, object]:
-        """Explain the predictions of a few rows."""
+        """Return explanations of the predictions for a few rows."""
         if len(rows) > _MAX_EXPLAINED:  # a text takes a tenth of a second
-            raise InputError(f"explain takes at most {_MAX_EXPLAINED} rows, not {len(rows)}.")
+            raise InputError(f"explain accepts at most {_MAX_EXPLAINED} rows, got {len(rows)}.")
         with self._noting([]):
             explanations = [_plain(self.predictor.explain(row)) for row in rows]
         return {"explanations": explanations}
@@ -251,8 +254,8 @@ class _Answers:
 
 
 def _plain(reasons: Any) -> Sequence[object]:
-    """Return the lines of a table of reasons, or the rows of a map of pixels."""
-    if isinstance(reasons, pd.DataFrame):  # JSON has no half of an emoji
+    """Return the rows of a table of reasons, or the rows of a heat map, for JSON."""
+    if isinstance(reasons, pd.DataFrame):  # JSON cannot contain half of an emoji
         return reasons.map(_encodable).to_dict("records")
     return list(reasons.tolist())
 
@@ -263,7 +266,7 @@ def _encodable(cell: object) -> object:
 
 
 def _accepts_json(accept: str) -> bool:
-    """Return True if the header ``Accept`` names JSON, and no CSV before it."""
+    """Return True if the header ``Accept`` lists JSON, and does not list CSV before it."""
     for media_range in accept.split(","):
         media_type, _, parameters = media_range.partition(";")
         is_refused = parameters.replace(" ", "") in ("q=0", "q=0.0")
@@ -273,23 +276,27 @@ def _accepts_json(accept: str) -> bool:
 
 
 def _contents(file: list[UploadFile]) -> list[bytes]:
-    """Return the contents of files, whose images have at most `_MAX_PIXELS` together."""
+    """Return the contents of uploaded images.
+
+    Raises:
+        InputError: If the images have more than `_MAX_PIXELS` pixels in total.
+    """
     contents = [upload.file.read() for upload in file]
     num_pixels = 0
     for content in contents:
-        with suppress(OSError, Image.DecompressionBombError):  # the encoder refuses them
+        with suppress(OSError, Image.DecompressionBombError):  # the encoder will refuse it
             image = Image.open(BytesIO(content))
             num_pixels += image.width * image.height
     if num_pixels > _MAX_PIXELS:
         raise InputError(
-            f"the images of a request have at most {_MAX_PIXELS:,} pixels together, not "
-            f"{num_pixels:,}. Send them in parts, or use dlp predict."
+            f"the images of a request may have at most {_MAX_PIXELS:,} pixels together, got "
+            f"{num_pixels:,}. Send the images in several requests, or use dlp predict."
         )
     return contents
 
 
 class _StrictRequest(Request):
-    """Request whose JSON has no NaN and no infinity, which Python's parser accepts."""
+    """Request whose JSON may not contain NaN and infinity. Python's parser would accept them."""
 
     async def json(self) -> Any:
         body = await self.body()
@@ -302,7 +309,7 @@ class _StrictRequest(Request):
 
 
 class _StrictRoute(APIRoute):
-    """Route whose requests are `_StrictRequest`."""
+    """Route whose requests are instances of `_StrictRequest`."""
 
     def get_route_handler(self) -> Callable[[Request], Any]:
         handle = super().get_route_handler()
@@ -314,7 +321,7 @@ class _StrictRoute(APIRoute):
 
 
 class _JSONRefusals:
-    """Middleware that answers in JSON where other middleware refuses a request in plain text."""
+    """Middleware that answers in JSON if other middleware refuses a request in plain text."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -324,7 +331,7 @@ class _JSONRefusals:
 
         async def send_json(message: Message) -> None:
             nonlocal is_replaced
-            status = message.get("status")  # of the start of a response
+            status = message.get("status")  # only the start of a response has one
             headers = Headers(raw=message.get("headers", []))
             is_plain = headers.get("content-type", "").startswith("text/plain")
             if status in _SENTENCES and is_plain:
@@ -338,7 +345,7 @@ class _JSONRefusals:
 
 
 async def _refuse(request: Request, error: Any) -> JSONResponse:
-    """Answer a wrong request by one sentence."""
+    """Answer an invalid request with one sentence that says what is wrong."""
     status = getattr(error, "status_code", 422)
     sentence = str(error)
     if isinstance(error, HTTPException):
@@ -354,5 +361,7 @@ async def _refuse(request: Request, error: Any) -> JSONResponse:
 
 
 async def _fail(request: Request, error: Exception) -> JSONResponse:
-    """Answer a bug; Starlette raises it again for the log of the server."""
-    return JSONResponse({"error": "internal error; the log of the server has its traceback."}, 500)
+    """Answer a request that raised an unexpected error, which Starlette then writes to the log."""
+    return JSONResponse(
+        {"error": "internal error; the log of the server contains the traceback."}, 500
+    )

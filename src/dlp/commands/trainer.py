@@ -1,4 +1,4 @@
-"""Commands ``fit``, ``validate``, ``test`` and ``predict``: the methods of the Trainer."""
+"""Commands ``fit``, ``validate``, ``test`` and ``predict``, which call methods of the Trainer."""
 
 from collections.abc import Iterable
 from itertools import islice
@@ -16,12 +16,17 @@ from dlp.recipes.recipe import Recipe
 from dlp.runs.recorder import at_threshold, stage_scores
 
 _PIECES_PER_LINE = 16
-#: Parts of the names of strategies whose processes return no predictions.
+#: Strategies with one of these words in their name run in processes that return no predictions.
 _OTHER_PROCESSES = ("spawn", "fork", "notebook")
 
 
 def fit(recipe: Recipe) -> Trainer:
-    """Train a model; record the run, and test it if the config says so.
+    """Train a model, record the run, and test the model if the config says so.
+
+    The command reads the data that the config names. It writes a new run folder with checkpoints,
+    metrics, curves and results, prints how the validation curve developed, and proposes the next
+    command. The model is tested only if ``test_after_fit`` or ``refit`` is set. Otherwise run
+    ``dlp test`` when you have chosen the settings.
 
     Args:
         recipe: Config.
@@ -30,10 +35,11 @@ def fit(recipe: Recipe) -> Trainer:
     model = recipe.model(data)
     is_tested = recipe.config.test_after_fit and not recipe.config.refit
     if is_tested and isinstance(data, SupervisedDataModule):
-        data.inputs("test")  # its errors come before the training
+        data.inputs("test")  # so that an error in it is raised before the training
     trainer = recipe.trainer()
     recorder = recipe.recorder
-    if recorder is not None and recipe.config.refit:  # the last epoch is the only one to test
+    # After a refit there is no validation, so only the last epoch can be tested.
+    if recorder is not None and recipe.config.refit:
         has_test = isinstance(data, SupervisedDataModule) and data.has("test")
         recorder.test_after_fit = "last" if has_test else None
     with loading_weights(recipe.ckpt_path):
@@ -44,7 +50,10 @@ def fit(recipe: Recipe) -> Trainer:
 
 
 def validate(recipe: Recipe) -> None:
-    """Evaluate a trained model on the validation part.
+    """Evaluate a trained model on the validation part of its data.
+
+    The command reads the best checkpoint of the newest run of the config, or the checkpoint that
+    ``--ckpt_path`` names. It prints the scores and writes nothing.
 
     Args:
         recipe: Config.
@@ -60,7 +69,11 @@ def validate(recipe: Recipe) -> None:
 
 
 def test(recipe: Recipe) -> None:
-    """Evaluate a trained model on the test part, and compare it with baselines.
+    """Evaluate a trained model on the test part of its data, and compare it with baselines.
+
+    The command reads the best checkpoint of the newest run of the config, or the checkpoint that
+    ``--ckpt_path`` names. It prints the scores, and writes them and the model's mistakes to the
+    folder of the run. ``dlp report`` then shows them on one page.
 
     Args:
         recipe: Config.
@@ -83,13 +96,19 @@ def predict(
     text: list[str] | None = None,
     with_inputs: bool = False,
 ) -> None:
-    """Write the predictions of a trained model.
+    """Predict new rows or the test part with a trained model, and write the predictions.
+
+    The command reads the best checkpoint of the newest run of the config, or the checkpoint that
+    ``--ckpt_path`` names. The rows come from the file or folder that ``--data.predict_path`` names
+    or from ``--text``. Without either, the test part is predicted.
 
     Args:
         recipe: Config.
-        output: File of the predictions, .csv or .parquet.
+        output: New file for the predictions, .csv or .parquet. None means ``predictions.csv``, or
+            ``predictions_<name>.csv`` for a file <name>, in the folder of the run. Predictions for
+            ``--text`` are printed instead.
         text: Texts to predict.
-        with_inputs: Whether the inputs of a table are written too.
+        with_inputs: Whether to write the input columns of a table, too.
     """
     _check_output(output)
     _check_strategy(recipe)
@@ -100,7 +119,7 @@ def predict(
     is_ours = isinstance(data, SupervisedDataModule) or isinstance(model, SupervisedModule)
     if recipe.is_dev_run:
         say("fast_dev_run: predicts one batch and writes no file")
-    if recipe.is_dev_run or not (is_ours or output):  # steps of others may return anything
+    if recipe.is_dev_run or not (is_ours or output):  # other steps may return anything
         _predict(recipe.trainer(run_dir=None), model, data, recipe.ckpt_path)
         return
     path = output or _usual_output(recipe)
@@ -112,7 +131,7 @@ def predict(
             if isinstance(piece, SupervisedDataModule) and piece.rows_to_predict is None:
                 recipe.check_rows(piece)  # the test part is predicted
             _predict(trainer, model, piece, ckpt_path)
-            ckpt_path = None  # the model has its weights
+            ckpt_path = None  # the weights are loaded only once
             if number % _PIECES_PER_LINE == 0:
                 say(f"{writer.num_rows:,} rows")
     if path is not None:
@@ -120,26 +139,26 @@ def predict(
 
 
 def _check_output(output: Path | None) -> None:
-    """Refuse a file of another kind, or one that exists."""
+    """Check that the output is a .csv or .parquet file, and that it does not exist."""
     if output is None:
         return
     check_choice("ending of --output", output.suffix, (".csv", ".parquet"))
     if output.exists():
-        raise InputError(f"{output} exists and is not overwritten; give another --output.")
+        raise InputError(f"{output} exists and will not be overwritten. Give another --output.")
 
 
 def _check_strategy(recipe: Recipe) -> None:
-    """Refuse strategies whose processes return no predictions."""
+    """Check that the processes of the strategy return their predictions."""
     strategy = str(recipe.config.trainer.strategy)
     if any(part in strategy for part in _OTHER_PROCESSES):
         raise InputError(
-            f"trainer.strategy: {strategy} predicts in other processes, which return nothing to "
-            "write. Leave it out, or give --trainer.strategy ddp."
+            f"trainer.strategy: {strategy} predicts in other processes, which do not return their "
+            "predictions. Leave it out, or give --trainer.strategy ddp."
         )
 
 
 def _set_texts(recipe: Recipe, texts: list[str]) -> None:
-    """Predict texts in place of the test part."""
+    """Set texts to predict instead of the test part."""
     arguments = recipe.config.data.get("init_args", {})
     if "predict_texts" not in arguments:
         raise InputError("--text is for models of texts; give --data.predict_path FILE.")
@@ -147,7 +166,10 @@ def _set_texts(recipe: Recipe, texts: list[str]) -> None:
 
 
 def _usual_output(recipe: Recipe) -> Path | None:
-    """Return the file of the predictions in the run's folder; None prints them, for typed texts."""
+    """Return the file in the run folder to which predictions are written by default.
+
+    None means that they are printed, which is the default for texts from the command line.
+    """
     arguments = recipe.config.data.get("init_args", {})
     if recipe.run is None or arguments.get("predict_texts"):
         return None
@@ -158,9 +180,12 @@ def _usual_output(recipe: Recipe) -> Path | None:
 
 
 def _pieces(data: LightningDataModule, limit: int | float) -> Iterable[LightningDataModule]:
-    """Return the data of each piece of the rows to predict.
+    """Return one DataModule for each piece of the rows to predict.
 
-    A limit of batches applies to the first piece, and ends there. 1 is a batch, 1.0 all of them.
+    Args:
+        data: Data with all rows to predict.
+        limit: The Trainer's ``limit_predict_batches``. If it limits the batches, only the first
+            piece is returned. As in Lightning, 1 means one batch, and 1.0 means all batches.
     """
     pieces: Iterable[LightningDataModule] = [data]
     if isinstance(data, SupervisedDataModule):
@@ -176,7 +201,7 @@ def _predict(
     data: LightningDataModule,
     ckpt_path: Path | None,
 ) -> None:
-    """Predict with the weights of a checkpoint; None keeps the weights of the model."""
+    """Predict with the weights of a checkpoint. None keeps the weights that the model has."""
     with loading_weights(ckpt_path):
         trainer.predict(
             model,

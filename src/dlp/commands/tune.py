@@ -1,4 +1,4 @@
-"""Command ``tune``: search a space of settings, read from YAML, with Optuna."""
+"""Command ``tune``: search for hyperparameters with Optuna, in a space that a YAML file defines."""
 
 import json
 import math
@@ -36,26 +36,32 @@ from dlp.runs.folder import Run
 from dlp.seeds import derived_seed
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-#: Range, choices or value by dotted key.
+#: Range, list of choices or single value by dotted key.
 Space = dict[str, object]
 
 
 def tune(recipe: Recipe, space: str, trials: PositiveInt = 50, storage: str | None = None) -> Study:
-    """Search for the best settings in a search space.
+    """Search for the best hyperparameters in a search space.
 
-    The command trains one trial after another and stops a trial early if it is worse than the
-    median of the other trials at the same epoch. If the newest study has the same config and search
-    space, it is continued.
+    The command trains the config with one combination of hyperparameters after another. Each
+    training is a trial. A trial is stopped early if its best value of the monitored metric is worse
+    than the median of the other trials at the same epoch. If the newest study has the same config
+    and search space, it is continued.
+
+    The command writes the trials to ``trials.csv`` in the folder of the study, and the best
+    hyperparameters to ``best.yaml``, a config that overrides the values of the original config. It
+    prints the best trials and the ``dlp fit`` command that trains with ``best.yaml``.
 
     Args:
         recipe: Config.
         space: Search space: the name of one of the project's spaces, or a YAML file that gives, for
             each key of the config, a list of choices or a range {low:, high:, log:, step:}.
-        trials: Number of finished trials in the study. Several processes may finish a few more.
+        trials: Number of finished trials in the study, including those from earlier calls. If
+            several processes share the study, they may finish a few more.
         storage: URL of a database, or path of a journal file, through which processes on several
             machines share the study. None means ``study.db`` in the folder of the study.
     """
-    optuna.logging.set_verbosity(optuna.logging.ERROR)  # an error of a trial is raised
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # errors in a trial are raised as exceptions
     monitor = recipe.config.monitor
     epochs = recipe.fold_epochs()
     ranges = read_space(space, monitor)
@@ -70,7 +76,7 @@ def tune(recipe: Recipe, space: str, trials: PositiveInt = 50, storage: str | No
     else:
         run = Run.shared(recipe.name, recipe.config.run_dir, "tune", recipe.origin, content)
         folder = run.folder
-        with FileLock(run.lock):  # databases fail on tables that two processes create
+        with FileLock(run.lock):  # two processes must not create its tables at once
             place = open_storage(storage or f"sqlite:///{folder}/study.db")
     study = optuna.create_study(
         storage=place,
@@ -81,7 +87,8 @@ def tune(recipe: Recipe, space: str, trials: PositiveInt = 50, storage: str | No
     )
 
     def objective(trial: Trial) -> float:
-        # A study that goes on draws other values than before.
+        # The seed depends on the trial, so that a continued study does not draw the same values
+        # again.
         seed = derived_seed(recipe.config.seed_everything, trial.number) % 2**32
         study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
         return _train(recipe, trial, suggest(trial, ranges), mode, fingerprint)
@@ -98,7 +105,7 @@ def tune(recipe: Recipe, space: str, trials: PositiveInt = 50, storage: str | No
         enough = MaxTrialsCallback(trials, _FINISHED)
         study.optimize(objective, callbacks=[enough, finish], gc_after_trial=True)
     if folder is not None:
-        complete = _write(study, folder)  # a kill may have come before
+        complete = _write(study, folder)  # an earlier call may have been killed before
         if len(complete):
             best = complete.sort_values("value", ascending=mode == "min").head(5)
             _say_best(best, [*recipe.configs, folder / "best.yaml"])
@@ -106,16 +113,16 @@ def tune(recipe: Recipe, space: str, trials: PositiveInt = 50, storage: str | No
 
 
 def _say_best(trials: pd.DataFrame, configs: Sequence[str | Path]) -> None:
-    """Print the best trials, and the command that trains with the values of the first."""
+    """Print the best trials, and the command that trains with the values of the first one."""
     say(f"\n{trials.to_string(index=False)}\n")
     command: list[object] = ["fit"]
     for config in configs:
         command += ["--config", config]
-    say(f"next, with any other keys given here: dlp {command_text(*command)}")
+    say(f"next (add any other keys that you gave to tune): dlp {command_text(*command)}")
 
 
 def open_storage(place: str) -> BaseStorage:
-    """Return a storage for the study: a database for a URL, a journal for the path of a file."""
+    """Return the storage of a study: a database for a URL, or a journal for the path of a file."""
     if "://" not in place:
         return JournalStorage(JournalFileBackend(place, JournalFileOpenLock(place)))
     with reading(place, "a database of studies"):
@@ -125,10 +132,11 @@ def open_storage(place: str) -> BaseStorage:
 def _train(
     recipe: Recipe, trial: Trial, values: Mapping[str, object], mode: Mode, fingerprint: str
 ) -> float:
-    """Train the recipe with the values of a trial; return the best value of the monitor.
+    """Train the recipe with the values of a trial; return the best value of the monitored metric.
 
     Raises:
-        InputError: If the values change the rows that judge trials, or nothing logs the monitor.
+        InputError: If the values change the rows on which trials are evaluated, or if the metric is
+            not logged.
     """
     monitor = recipe.config.monitor
     report = TrialReport(trial, monitor, mode)
@@ -138,13 +146,14 @@ def _train(
         if data.fit().fingerprint != fingerprint:
             keys = " ".join(f"--{key}={value}" for key, value in values.items())
             raise InputError(
-                f"space: {keys} changes the rows that judge a trial, and the luckiest "
-                "rows would win; leave it out. dlp crossval --repeats shows how much rows matter."
+                f"space: {keys} changes the rows on which a trial is evaluated, so that the trial "
+                "with the easiest rows would win. Leave it out. dlp crossval --repeats shows how "
+                "much the scores depend on the rows."
             )
         trainer = silent_trainer(variant.trainer_arguments(), [report])
         trainer.fit(variant.model(data), datamodule=data)
     reading = verdict(report.values, mode)
-    if reading is None:  # a trial that diverged has ended
+    if reading is None:  # never logged; a trial that diverged is pruned above
         raise unknown("monitor", monitor, trainer.callback_metrics)
     trial.set_user_attr("best_epoch", reading.best_epoch)
     return reading.best
@@ -152,7 +161,16 @@ def _train(
 
 @dataclass(eq=False)
 class TrialReport(Callback):
-    """Reporter of the best value so far, which stops a trial that diverged or is hopeless."""
+    """Callback that reports the best value so far to Optuna, and stops trials without a chance.
+
+    A trial is stopped if it has diverged, or if the pruner of the study decides so.
+
+    Args:
+        trial: Trial that is trained.
+        monitor: Metric by which trials are compared.
+        mode: ``min`` if lower values are better, ``max`` if higher values are better.
+        values: Value of the metric in each epoch so far. It is NaN for an epoch without a value.
+    """
 
     trial: Trial
     monitor: str
@@ -160,7 +178,11 @@ class TrialReport(Callback):
     values: list[float] = field(default_factory=list)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Report the epoch."""
+        """Report the best value up to this epoch.
+
+        Raises:
+            optuna.TrialPruned: If the trial is stopped.
+        """
         metrics = trainer.callback_metrics
         epoch = trainer.current_epoch + 1
         self.values.append(float(metrics.get(self.monitor, math.nan)))
@@ -175,9 +197,10 @@ class TrialReport(Callback):
 
 
 def _write(study: Study, folder: Path) -> pd.DataFrame:
-    """Write ``trials.csv``, and ``best.yaml``, which is laid over the config.
+    """Write ``trials.csv``, and the values of the best trial to ``best.yaml``.
 
-    Return the complete trials; a pruned one has no final value.
+    Returns:
+        The complete trials. Pruned trials are left out, because they have no final value.
     """
     frame = study.trials_dataframe(("number", "state", "value", "user_attrs", "params", "duration"))
     table = frame.rename(columns=lambda n: n.removeprefix("user_attrs_").removeprefix("params_"))
@@ -194,22 +217,29 @@ def _write(study: Study, folder: Path) -> pd.DataFrame:
 
 
 def read_space(space: str, monitor: str) -> Space:
-    """Return the search space of a name or a YAML file. Its keys may be nested or dotted.
+    """Read a search space.
 
-    Keys that change `monitor` are refused, because trials are compared by it.
+    Args:
+        space: Name of one of the project's spaces, or a YAML file. Its keys may be nested or
+            dotted.
+        monitor: Metric by which trials are compared.
+
+    Raises:
+        InputError: If there is no such space, or if one of its keys changes how `monitor` is
+            computed.
     """
     ranges = dict(flatten(read_config(find_config(space, named_configs("spaces/")))))
     for key in ranges:
         if key.endswith((".l1", ".l2")) and monitor in ("val_loss", "train_loss"):
             raise InputError(
-                f"space: {monitor} includes the penalty {key}, and the smallest one would win; "
-                "give --monitor val_data_loss or a metric."
+                f"space: {monitor} includes the penalty {key}, so that the smallest penalty would "
+                "win. Give --monitor val_data_loss or a metric."
             )
     return ranges
 
 
 def suggest(trial: Trial, space: Space) -> dict[str, object]:
-    """Return a value for each key of the search space, as the trial suggests it."""
+    """Return the values that the trial suggests for the keys of the search space."""
     values: dict[str, object] = {}
     for key, choices in sorted(space.items()):
         with naming(f"space: {key}"):
@@ -218,13 +248,13 @@ def suggest(trial: Trial, space: Space) -> dict[str, object]:
 
 
 def _draw(trial: Trial, key: str, values: object) -> object:
-    """Draw a value of a range, of choices or of one value."""
+    """Draw a value from a range or from a list of choices. Any other value is the only choice."""
     if isinstance(values, dict):
-        # YAML takes 1e-4 for text.
+        # PyYAML reads 1e-4 as text.
         numbers: Any = {n: float(v) if isinstance(v, str) else v for n, v in values.items()}
         if all(isinstance(number, int) for number in numbers.values()):
             return trial.suggest_int(key, **numbers)
         return trial.suggest_float(key, **numbers)
     choices = values if isinstance(values, list) else [values]
     texts = [item if isinstance(item, str) else json.dumps(item) for item in choices]
-    return trial.suggest_categorical(key, texts)  # it keeps no lists
+    return trial.suggest_categorical(key, texts)  # Optuna stores no lists

@@ -27,15 +27,17 @@ def batch(
 ) -> Path | None:
     """Draw training images after augmentation, as the model receives them.
 
-    Nothing is trained. The figure is written to ``runs/<config name>/batch.png``.
+    The command reads the data of the config and trains nothing. It writes the figure to
+    ``runs/<config name>/batch.png``. Check there that the changed images still show their class.
 
     Args:
         recipe: Config.
-        num_images: Number of images.
-        copies: Number of epochs, for each of which every image is drawn once, side by side.
+        num_images: Number of images in the figure, including the copies.
+        copies: Number of copies of each image, side by side. Each copy is augmented as in a
+            different epoch.
     """
     data = supervised_data(recipe.data())
-    image_encoder(data)  # refuses other rows
+    image_encoder(data)  # raises an error if the rows are not images
     loader: Any = data.loader("train")
     order = loader.batch_sampler
     index = torch.cat(list(order))[: max(1, num_images // copies)]
@@ -66,14 +68,19 @@ def heatmap(
 ) -> Path:
     """Draw which regions of an image speak for a class (Grad-CAM).
 
+    The command reads a trained network, prints the three most likely classes of each image, and
+    writes one figure per image to ``visualize/heatmap`` in the folder of the run. The figures of a
+    network in torchvision are in ``runs/<network>/visualize/heatmap``. If the coloured regions are
+    not on the object, the network may have learned the background.
+
     Args:
         model: Name of a config with a run, folder of a run, checkpoint, or name of a network in
             torchvision.
-        images: Image file, or folder of images. None draws rows of the test set, or of the
-            validation set if there is no test set.
+        images: Image file, or folder of images. None draws rows of the test part or, without
+            one, of the validation part.
         num_images: Number of images.
         layer: Dotted name of the layer. None means the last feature map before pooling.
-        class_name: Name of the class. None means the predicted class.
+        class_name: Name of the class to explain. None means the predicted class.
         colormap: Colour map of the heat map; the book uses ``jet``.
     """
     image_model = load_image_model(model)
@@ -105,13 +112,18 @@ def activations(
 ) -> Path:
     """Draw the activations of the layers for images, with a grid of channels per layer.
 
+    The command reads a trained network and writes one figure per image and layer to
+    ``visualize/activations`` in the folder of the run. The figures of a network in torchvision are
+    in ``runs/<network>/visualize/activations``.
+
     Args:
         model: Name of a config with a run, folder of a run, checkpoint, or name of a network in
             torchvision.
-        images: Image file, or folder of images. None draws rows of the test set, or of the
-            validation set if there is no test set.
+        images: Image file, or folder of images. None draws rows of the test part or, without
+            one, of the validation part.
         num_images: Number of images.
-        layers: Dotted names of layers. None means the first 8 layers.
+        layers: Dotted names of layers. None means the first 8 convolutions and poolings, including
+            the activation function if one follows.
     """
     image_model = load_image_model(model)
     figures = {}
@@ -119,7 +131,10 @@ def activations(
         outputs = visualization.activations(image_model.network, pixels[None], layers)
         for layer, maps in outputs.items():
             if maps.ndim != 4:
-                raise InputError(f"layer {layer!r} returns rows, not maps (C, h, w); name another.")
+                raise InputError(
+                    f"layers: expected layers that return maps (C, h, w), got {layer!r}, which "
+                    "returns rows. Give other layers."
+                )
             size = " x ".join(map(str, maps.shape[1:]))
             title = f"{name}: {layer}, {size}"
             figures[f"{name}_{layer}"] = visualization.activation_grid(maps[0], title)
@@ -134,6 +149,10 @@ def filters(
 ) -> Path:
     """Draw the patterns to which the filters of a network respond most strongly.
 
+    The command reads a trained network and computes the patterns by gradient ascent, so it needs no
+    images. It writes one figure per layer to ``visualize/filters`` in the folder of the run. The
+    figures of a network in torchvision are in ``runs/<network>/visualize/filters``.
+
     Args:
         model: Name of a config with a run, folder of a run, checkpoint, or name of a network in
             torchvision.
@@ -147,7 +166,7 @@ def filters(
     encoder = image_model.encoder
     size = (encoder.height, encoder.width)
     options: dict[str, Any] = {"channels": encoder.channels, "steps": steps}
-    if image_model.data is not None:  # a trained network takes images of one size
+    if image_model.data is not None:  # the network of a run takes images of one size
         options |= {"size": size, "border": 0}
     blank = torch.zeros(1, encoder.channels, *size)
     outputs = visualization.activations(network, blank, layers or _convolutions(network))
@@ -162,9 +181,10 @@ def filters(
 
 
 def _convolutions(network: nn.Module) -> list[str]:
-    """Return four convolutions from the first to the last, the first one by its activation.
+    """Return the names of four convolutions, spread from the first to the last.
 
-    The mean of a first convolution is linear in the pixels: its gradient has no pattern.
+    The first convolution is replaced by the activation function after it, if there is one. The mean
+    output of the convolution itself is linear in the pixels, so its gradient contains no pattern.
     """
     names = [name for name, layer in network.named_modules() if isinstance(layer, nn.Conv2d)]
     for name in default_layers(network, 2):

@@ -32,7 +32,7 @@ class ArrayRows(Rows):
         return ArrayRows(self.array[index])
 
     def describe(self) -> str:
-        """Return the number of the rows, their shape and the range of their values."""
+        """Return the number of rows, their shape and the range of their values."""
         shape = self.array.shape[1:]
         numbers = f"from {self.array.min():g} to {self.array.max():g}"
         return f"{len(self):,} rows of shape {shape}, {numbers}"
@@ -117,7 +117,8 @@ class ArrayDataModule(SupervisedDataModule):
         """Return `x` with `y`, and `x_test` with `y_test` if given."""
         if "train" not in self.labelled_rows:
             raise InputError(
-                "ArrayDataModule: expected x and y, got neither. Give them, or only predict."
+                "ArrayDataModule: expected x and y, got neither. Give them, or use the data only "
+                "to predict."
             )
         return self.labelled_rows
 
@@ -169,12 +170,15 @@ def _inputs(name: str, values: ArrayLike) -> Array:
         ) from error
     is_finite = np.isfinite(numbers).all(axis=1)
     if not is_finite.all():
-        raise InputError(f"row {is_finite.argmin()} of {name} has a missing or infinite number.")
+        raise InputError(
+            f"row {is_finite.argmin()} of {name} has a missing or infinite number. Correct it, or "
+            "leave the row out."
+        )
     return rows
 
 
 def _array(name: str, values: ArrayLike | None) -> Array:
-    """Return an array; refuse masks, complex numbers and dates, which NumPy would drop silently."""
+    """Return an array. Refuse masks, complex numbers and dates, which NumPy silently drops."""
     if np.ma.is_masked(values):
         raise InputError(
             f"{name}: expected an array without masked cells. Use values.filled(0), or leave rows "

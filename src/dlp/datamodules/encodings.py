@@ -102,12 +102,12 @@ def _guess(path: Path, names: Collection[str]) -> str | None:
     named = [encoding for encoding in possible if _has_names(path, encoding, names)]
     best = _most_plausible(sample, named or possible)
     if best is None and len(named) < len(possible):
-        best = next(iter(named), None)  # that the names can be decoded is enough
+        best = next(iter(named), None)  # it is enough that the file contains the names
     return best
 
 
 def _most_plausible(sample: bytes, encodings: list[str]) -> str | None:
-    """Return the encoding in which a sample is most like text in a language, or None."""
+    """Return the encoding in which a sample is most similar to natural language, or None."""
     from charset_normalizer import from_bytes  # imported here, because most files are UTF-8
 
     if not encodings:

@@ -18,11 +18,11 @@ _LAYOUT = ("column", "read_csv")
 
 @dataclass(eq=False)
 class FittedSplit:
-    """State of a DataModule for the current split; another split needs a new one.
+    """State of a DataModule for the current split. Another split needs a new object.
 
     Args:
         encoder: Encoder of the inputs, which is fitted to the training part.
-        parts: Labelled rows of each part, as they were read; empty until they are first needed.
+        parts: Labelled rows of each part, not yet encoded; empty until they are first needed.
         target_statistics: Statistics of the targets in the training part.
         fingerprint: `rows_fingerprint` of the training and validation rows; empty before the fit.
         inputs: Encoded inputs of each part.
@@ -57,7 +57,7 @@ class FittedSplit:
         return self.seed
 
     def state(self) -> PlainValues:
-        """Return what was learned as plain values."""
+        """Return what was learned from the rows, as plain values."""
         return {
             "encoder_class": class_path(self.encoder),
             "arguments": self.encoder.arguments(),
@@ -67,10 +67,11 @@ class FittedSplit:
         }
 
     def load_state(self, state: PlainValues) -> None:
-        """Restore the result of `state`, for which the rows are not needed.
+        """Restore the result of `state`. The rows are not needed for this.
 
         Raises:
-            InputError: If an older version of dlp wrote it, or if it belongs to another encoder.
+            InputError: If an older version of dlp wrote the state, or if it belongs to another
+                encoder.
         """
         if "fingerprint" not in state:
             raise InputError(
@@ -89,12 +90,12 @@ class FittedSplit:
         if path != own_path:
             raise InputError(
                 f"checkpoint: expected the state of data with a {own_path}, got a state of "
-                f"{path}. Use the DataModule that the model was trained with."
+                f"data with a {path}. Use the DataModule that the model was trained with."
             )
         for name, value in self.encoder.arguments().items():
             trained = arguments.get(name)
             if value != trained and name not in _LAYOUT:
                 raise InputError(
                     f"{name}: expected {trained!r}, with which the checkpoint was trained, got "
-                    f"{value!r}. Give the data the arguments that it was trained with."
+                    f"{value!r}. Give the data the arguments of the checkpoint."
                 )

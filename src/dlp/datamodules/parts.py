@@ -41,7 +41,7 @@ class LabelledSet:
 
     @cached_property
     def parts(self) -> LabelledParts:
-        """Parts as they were loaded, with targets that are encoded once for all splits."""
+        """Parts of the data set, with targets that are encoded once for all splits."""
         parts = {}
         for name, part in self.loaded.items():  # so that an error gives the row within its part
             parts[name] = replace(part, encoded_targets=self.targets.encode(part.labels))
@@ -70,11 +70,14 @@ class LabelledSet:
         """
         if "test" in self.parts and split.test_size:
             raise InputError(
-                "the set has its own test part; give test_size: null.", {"test_size": None}
+                "test_size: the data set has its own test part. Give test_size: null.",
+                {"test_size": None},
             )
         if "val" in self.parts:
             if split.num_folds or split.splitter:
-                raise InputError("the set has its own validation part; leave num_folds out.")
+                raise InputError(
+                    "num_folds: the data set has its own validation part. Leave num_folds out."
+                )
             split = replace(split, val_size=None)
         if split.stratify:
             rare = self.targets.rare_classes(self.parts["train"].encoded_labels, 2)
@@ -118,7 +121,7 @@ class LabelledSet:
         return parts
 
     def describe(self) -> str:
-        """Describe the inputs and the targets of the set as they were read."""
+        """Describe the inputs and the targets of the set before they are encoded."""
         targets = {name: part.encoded_labels for name, part in self.parts.items()}
         return f"{self.parts['train'].inputs.describe()}\n\n{self.targets.describe(targets)}"
 

@@ -1,4 +1,4 @@
-"""Interface of a kind of row, such as a table, texts, images, arrays, or a custom kind.
+"""Interface for kinds of rows, such as tables, texts, images, arrays, or a custom kind.
 
 A kind consists of a subclass of `Rows`, an `Encoder`, and a DataModule whose `load` returns such
 rows. Commands only use these three, so they work with any kind of row.
@@ -59,7 +59,7 @@ def check_id_columns(names: Iterable[str], outputs: Iterable[str] = ()) -> None:
 
 
 class Rows(ABC):
-    """N rows as they were read. A subclass represents one kind of row."""
+    """N rows that are not yet encoded. A subclass represents one kind of row."""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -122,7 +122,7 @@ class Rows(ABC):
 
 @dataclass(frozen=True)
 class Examples:
-    """Rows as they were read, with their targets.
+    """Rows that are not yet encoded, with their targets.
 
     Args:
         inputs: N rows of one kind.
@@ -164,7 +164,7 @@ class Examples:
             InputError: If the rows have no targets.
         """
         if self.targets is None:
-            raise InputError("the rows have no targets; give labelled rows.")
+            raise InputError("the rows have no targets. Give labelled rows.")
         return self.targets
 
     @property
@@ -175,7 +175,7 @@ class Examples:
             InputError: If the rows have no encoded targets.
         """
         if self.encoded_targets is None:
-            raise InputError("the rows have no encoded targets; give rows of a LabelledSet.")
+            raise InputError("the rows have no encoded targets. Give rows from a LabelledSet.")
         return self.encoded_targets
 
     def take(self, index: Indices) -> "Examples":

@@ -1,8 +1,8 @@
 """Mistakes of a model: confused classes, scores per class, calibration, threshold, worst rows.
 
-The lower the probability of the true class or label, the worse is a row. That is also the order in
-which labels are in doubt, the self-confidence of Northcutt et al. 2021, "Confident Learning:
-Estimating Uncertainty in Dataset Labels".
+The worst rows are the rows in which the true class or label has the lowest probability. These are
+also the rows whose label is most likely wrong: the probability is the self-confidence in Northcutt
+et al. 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels".
 """
 
 from collections.abc import Sequence
@@ -24,16 +24,17 @@ Report = PlainValues
 
 _NUM_BINS = 10
 _NUM_CUTS = 101
-#: Points of the scatter of values, spread evenly over the rows.
+#: Largest number of points in the scatter plot of values. They are spread evenly over the rows.
 _MAX_POINTS = 2000
 
 
 class Mistakes(NamedTuple):
     """Mistakes on the rows of a part: the content of two files.
 
-    ``mistakes.json`` has the report, whose ``summary`` says in plain words how good the model is;
-    ``worst.csv`` the first of the wrong rows, the worst first: ``row`` (its position in the part),
-    ``true``, ``predicted`` and, for classes, the ``probability`` of the true one.
+    ``mistakes.json`` contains the report, whose ``summary`` says in plain words how good the model
+    is. ``worst.csv`` contains the first of the wrong rows, sorted from the worst on. Its columns
+    are ``row`` (the position of the row in the part), ``true``, ``predicted`` and, for classes,
+    ``probability``, the predicted probability of the true class.
     """
 
     report: Report
@@ -43,10 +44,16 @@ class Mistakes(NamedTuple):
 def class_mistakes(
     probabilities: Array, targets: Array, names: Names, threshold: float = 0.5, guess: int = 0
 ) -> Mistakes:
-    """Analyse probabilities (N, C) of one class (N,) per row.
+    """Analyse the predictions of a model for rows with one class each.
 
-    Class 1 of two is predicted above the threshold. The model is compared with a constant guess,
-    the number of the commonest class in training.
+    Args:
+        probabilities: Predicted probabilities, (N, C).
+        targets: Numbers of the true classes, (N,).
+        names: Names of the C classes.
+        threshold: Probability above which class 1 of two classes is predicted. With more classes,
+            the one with the largest probability is predicted.
+        guess: Number of the most frequent class in training. The summary compares the model with
+            always guessing this class.
     """
     predicted = decide(probabilities, threshold)
     is_class = np.eye(len(names), dtype=bool)
@@ -75,7 +82,7 @@ def class_mistakes(
 
 
 def _class_summary(report: Report, guess: int) -> str:
-    """Return the scores of class 1 of two, and those of the model next to a constant answer."""
+    """Return the scores of class 1 of two, and the accuracies of model and constant guess."""
     num_rows = report["rows"]
     classes = report["classes"]
     summary = ""
@@ -95,7 +102,7 @@ def _class_summary(report: Report, guess: int) -> str:
 
 
 def _at_half(report: Report) -> str:
-    """Return the share of rows that are right at the threshold 0.5, if the threshold is another."""
+    """Return the share of right rows at the threshold 0.5, if the model has another threshold."""
     if report.get("threshold", 0.5) == 0.5:
         return ""
     return f" ({1 - report['wrong_at_0.5'] / report['rows']:.1%} at the threshold 0.5)"
@@ -104,7 +111,17 @@ def _at_half(report: Report) -> str:
 def label_mistakes(
     probabilities: Array, targets: Array, names: Names, threshold: float = 0.5
 ) -> Mistakes:
-    """Analyse labels; in a row the one with the least probable truth counts."""
+    """Analyse the predictions of a model for rows with any number of labels.
+
+    The worst label of a row, in which the truth has the lowest probability, represents the row in
+    the list of the worst rows.
+
+    Args:
+        probabilities: Predicted probability of each label, (N, C).
+        targets: 1 for a label that the row has and 0 for another label, (N, C).
+        names: Names of the C labels.
+        threshold: Probability above which a label is predicted.
+    """
     has_label = targets > 0.5
     predicted = probabilities > threshold
     is_wrong = predicted != has_label
@@ -144,15 +161,17 @@ def value_mistakes(
 ) -> Mistakes:
     """Analyse predicted values.
 
-    The rows with the largest errors, in deviations of their target, are the worst.
+    The worst rows are the rows with the largest errors, measured in standard deviations of the
+    target.
 
     Args:
         values: Predicted values (N, T) in the unit of the targets.
         targets: True values (N, T).
         names: Names of the targets.
-        median: Constant guess of each target that the model is compared with, the median in
-            training; None is the median of these rows.
-        transform: Logarithm of the targets that the model learned, which the figure shows.
+        median: Median of each target in training. The model is compared with always guessing it.
+            None takes the median of these rows.
+        transform: Transform of the targets in training. If it is a logarithm, the axes of the
+            figure are logarithmic.
     """
     if median is None:
         median = np.median(targets, axis=0)
@@ -184,7 +203,7 @@ def value_mistakes(
 
 
 def _value_summary(target: PlainValues) -> str:
-    """Return the mean error of a target, next to that of a constant answer."""
+    """Return the mean error of the model for a target, and the mean error of the median."""
     error = digits(target["mae"])
     guess = digits(target["mae_of_median"])
     return f"misses {target['name']} by {error} on average, always guessing the median by {guess}"
@@ -193,13 +212,18 @@ def _value_summary(target: PlainValues) -> str:
 def calibration(probabilities: Array, targets: Array) -> Report:
     """Compare probabilities (N, C) with the observed frequency in bins of equal width.
 
-    They are those of class 1 of two, of the likeliest of more classes, or of each label.
-    ``error`` is the expected calibration error: the mean distance of both over the bins, weighted
-    by their counts (Naeini et al. 2015, "Obtaining Well Calibrated Probabilities").
+    For two classes, the probabilities of class 1 are compared; for more classes, the probabilities
+    of the predicted class of each row; and for labels, the probabilities of all labels.
 
     Args:
         probabilities: Predicted probabilities, (N, C).
         targets: Classes (N,) or labels (N, C).
+
+    Returns:
+        ``probability`` and ``frequency`` are the means in each bin, and ``count`` is the number of
+        probabilities in it. Empty bins are left out. ``error`` is the expected calibration error:
+        the mean distance between probability and frequency over the bins, weighted by their counts
+        (Naeini et al. 2015, "Obtaining Well Calibrated Probabilities").
     """
     if targets.ndim == 2:
         is_true = targets > 0.5
@@ -222,7 +246,7 @@ def calibration(probabilities: Array, targets: Array) -> Report:
 
 
 def _roc(probabilities: Array, targets: Array) -> list[list[float]]:
-    """Return the shares of the rows of class 0 and of class 1 from each of some thresholds on."""
+    """Return the shares of class 0 and of class 1 that reach each of some decreasing thresholds."""
     cuts = np.append(np.inf, np.quantile(probabilities, np.linspace(1, 0, _NUM_CUTS)))
     shares = []
     for number in (0, 1):
@@ -233,13 +257,16 @@ def _roc(probabilities: Array, targets: Array) -> list[list[float]]:
 
 
 def best_threshold(probabilities: Array, targets: Array) -> float:
-    """Return the threshold with the best balanced accuracy; choose it on the validation part.
+    """Return the threshold with the best balanced accuracy.
+
+    Use the rows of the validation set: on the training set the threshold would be too optimistic,
+    and the test set must not influence the model.
 
     Args:
-        probabilities: Probability of class 1, (N,).
-        targets: 0 or 1, (N,).
+        probabilities: Predicted probability of class 1, (N,).
+        targets: True class, 0 or 1, (N,).
     """
-    from sklearn.metrics import roc_curve  # it takes a second to import
+    from sklearn.metrics import roc_curve  # takes a second to import
 
     false_share, true_share, cuts = roc_curve(targets, probabilities, drop_intermediate=False)
     cut = cuts[1:][(true_share - false_share)[1:].argmax()]  # the first one is infinite
@@ -248,9 +275,9 @@ def best_threshold(probabilities: Array, targets: Array) -> float:
 
 
 def _report(is_true: Array, is_predicted: Array, names: Names) -> Report:
-    """Return the scores of each class, which are scikit-learn's: its import takes a second.
+    """Return the scores of each class, computed from truth and predictions, both (N, C).
 
-    Truth and predictions are (N, C).
+    They equal scikit-learn's scores, but scikit-learn takes a second to import.
     """
     support = is_true.sum(axis=0)
     num_predicted = is_predicted.sum(axis=0)
@@ -270,6 +297,6 @@ def _report(is_true: Array, is_predicted: Array, names: Names) -> Report:
 
 
 def _worst(columns: dict[str, Array], is_wrong: Array) -> pd.DataFrame:
-    """Return the wrong rows, those whose truth is the least probable first."""
+    """Return the wrong rows in increasing order of the probability of the truth."""
     worst = pd.DataFrame(columns)[is_wrong]
     return worst.sort_values("probability", kind="stable", ignore_index=True)

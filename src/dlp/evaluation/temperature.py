@@ -1,4 +1,4 @@
-"""Temperature of a classifier: the number by which logits are divided (Guo et al. 2017)."""
+"""Temperature of a classifier: the number by which its logits are divided (Guo et al. 2017)."""
 
 import numpy as np
 import torch.nn.functional as F
@@ -9,16 +9,18 @@ from dlp.modules.losses import bce
 
 
 def best_temperature(logits: Tensor, targets: Tensor) -> float:
-    """Return the temperature that minimises the negative log likelihood of rows.
+    """Return the temperature that minimises the negative log likelihood of held-out rows.
 
-    Below 1 a model becomes surer than its training made it, and rows without an error would make
-    it certain. There the true class or label has the target (N + 1) / (N + 2) for N rows instead of
-    1, a smoothing as in Platt 1999, "Probabilistic Outputs for Support Vector Machines". A
-    temperature of 1 or more is not affected.
+    A temperature below 1 makes the model more confident than it was after training. If the model
+    makes no error on the rows, the best temperature would even be zero, and the model would be
+    certain. To prevent this, a temperature below 1 is computed with smoothed targets: for N rows,
+    the target of the true class or label is (N + 1) / (N + 2) instead of 1, as in Platt 1999,
+    "Probabilistic Outputs for Support Vector Machines". A temperature of 1 or more is computed
+    without smoothing.
 
     Args:
         logits: Logits (N, C), or (N, 1) for class 1 of two.
-        targets: Classes (N,), or labels of 0 and 1 as many as logits.
+        targets: Classes (N,), or labels of 0 and 1 with the shape of the logits.
     """
     temperature = _minimum(logits, targets, 0.0)
     if temperature < 1:
@@ -32,9 +34,9 @@ def log_loss(logits: Tensor, targets: Tensor, temperature: float, doubt: float =
 
     Args:
         logits: Logits (N, C), or (N, 1) for class 1 of two.
-        targets: Classes (N,), or labels of 0 and 1 as many as logits.
-        temperature: Number by which logits are divided.
-        doubt: What the target of the true class or label lacks to 1.
+        targets: Classes (N,), or labels of 0 and 1 with the shape of the logits.
+        temperature: Number by which the logits are divided.
+        doubt: Amount by which the target of the true class or label is smaller than 1.
     """
     scaled = logits.double() / temperature
     num_classes = logits.shape[1]

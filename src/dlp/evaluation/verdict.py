@@ -1,7 +1,8 @@
-"""Reading of a validation curve: improving, flat within its noise, or overfitting.
+"""Verdict on a validation curve: still improving, flat within its noise, or overfitting.
 
-The noise is measured on the curve itself and every change is compared with it: neither the best of
-many epochs nor a slightly worse value some epochs later shows overfitting.
+The noise is measured on the curve itself, and every change is compared with it. That one of many
+epochs is the best, and that the value is slightly worse some epochs later, does not yet show
+overfitting.
 """
 
 import math
@@ -16,20 +17,25 @@ from dlp.reader.encoder import Array
 
 Kind = Literal["improving", "flat", "overfitting", "too_short"]
 
-#: A change matters from this part of the whole improvement.
+#: Smallest change that matters, as a fraction of the whole improvement.
 _MIN_CHANGE = 0.01
-#: Fewer epochs show no trend.
+#: Number of epochs that are needed to see a trend.
 _MIN_EPOCHS = 5
-#: Standard deviations of a normal distribution per median absolute deviation.
+#: Standard deviation of a normal distribution, divided by its median absolute deviation.
 _PER_MEDIAN = 1.4826
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Reading of a curve: its kind, the best epoch from 1, and what followed.
+    """Verdict on a curve.
 
-    `change` is the improvement in the last quarter of the epochs (``improving``), or the rise since
-    the best epoch; `noise` is the deviation of one epoch's value from the curve.
+    Args:
+        kind: Kind of the curve.
+        best_epoch: Epoch with the best value, counted from 1.
+        best: Value at the best epoch.
+        change: For ``improving``, the improvement in the last quarter of the epochs. For the other
+            kinds, how much worse the last value is than the best one.
+        noise: Standard deviation of the value of one epoch from the smooth curve.
     """
 
     kind: Kind
@@ -39,7 +45,12 @@ class Verdict:
     noise: float
 
     def sentence(self, metric: str, num_epochs: int) -> str:
-        """Return the reading of a metric after some epochs, and the advice."""
+        """Return a sentence that says how the curve of a metric went, and what to do next.
+
+        Args:
+            metric: Name of the metric.
+            num_epochs: Number of epochs that were trained.
+        """
         noise = f" (the noise of an epoch is ±{self.noise:.2g})"
         more = f"train longer, for {longer(num_epochs)} epochs, or use a bigger network"
         retrain = f"retrain on everything up to epoch {self.best_epoch}"
@@ -54,17 +65,17 @@ class Verdict:
         return f"{self.best_clause(metric)} and {advice[self.kind]}"
 
     def best_clause(self, metric: str) -> str:
-        """Return the clause about the best value of a metric."""
+        """Return a clause that gives the best value of a metric and its epoch."""
         return f"{metric} was best at epoch {self.best_epoch} ({self.best:.4g})"
 
 
 def divergence(metric: str, values: Sequence[float]) -> str | None:
-    """Return the sentence about a curve that stays NaN or infinite to its end; None for others.
+    """Return a sentence about a curve that is NaN or infinite up to its end, or None.
 
     Args:
         metric: Name of the metric.
-        values: Value of each epoch; a metric that is not measured in each has NaN elsewhere and
-            must be left out.
+        values: Value of the metric in each epoch. Do not use this function for a metric that is not
+            measured in every epoch, because its value is NaN in the other epochs.
     """
     finite_epochs = np.flatnonzero(np.isfinite(values)) + 1
     epoch = int(finite_epochs.max(initial=0)) + 1
@@ -72,22 +83,28 @@ def divergence(metric: str, values: Sequence[float]) -> str | None:
         return None
     return (
         f"{metric} is NaN or infinite from epoch {epoch} on: training diverged; use a smaller "
-        "learning rate, or inputs and targets of a smaller scale"
+        "learning rate, or scale the inputs and targets down"
     )
 
 
 def longer(num_epochs: int) -> int:
-    """Return the number of epochs to train after too few."""
+    """Return the number of epochs to train if `num_epochs` were too few."""
     return max(2 * num_epochs, 10)
 
 
 def verdict(values: Sequence[float], mode: Mode) -> Verdict | None:
-    """Read a curve; return None without a finite value.
+    """Return the verdict on a curve, or None if it has no finite value.
 
-    Medians of quarters of the curve are compared. It still improves if the last one is better than
-    the one before, by four times its noise and a hundredth of the whole improvement. Else it
-    overfits if what followed the best value is worse by as much, and by the luck of the best of
-    all epochs. Else it is flat.
+    The medians of the last two quarters of the curve are compared. The curve still improves if the
+    last median is better than the one before by more than four times the noise of such a median and
+    by more than a hundredth of the whole improvement. Otherwise it overfits if the values after the
+    best one are worse than the best one by more than that, plus the amount by which the best of so
+    many epochs is expected to be better by luck. Otherwise it is flat. A curve with fewer than five
+    values is too short.
+
+    Args:
+        values: Value of the metric in each epoch; NaN and infinity are left out.
+        mode: ``min`` if lower values are better, ``max`` if higher values are better.
     """
     numbers = np.asarray(values, np.float64)
     epochs = np.flatnonzero(np.isfinite(numbers)) + 1
@@ -103,12 +120,12 @@ def verdict(values: Sequence[float], mode: Mode) -> Verdict | None:
 
 
 def _read(curve: Array) -> tuple[Kind, float, float]:
-    """Return kind, change and noise of a curve of which lower is better."""
+    """Return the kind, change and noise of a curve in which lower values are better."""
     lowest = curve.min()
     rise = curve[-1] - lowest
     if len(curve) < _MIN_EPOCHS:
         return "too_short", rise, 0.0
-    # Second differences cancel a smooth trend and have six times the variance of the noise.
+    # Second differences remove a smooth trend. Their variance is six times the noise's.
     noise = float(_PER_MEDIAN * np.median(np.abs(np.diff(curve, 2))) / math.sqrt(6))
     span = max(len(curve) // 4, 2)
     least = max(4 * noise / math.sqrt(span), _MIN_CHANGE * (curve[0] - lowest))
@@ -116,7 +133,8 @@ def _read(curve: Array) -> tuple[Kind, float, float]:
     if trend > least:
         return "improving", trend, noise
     after = curve[curve.argmin() + 1 :]
-    luck = noise * math.sqrt(2 * math.log(len(curve)))  # of the best of so many
+    # The best of many epochs is better than the curve by this much through noise only.
+    luck = noise * math.sqrt(2 * math.log(len(curve)))
     if len(after) and np.median(after[-span:]) - lowest > least + luck:
         return "overfitting", rise, noise
     return "flat", rise, noise

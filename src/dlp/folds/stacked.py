@@ -88,9 +88,7 @@ def reason_against(
         and getattr(head, "target_transform", "none") == "none"
     )
     if not is_usual:
-        return (
-            f"{type(head).__name__} has a loss, metric, threshold or transform with no stacked form"
-        )
+        return f"{type(head).__name__} has an unsupported loss, metric, threshold or transform"
     if model.class_weight is not None:
         return "class_weight is set"
     if model.make_scheduler is not None:

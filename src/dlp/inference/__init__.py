@@ -1,4 +1,4 @@
-"""Predictions of a trained model and their explanations, without Lightning."""
+"""Predict with a trained model and explain its predictions, without Lightning."""
 
 from lazy_loader import attach_stub
 

@@ -1,4 +1,4 @@
-"""Model card of an export, with an example that runs in its folder."""
+"""Model card of an export, with an example that runs in the exported folder."""
 
 import shlex
 from dataclasses import asdict
@@ -20,18 +20,18 @@ from dlp.reader.notation import column_option
 from dlp.runs.folder import Run
 from dlp.runs.scores import test_scores, threshold_note
 
-#: What a reader of the card needs to know about the inputs, in addition to their columns.
+#: Facts about the inputs that the card lists, in addition to the columns.
 _FACTS = ("kind", "shape", "height", "width", "channels", "encoding", "tokens", "read_csv")
 _MAX_LETTERS = 200
 
 
 class Example(NamedTuple):
-    """Row that the card predicts.
+    """Example on the card: one row, and how to predict it.
 
     Args:
-        imports: Imports of Python that the code needs.
-        code: Python expression whose value is a list with the row.
-        word: Word for ``predict.py``.
+        imports: Import statements that the code needs, or an empty text.
+        code: Python expression whose value is a list that contains the row.
+        word: Argument for ``predict.py``: a file name, or a text that is quoted for the shell.
     """
 
     imports: str
@@ -40,12 +40,14 @@ class Example(NamedTuple):
 
 
 def write_example(folder: Path, model: Model, row: Any) -> Example:
-    """Write a row to a file of an export, if it is not a text; return how it is predicted.
+    """Write an example row into the folder of an export, and return how to predict it.
+
+    A text needs no file, because it is an argument of ``predict.py``.
 
     Args:
         folder: Folder of the export.
         model: Exported model.
-        row: Row of the training set, as `Rows.raw` returns it.
+        row: Row of the training set, in the form that `Rows.raw` returns.
     """
     form = model.encoder.form
     if form == "text":
@@ -72,7 +74,7 @@ def write_example(folder: Path, model: Model, row: Any) -> Example:
 
 
 def _plain(cell: Any, date_format: str | None = None) -> Any:
-    """Return a cell as it is written in JSON; a date follows the format of the training table."""
+    """Return a cell in a form that JSON accepts; a date has the format of the training table."""
     if isinstance(cell, pd.Timestamp):
         if date_format in (None, "ISO8601"):
             return cell.isoformat()
@@ -89,8 +91,9 @@ def card(model: Model, run: Run, checkpoint: str, difference: str, example: Exam
         model: Exported model.
         run: Run of the checkpoint, with its results.
         checkpoint: File name of the checkpoint.
-        difference: Largest difference of the export, and its rows.
-        example: Row that the card predicts.
+        difference: Largest difference between the predictions of the export and of the checkpoint,
+            with the rows on which it was measured.
+        example: Example row, and how to predict it.
     """
     spec = model.spec
     facts = input_facts(model.encoder)
@@ -125,10 +128,10 @@ def input_facts(encoder: AnyEncoder) -> PlainValues:
 
 
 def _scores(run: Run, checkpoint: str) -> str:
-    """Return the test scores of this checkpoint, next to the baselines' scores."""
+    """Return the test scores of this checkpoint, together with the baselines' scores."""
     test = run.results().get("test") or {}
     if test.get("checkpoint") != checkpoint:
-        return "It was not tested."
+        return "This checkpoint was not tested."
     text = f"{test['rows']:,} test rows"
     note = threshold_note(run.results())
     if note:
@@ -137,6 +140,6 @@ def _scores(run: Run, checkpoint: str) -> str:
 
 
 def _table(frame: pd.DataFrame) -> str:
-    """Return a table as aligned text, in a block of Markdown."""
+    """Return a table as aligned text in a Markdown code block."""
     text = frame.to_string(float_format="{:.6g}".format, na_rep="", max_colwidth=60)
     return f"\n\n```text\n{text}\n```"

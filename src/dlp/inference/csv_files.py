@@ -1,4 +1,4 @@
-"""Predictions of the rows of a CSV as a CSV with the same conventions."""
+"""Predict the rows of a CSV, and return them as a CSV with the same conventions."""
 
 import csv
 import io
@@ -21,10 +21,10 @@ class PredictedCSV(NamedTuple):
     """CSV with the rows of a file and their predictions.
 
     Args:
-        content: Content of the file.
+        content: Content of the new CSV.
         encoding: Encoding of the content.
-        columns: Names of the columns.
-        first_rows: Cells of the first rows.
+        columns: Names of the columns, including the predictions' columns.
+        first_rows: Cells of the first five rows, to show them.
         num_rows: Number of rows.
     """
 
@@ -41,16 +41,18 @@ def predict_csv(
     name: str,
     turn: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> PredictedCSV:
-    """Predict the rows of a CSV by the conventions of the training table.
+    """Predict the rows of a CSV that has the same conventions as the training table.
 
-    The result has the encoding, the separator, the decimal mark and the ends of lines of the file.
-    A column of the file that has the name of a prediction gets the addition ``(input)``.
+    The result contains the columns of the file, followed by the columns of the predictions. It has
+    the same encoding, separator, decimal mark and line endings as the file. If a column of the file
+    has the same name as a column of the predictions, ``(input)`` is added to its name.
 
     Args:
-        predictor: Model of rows of a table or of texts.
-        file: Content of the file.
-        name: Name of the file.
-        turn: Context in which the names of the columns are read and each piece is predicted.
+        predictor: Predictor with a model of tables or texts.
+        file: File, opened for its bytes.
+        name: Name of the file, for its ending and for error messages.
+        turn: Function that returns a context manager. It is entered while the column names are read
+            and while each piece of the file is predicted, so that several calls can take turns.
 
     Raises:
         ReaderError: If the file or a row cannot be read.
@@ -92,7 +94,7 @@ def predict_csv(
 
 
 def _renamed(names: list[str], added: list[str]) -> list[str]:
-    """Return names of columns, changed where one of the columns that are added has the name."""
+    """Return the names of columns, changed if they equal the name of an added column."""
     columns = []
     for name in names:
         column = name
@@ -105,7 +107,7 @@ def _renamed(names: list[str], added: list[str]) -> list[str]:
 
 
 def _text(cell: Any, decimal: str) -> str:
-    """Return a class unchanged, and a number with nine digits."""
+    """Return the text of a cell: a text unchanged, and a number with nine significant digits."""
     if isinstance(cell, str):
         return cell
     return f"{cell:.9g}".replace(".", decimal)

@@ -1,4 +1,4 @@
-"""Source of an encoder outside of the project, as an exported model brings it along."""
+"""Source code of a user's own encoder, which an exported model contains."""
 
 import ast
 import inspect
@@ -14,22 +14,26 @@ _READER = "dlp.reader"
 
 
 def write_encoder(encoder: AnyEncoder, folder: Path) -> None:
-    """Write the part of a file that the class of an encoder needs into the folder of an export.
+    """Write the source code of an encoder's class into the folder of an export.
 
-    The file with the class usually imports torch, for its DataModule, but an export runs without
-    torch. So only the class is written, and the imports, constants, functions and classes of its
-    file that it names. An encoder of the project needs nothing, because an export has a copy of the
-    package ``reader``.
+    An export runs without torch, but the file that defines the class usually imports torch for its
+    DataModule. Therefore only the class is written, together with the imports, constants, functions
+    and classes of the same file that it uses. For an encoder of the project nothing is written,
+    because every export contains a copy of the package ``reader``.
+
+    Args:
+        encoder: Encoder of the exported model.
+        folder: Folder of the export.
 
     Raises:
-        InputError: If the class uses something of the project outside of ``reader``, or the encoder
-            has an argument that no file holds.
+        InputError: If the class uses a part of the project outside of ``reader``, or if the encoder
+            has an argument that cannot be written to a file.
     """
     kind = type(encoder)
     for argument, described in encoder.objects().items():
         raise InputError(
             f"the rows are encoded with {argument}: {described}, whose code an export cannot "
-            "bring. Train without it to export, or predict with dlp."
+            "contain. Train a model without this argument to export it, or predict with dlp."
         )
     if kind.__module__.startswith(f"{_READER}."):
         return
@@ -39,7 +43,7 @@ def write_encoder(encoder: AnyEncoder, folder: Path) -> None:
 
 
 def _needed_source(kind: type, source: str) -> str:
-    """Return the statements of a file that a class needs, in the order of the file."""
+    """Return the source code of the statements that a class needs, in the order of the file."""
     tree = ast.parse(source)
     defining: dict[str, ast.stmt] = {}
     for statement in tree.body:
@@ -80,11 +84,11 @@ def _used_names(statement: ast.stmt) -> list[str]:
 
 
 def _import(kind: type, statement: ast.Import | ast.ImportFrom, name: str) -> str:
-    """Return the import of one name; the project's are imported from the copy of ``reader``."""
+    """Return the import of one name. Names of the project come from the copy of ``reader``."""
     aliases = [alias for alias in statement.names if _name(alias) == name]
     if isinstance(statement, ast.Import):
         origin = aliases[0].name
-        imported: ast.stmt = ast.Import(aliases)  # scipy.signal and scipy.stats are both scipy
+        imported: ast.stmt = ast.Import(aliases)  # scipy.signal and scipy.stats both define scipy
     else:
         origin = statement.module or ""
         imported = ast.ImportFrom(origin, aliases, statement.level)
@@ -95,14 +99,14 @@ def _import(kind: type, statement: ast.Import | ast.ImportFrom, name: str) -> st
         origin = getattr(value, "__module__", origin)
     if not origin.startswith(_READER) or isinstance(statement, ast.Import):
         raise InputError(
-            f"the encoder {kind.__name__} uses {name} of {origin}, which an exported model does "
-            f"not have. Use NumPy and what `from {_READER}... import` brings, or predict with dlp."
+            f"the encoder {kind.__name__} uses {name} from {origin}, which an exported model does "
+            f"not contain. Use only NumPy and the modules of {_READER}, or predict with dlp."
         )
     return ast.unparse(ast.ImportFrom(origin.removeprefix("dlp."), aliases, 0))
 
 
 def _name(alias: ast.alias) -> str:
-    """Return the name that an import defines."""
+    """Return the name that an import statement defines."""
     return alias.asname or alias.name.partition(".")[0]
 
 

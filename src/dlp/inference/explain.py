@@ -1,4 +1,4 @@
-"""Reasons of a prediction: weights of words, differences by columns, heat maps of images."""
+"""Explain a prediction by the weights of words, the effects of columns, or a heat map."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 
 
 def explain(predictor: "Predictor", row: Any) -> Any:
-    """Return the reasons of the prediction of a row, as `Predictor.explain` does."""
+    """Explain the prediction of a row, see `Predictor.explain`."""
     if isinstance(row, pd.Series):
         row = row.to_dict()
     explained_by = predictor.encoder.explained_by
     if explained_by is None:
-        raise InputError(f"explain takes columns, texts and images, not {predictor.encoder.kind}.")
+        raise InputError(
+            "explain: expected a model of tables, texts or images, got a model of "
+            f"{predictor.encoder.kind}. The predictions of such a model cannot be explained."
+        )
     scores = predictor.scores([row])
     answer = predictor.spec.answer
     number = 0  # the first target
@@ -34,10 +37,11 @@ def explain(predictor: "Predictor", row: Any) -> Any:
         return _columns(predictor, row, number)
     if not isinstance(predictor.models[0], TrainedModel):
         raise InputError(
-            "Only the checkpoint of a run explains texts and images; an export does not."
+            "explain: expected a run or a checkpoint, got an exported model, which cannot explain "
+            "texts and images. Load the run or its checkpoint."
         )
     if scores.shape[1] == 1:
-        number = 1  # the logit itself, not its negative
+        number = 1  # class 1, whose logit is the only one; class 0 has its negative
     if explained_by == "words":
         return _words(predictor, row, number)
     return _pixels(predictor, row, number)
@@ -48,9 +52,10 @@ def _columns(
     row: dict[str, Any],
     number: int,
 ) -> pd.DataFrame:
-    """Return how a score would change with the typical cell of each column.
+    """Return how much the score changes if a cell is replaced by the typical cell of its column.
 
-    A column of texts has also a line for each word as its value, which is left out of the text.
+    ``difference`` is the score of the row minus the score of the changed row. A column of texts also
+    has a line for each known word, whose ``difference`` compares with the text without this word.
     """
     encoder: Any = predictor.encoder
     rows = [row]
@@ -84,7 +89,7 @@ def _words(
     row: Any,
     number: int,
 ) -> pd.DataFrame:
-    """Return the mean weight of each word over the models, without n-grams of characters."""
+    """Return the mean weight of each word over the networks, without n-grams of characters."""
     weights = []
     for model, network, inputs in predictor.networks_with_inputs(row):
         names: Any = np.array(model.encoder.column_names, object)
@@ -101,7 +106,7 @@ def _pixels(
     row: Any,
     number: int,
 ) -> Any:
-    """Return the mean heat map over the models, (h, w) in [0, 1]."""
+    """Return the mean heat map over the networks, (h, w) in [0, 1]."""
     maps = []
     for _, network, inputs in predictor.networks_with_inputs(row):
         cam = GradCAM(network)

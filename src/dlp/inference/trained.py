@@ -1,4 +1,4 @@
-"""Trained modules: built from the spec in a checkpoint, and run on encoded rows."""
+"""Trained modules, which are built from the spec in a checkpoint and run on encoded rows."""
 
 import copy
 from typing import Any
@@ -16,11 +16,11 @@ from dlp.reader.spec import ModelSpec, build_encoder
 
 
 class TrainedModel(Model):
-    """Model of a module of torch.
+    """Model that runs a trained torch module.
 
     Args:
         spec: Spec of the model.
-        encoder: Encoder of the rows, which has learned.
+        encoder: Fitted encoder of the rows.
         module: Trained module.
     """
 
@@ -30,16 +30,16 @@ class TrainedModel(Model):
 
     @classmethod
     def load(cls, checkpoint: Checkpoint, **objects: Any) -> "TrainedModel":
-        """Build the model of a checkpoint.
+        """Build the model in a checkpoint.
 
         Args:
-            checkpoint: Checkpoint that was read.
-            **objects: Arguments of the module or the encoder that a file does not hold, by name.
+            checkpoint: Checkpoint of a run.
+            **objects: Arguments of the module or the encoder that a file cannot contain, by name.
 
         Raises:
-            InputError: If such an argument or the code of a class is missing.
+            InputError: If such an argument is missing, or if the code of a class was not imported.
         """
-        objects = copy.deepcopy(objects)  # each fold has weights of its own
+        objects = copy.deepcopy(objects)  # each fold needs its own weights
         with reading(checkpoint.path, "a checkpoint"):
             spec = checkpoint.spec
             missing = spec.missing(SupervisedModule, objects)

@@ -47,7 +47,7 @@ class Checkpoint:
         return self._spec
 
     def take(self) -> dict[str, Any]:
-        """Return the content and let go of it, as it takes as much memory as the network.
+        """Return the content and release it, because it takes as much memory as the network.
 
         If the file has been written again since it was read, it is read again.
         """
@@ -78,7 +78,7 @@ def load_module(checkpoint: Checkpoint, **objects: Any) -> SupervisedModule:
         module = build_module(spec.module, **objects)
         _load_state_dict(module, checkpoint)
     module.take_answer(spec)
-    # With --trainer.precision 64-true or bf16-true, the file contains weights in that precision.
+    # After training with --trainer.precision 64-true or bf16-true, the file contains such weights.
     return module.float().eval()
 
 

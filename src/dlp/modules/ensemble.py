@@ -30,7 +30,7 @@ class EnsembleNet(nn.ModuleList):
 
     Args:
         members: Networks with equal shapes of inputs and of logits.
-        link: Function that turns predictions into logits.
+        link: Name of the function that turns predictions into logits; see `Link`.
         scale: Standard deviation of each target, used only with ``link="log"``, where predictions
             are proportional to ``exp(scale * logits)``. None means 1.
     """
@@ -45,7 +45,7 @@ class EnsembleNet(nn.ModuleList):
         self.members = list(members)
         self.link = link
         self.scale = scale
-        # Never on the meta device: a checkpoint does not contain it, so nothing would fill it.
+        # On the meta device it would stay empty, because checkpoints do not contain this buffer.
         self.factors = nn.Buffer(torch.tensor(scale or 1.0, device="cpu"), persistent=False)
 
     def forward(self, inputs: Inputs) -> Tensor:
@@ -66,7 +66,7 @@ def mean_logits(logits: Tensor, link: Link, factors: Tensor | float = 1.0) -> Te
 
     Args:
         logits: Logits of the M models, (M, N, C).
-        link: Function that turns predictions into logits.
+        link: Name of the function that turns predictions into logits; see `Link`.
         factors: Factor of each logit, used only with ``link="log"``; see `scale` of `EnsembleNet`.
     """
     if link == "identity":
@@ -113,8 +113,8 @@ class EnsembleModule(SupervisedModule):
         modules = []
         for number in range(size):
             with torch.random.fork_rng(devices=[]):
-                # Only the CPU generator: weights are drawn on the CPU, and `torch.manual_seed`
-                # would also reset the generators of the GPUs.
+                # Only the CPU generator is seeded, because weights are drawn on the CPU, and
+                # `torch.manual_seed` would also reset the generators of the GPUs.
                 torch.default_generator.manual_seed(seed + number)
                 modules.append(make_member())
         first = modules[0]

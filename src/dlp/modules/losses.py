@@ -52,8 +52,8 @@ def class_weights(
 
     Args:
         weights: Weight of each class by its name; a class that is not listed has weight 1.
-            ``balanced`` is ``1 / (C * frequency)``, as in scikit-learn; each label of several is
-            balanced separately.
+            ``balanced`` is ``1 / (C * frequency)``, as in scikit-learn. In a multilabel problem,
+            each label is balanced separately.
         names: Names of the classes or labels.
         frequencies: Fraction of training rows with each class or label, used by ``balanced``.
         task: Task of the metrics: ``binary``, ``multiclass`` or ``multilabel``.
@@ -63,7 +63,8 @@ def class_weights(
         for absent and the second for present labels.
     """
     if weights == "balanced":
-        shares = torch.tensor(frequencies).clamp(1e-6, 1 - 1e-6)  # a label may be in no row or all
+        # A label may be in no row, or in every row.
+        shares = torch.tensor(frequencies).clamp(1e-6, 1 - 1e-6)
         num_classes = 2 if task == "multilabel" else len(names)
         present = 1 / (num_classes * shares)
         absent = 1 / (2 * (1 - shares))

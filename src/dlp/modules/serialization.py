@@ -70,8 +70,8 @@ def module_component(module: "SupervisedModule") -> Component:
 
     The objects are the arguments that a file cannot store. They do not include arguments that are
     only needed for training. They do include each required argument that a subclass forgot to save
-    with ``save_hyperparameters``. Hyperparameters that begin with an underscore are Lightning's and
-    are left out.
+    with ``save_hyperparameters``. Hyperparameters that begin with an underscore are left out,
+    because Lightning adds them.
     """
     saved = module.object_arguments
     objects = {name: path for name, path in saved.items() if name not in _FOR_TRAINING}
@@ -103,7 +103,8 @@ def build_module(component: Component, **objects: Any) -> "SupervisedModule":
     for name, parameter in inspect.signature(kind).parameters.items():
         if parameter.kind is not parameter.VAR_KEYWORD:
             names.add(name)
-        elif not component.class_path.startswith("dlp.modules."):  # their **training has no network
+        # The **training of this project's modules does not accept objects such as a network.
+        elif not component.class_path.startswith("dlp.modules."):
             names.update(objects)
     arguments = {name: value for name, value in objects.items() if name in names}
     with naming("the checkpoint"):

@@ -92,7 +92,7 @@ class CellConverter:
     ) -> tuple[list[datetime | None], Places]:
         """Return the distinct dates of a column, and the place of each cell's date in them, (N,).
 
-        The date of a missing cell is None. Arguments and errors are those of `numbers`.
+        The date of a missing cell is None. See `numbers` for the arguments and errors.
         """
         return self._distinct(name, cells, index, self._date, None)
 
@@ -101,7 +101,7 @@ class CellConverter:
     ) -> tuple[list[str], Places]:
         """Return the distinct texts of a column, and the place of each cell's text in them, (N,).
 
-        The text of a missing cell is empty. Arguments and errors are those of `numbers`.
+        The text of a missing cell is empty. See `numbers` for the arguments and errors.
         """
         return self._distinct(name, cells, index, self._text, "")
 

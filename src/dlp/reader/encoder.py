@@ -88,7 +88,7 @@ class Encoder(ABC, Generic[RowsT]):
 
         Args:
             rows: Rows, as people have them.
-            targets: Values of the target columns, (N,) or (N, T), as they were read.
+            targets: Values of the target columns, (N,) or (N, T), not yet encoded.
         """
 
     @abstractmethod
@@ -116,7 +116,7 @@ class Encoder(ABC, Generic[RowsT]):
     def objects(self) -> dict[str, str]:
         """Return the names of the other arguments, with what a message calls each of them.
 
-        No file holds such an object, so it is given again.
+        A file cannot contain such an object, so it must be passed again.
         """
         return {}
 

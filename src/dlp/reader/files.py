@@ -41,7 +41,7 @@ _CSV_OPTIONS = {
     "skiprows",
     "skipfooter",
     "nrows",  # of the training table: new rows are all read
-    "index_col",  # these two name columns, and rows are dictionaries: nothing is to do
+    "index_col",  # this and the next name columns, which rows given as dictionaries have already
     "usecols",
     "engine",  # these two choose among the parsers of pandas
     "low_memory",

@@ -29,7 +29,7 @@ Resizing = Literal["squeeze", "crop"]
 
 
 class ImageEncoder(TwoStepEncoder["ImageRows", Pixels]):
-    """Encoder of images into float32 (N, C, H, W) in [0, 1]; nothing is learned from pixels.
+    """Encoder of images into float32 (N, C, H, W) in [0, 1]. It learns nothing from pixels.
 
     Args:
         height: Height in pixels.

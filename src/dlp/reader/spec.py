@@ -24,8 +24,8 @@ class Component:
     Args:
         class_path: Import path of the class.
         arguments: Plain arguments by name.
-        objects: What a message calls each of the other arguments, by name. No file holds such an
-            object, so it is given again.
+        objects: What a message calls each of the other arguments, by name. A file cannot contain
+            such an object, so the user passes it again.
         state: What the object learned. The weights of a module are in the same checkpoint instead.
     """
 
@@ -35,7 +35,7 @@ class Component:
     state: PlainValues = field(default_factory=dict)
 
     def missing(self, base: type, objects: Mapping[str, object]) -> str | None:
-        """Return a sentence about what is missing to build the object; None if nothing is.
+        """Return a sentence that names what is missing to build the object, or None.
 
         Args:
             base: Class of which the object's class is a subclass.
@@ -201,7 +201,7 @@ def build_encoder(component: Component, **objects: object) -> AnyEncoder:
 
     Args:
         component: Component of the encoder.
-        **objects: Arguments that a file cannot hold, by name. Others are not used.
+        **objects: Arguments that a file cannot contain, by name. Others are not used.
 
     Raises:
         MissingCodeError: If its class is not imported, or one of its arguments is missing.

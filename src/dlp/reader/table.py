@@ -47,7 +47,7 @@ class ConvertedTable(NamedTuple):
 
     Args:
         numbers: Cells of the columns of numbers and dates, float64 (N, K); NaN if missing.
-        codes: Numbers of the categories and words of a row among those of all columns.
+        codes: Numbers of the categories and words of each row. They count through all columns.
     """
 
     numbers: Floats

@@ -140,7 +140,7 @@ class TextEncoder(Encoder[TextRows]):
     def _weigh(self, ids: Array, counts: Counts) -> NDArray[np.float64]:
         """Return the weight of each count, before the rows of TF-IDF get length 1.
 
-        The weights are those of scikit-learn's ``TfidfTransformer`` by default.
+        The weights equal those from scikit-learn's ``TfidfTransformer`` with its defaults.
         """
         if self.encoding == "multi_hot":
             return np.ones(len(counts))

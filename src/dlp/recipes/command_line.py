@@ -1,4 +1,4 @@
-"""Recipe for a command line. A restored checkpoint brings the config of its run."""
+"""Build the recipe for a command line. For a restored checkpoint, use the config of its run."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -117,5 +117,5 @@ def _check_words(command: str, words: Sequence[str]) -> None:
             raise InputError(
                 f"{word.partition('=')[0]} cannot be combined with a checkpoint, because the "
                 "checkpoint's run has its own config. Leave out the option, or train a new model "
-                "by dlp fit without --ckpt_path."
+                "with dlp fit, without --ckpt_path."
             )

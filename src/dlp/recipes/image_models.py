@@ -1,4 +1,4 @@
-"""Image networks to visualise, from a run or from torchvision, and images for them."""
+"""Load image networks that can be visualised, from a run or from torchvision, and their images."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -65,8 +65,8 @@ class ImageModel:
             return images
         if self.data is None:
             raise InputError(
-                f"{self.name} was not trained by dlp and brings no images. Give --images, a file "
-                "or a folder."
+                f"{self.name} was not trained by dlp, so there is no data set to take images "
+                "from. Give a file or a folder with --images."
             )
         part: Any = list(self.data.labelled_parts())[-1]
         loader: Any = self.data.loader(part)
@@ -82,7 +82,7 @@ class ImageModel:
 
 
 def load_image_model(name: str) -> ImageModel:
-    """Load the network of a run, or one of torchvision's networks.
+    """Load the network of a run, or a published network from torchvision.
 
     Args:
         name: Folder of a run, checkpoint, name of a config with a run, or name of a network in
@@ -108,12 +108,12 @@ def load_image_model(name: str) -> ImageModel:
 
 
 def _answered(module: SupervisedModule, logits: Tensor) -> Tensor:
-    """Return the probabilities (calibrated, if the module is) or values for logits."""
+    """Return the values for logits, or the probabilities, with the calibration of the module."""
     return module.outputs(logits)[module.head.prediction]
 
 
 def _published(name: str) -> ImageModel:
-    """Return a network of torchvision that takes images in [0, 1] and normalises them itself."""
+    """Return a network from torchvision that takes images in [0, 1] and normalises them itself."""
     from torchvision import models, transforms
 
     published = models.list_models(models)  # without detection and segmentation networks
@@ -137,7 +137,7 @@ def _published(name: str) -> ImageModel:
 
 
 def _probabilities(logits: Tensor) -> Tensor:
-    """Return probabilities (N, C). A single logit belongs to class 1 of two classes."""
+    """Return probabilities (N, C). A single logit is the logit of class 1 in a binary problem."""
     logits = logits.reshape(len(logits), -1)
     if logits.shape[1] == 1:
         logits = F.pad(logits, (1, 0))
@@ -160,8 +160,8 @@ def image_encoder(data: SupervisedDataModule) -> ImageEncoder:
     shape: Any = data.input_shape
     if len(shape) != 3:
         raise InputError(
-            f"visualize takes images (C, H, W); the rows of {type(data).__name__} have the shape "
-            f"{tuple(shape)}."
+            f"visualize: expected images (C, H, W), got a {type(data).__name__} whose rows have "
+            f"the shape {tuple(shape)}. Give a run that was trained on images."
         )
     if isinstance(data.encoder, ImageEncoder):
         return data.encoder

@@ -1,4 +1,4 @@
-"""Errors of jsonargparse on one line: the key, the reason, and the next step or a similar name."""
+"""Shorten jsonargparse's errors to one line: the key, the reason, and advice or a similar name."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ _STEPS = {
     "Sequence": "Write a list as one word without spaces, such as [9,9].",
 }
 _KEY = re.compile(r'Parser key "([\w.]+)":?\s*')
-#: Type in a message, of which the name is enough.
+#: Type in a message, which is shortened to its name.
 _CLASS = re.compile(r"(a )?<class '(?:\w+\.)*(\w+)'>|a typing\.")
 _QUOTED = re.compile(r"'([\w.]+)'")
 
@@ -40,14 +40,14 @@ class ShortErrors:
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise the error as an `InputError`."""
-        if not self.exit_on_error:  # type: ignore[attr-defined]  # a parser within the parser
-            super().error(message, ex)  # type: ignore[misc]  # of the other base class
+        if not self.exit_on_error:  # type: ignore[attr-defined]  # a nested parser
+            super().error(message, ex)  # type: ignore[misc]  # from the other base class
         raise InputError(one_sentence(message, ex, self.keys(), self.required)) from ex
 
     def keys(self) -> list[str]:
         """Return the keys of all options."""
         keys = []
-        for action in self._actions:  # type: ignore[attr-defined]  # of argparse's parser
+        for action in self._actions:  # type: ignore[attr-defined]  # from argparse
             keys += [name[2:] for name in action.option_strings if name.startswith("--")]
         return keys
 
@@ -86,14 +86,14 @@ def one_sentence(
 
 
 def _causes(error: BaseException | None) -> Iterator[str]:
-    """Yield the messages of the causes of an error, the innermost last."""
+    """Yield the messages of an error and of its causes, the innermost cause last."""
     while error is not None:
         yield str(error)
         error = error.__cause__
 
 
 def _alternatives(union: str) -> str:
-    """Return what a value of a union type may be. The result is empty for other types.
+    """Return what is accepted for a union type. The result is empty for other types.
 
     Expected types are left out if another reason is given, such as a class that is not found.
     """
@@ -107,7 +107,7 @@ def _alternatives(union: str) -> str:
 def _step_for_value(value: str, reason: str, keys: Sequence[str]) -> str:
     """Return the most similar choice or class for a value, or advice on writing a text."""
     if value in ("True", "False") and re.search(r"\bstr\b", reason):
-        return "Put quotes around yes, no, on and off."
+        return "YAML reads yes, no, on and off as True or False. Put quotes around them."
     choices = _QUOTED.findall(reason)
     return near(value, choices or [key for key in keys if key[0].isupper()])
 
@@ -115,7 +115,7 @@ def _step_for_value(value: str, reason: str, keys: Sequence[str]) -> str:
 def _step_for_name(
     message: str, key: str, reason: str, keys: Sequence[str], required: Mapping[str, str]
 ) -> str:
-    """Return the most similar key for a name that is not accepted, or where it belongs."""
+    """Return advice for a name that is not accepted: a similar key, or where the name belongs."""
     quoted = _QUOTED.findall(reason)
     last = re.findall(r": ([\w.-]+)", reason)
     name = (last or quoted or [""])[-1]
@@ -124,7 +124,7 @@ def _step_for_name(
     if name == "class_path":
         return "Arguments of a class belong below init_args, not next to class_path."
     if message.startswith("unrecognized") and not name.startswith("-"):
-        return "A key has two dashes, as in --config NAME."
+        return "An option begins with two dashes, as in --config NAME."
     if last and quoted:
         return near(name, quoted)
     accepted: list[str] = []
@@ -132,16 +132,18 @@ def _step_for_name(
         if path.startswith(("lightning.Lightning", "typing.")):  # a base class
             return "Name a class first, with --config NAME."
         accepted = [f"{key}.{argument}" for argument in arguments(path)]
-    others = [other for other in keys if other != f"{key}.{name}"]  # it belongs to another class
+    others = [other for other in keys if other != f"{key}.{name}"]  # a key of another class
     return near(name, accepted + others)
 
 
 def near(word: str, names: Iterable[str]) -> str:
-    """Return ``Did you mean x?`` with the name whose last part is most similar; empty if none is.
+    """Return ``Did you mean x?`` with the name whose last part is most similar.
+
+    The result is empty if no name is similar.
 
     Args:
-        word: Name that is not accepted.
-        names: Accepted names. A synonym from another library matches too.
+        word: Name that is not accepted. Synonyms that other libraries use are recognised.
+        names: Accepted names.
     """
     word = word.rpartition(".")[2].strip("-").replace("-", "_").lower()
     table = {name.rpartition(".")[2].lower(): name for name in reversed(list(names))}
@@ -162,5 +164,5 @@ def arguments(class_: type | str) -> dict[str, object]:
     parser = ArgumentParser()
     parser.add_class_arguments(kind, fail_untyped=False)
     defaults = vars(parser.get_defaults())
-    defaults.pop("params", None)  # of an optimizer
+    defaults.pop("params", None)  # the parameters of an optimizer
     return defaults

@@ -44,13 +44,13 @@ set_loader(MODE, _load_yaml, (yaml.YAMLError,))
 class Parser(ShortErrors, LightningArgumentParser):
     """LightningCLI's parser, whose errors are one sentence long."""
 
-    required = dict.fromkeys(("data", "model"), "A config has it: --config NAME.")
+    required = dict.fromkeys(("data", "model"), "Give a config that contains it: --config NAME.")
     #: Whether the last layer is being parsed. Before that, required values may be missing.
     _is_all = True
 
     def parse(self, layers: Sequence[Layer]) -> Namespace:
         """Parse layers in order and check the result. A later layer overrides the earlier ones."""
-        config = Namespace()  # type: ignore[no-untyped-call]  # of jsonargparse
+        config = Namespace()  # type: ignore[no-untyped-call]  # jsonargparse has no types
         for number, layer in enumerate(layers, 1):
             self._is_all = number == len(layers)
             if isinstance(layer, list):
@@ -60,7 +60,7 @@ class Parser(ShortErrors, LightningArgumentParser):
         return config
 
     def validate(self, *args: object, **kwargs: object) -> None:
-        """Check types and required values, once the last layer is parsed."""
+        """Check types and required values once the last layer has been parsed."""
         if self._is_all:
             super().validate(*args, **kwargs)
 
@@ -127,21 +127,22 @@ def run_options(
             recipe's Trainer. By default it is one thread for dense nets on a CPU with at most 256
             units per layer, which is fastest, and otherwise torch's own number.
         compile: Whether to compile the model with ``torch.compile``.
-        smoothing: Factor of the moving average in the curves.
+        smoothing: Factor of the moving average in the curves, from 0 (no smoothing) to 1.
     """
 
 
 def checkpoint_option(ckpt_path: str | None = None) -> None:
-    """Declare the option that names the run to restore, for the parser.
+    """Declare the option that identifies the run to restore, for the parser.
 
     Args:
-        ckpt_path: Run to restore together with its config: its folder, its name or its checkpoint.
-            ``best`` or ``last`` is the checkpoint in the newest run of the config.
+        ckpt_path: Run to restore together with its config, given by its folder, its name or its
+            checkpoint. ``best`` or ``last`` takes this checkpoint of the newest run of the config
+            in ``--config``.
     """
 
 
 def import_classes(*sources: object) -> None:
-    """Import the project's classes that are named, as jsonargparse only finds imported classes."""
+    """Import the classes of dlp that are named, because jsonargparse only finds imported ones."""
     names = set(re.findall(r"\w+", str(sources)))
     for package in _PACKAGES:
         for name in names.intersection(package.__all__):

@@ -38,8 +38,9 @@ class Recipe(LightningCLI):
     its instantiation of classes. It does not use
 
     - LightningCLI's subcommands: a command is a function that is called with the recipe;
-    - its building of data, model and Trainer in one go: a command builds each of them when it
-      needs it, cross-validation builds many models, and a model's sizes come from fitted data;
+    - its ``instantiate_classes``, which builds data, model and Trainer at the same time: here a
+      command builds each of them when it needs it, because cross-validation builds many models, and
+      the sizes of a model come from fitted data;
     - its ``configure_optimizers``: the modules of this project have their own;
     - its callback that saves the config: `RunRecorder` saves it once the first epoch is trained.
 
@@ -49,7 +50,7 @@ class Recipe(LightningCLI):
         words: Other words of a command line, which override the configs.
         values: Values by dotted key, which override all of the above.
         function: Function that runs the command. Its parameters become further options.
-        run: Run that is continued or tested, or that predicts.
+        run: Run whose fit is continued, or whose model is tested or used for predictions.
         checkpoint: Checkpoint to restore.
     """
 
@@ -112,8 +113,8 @@ class Recipe(LightningCLI):
     def _size(self, name: str, data: LightningDataModule | None) -> object:
         """Return attribute `name` of the fitted data, or the config's value if there is none.
 
-        jsonargparse follows a link whenever it builds something. The link is only useful while
-        `model` builds a module, because sizes are known once the data is fitted.
+        jsonargparse evaluates this link whenever it builds an object. The link has an effect only
+        while `model` builds a module, because the sizes are known only after the data is fitted.
         """
         if data is None or data is not self._fitted_data:
             return None
@@ -267,7 +268,7 @@ class Recipe(LightningCLI):
             config.init_args.weights = None
         return self._build(data=data, model=config).model
 
-    def trainer(  # type: ignore[override]  # a method here
+    def trainer(  # type: ignore[override]  # an attribute of LightningCLI
         self,
         run_dir: str | Path | None = "auto",
         callbacks: Sequence[Callback] = (),
@@ -276,7 +277,7 @@ class Recipe(LightningCLI):
         """Build a new Trainer, which records a run as ``dlp fit`` does.
 
         Args:
-            run_dir: Folder of the run, which must not exist or be empty. ``auto`` uses the config's
+            run_dir: Folder of the run. It must be new or empty. ``auto`` uses the config's
                 ``run_dir``, or ``runs/<config name>/version_N`` if the config has none. None
                 records nothing.
             callbacks: Callbacks to add to the callbacks of the config.
@@ -308,7 +309,12 @@ class Recipe(LightningCLI):
         return trainer
 
     def _new_recorder(self, folder: str | Path | None) -> RunRecorder:
-        """Return a recorder. None is the config's folder, or a new one if the config has none."""
+        """Return a recorder.
+
+        Args:
+            folder: Folder of the run. None takes the config's ``run_dir``, or makes a new folder if
+                the config has none.
+        """
         return RunRecorder(
             self.name,
             folder=folder or self.config.run_dir,
@@ -344,7 +350,7 @@ class Recipe(LightningCLI):
         return result
 
     def _build(self, **parts: Any) -> Any:
-        return self.parser.instantiate(Namespace(**{"data": None, **parts}))  # type: ignore[no-untyped-call]  # of jsonargparse
+        return self.parser.instantiate(Namespace(**{"data": None, **parts}))  # type: ignore[no-untyped-call]  # jsonargparse has no types
 
 
 def load(config: str | Path, **keys: object) -> Recipe:

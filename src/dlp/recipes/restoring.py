@@ -48,7 +48,7 @@ def restore(run: str | Path, check_rows: bool = True) -> RestoredRun:
 
 
 def restored(run: Run, checkpoint: Checkpoint, check_rows: bool = True) -> RestoredRun:
-    """Restore a run with one of its checkpoints, which is read only once; see `restore`."""
+    """Restore a run with one of its checkpoints, as `restore` does. The checkpoint is read once."""
     run.check_version()
     if not run.is_recorded:
         raise InputError(
@@ -56,7 +56,7 @@ def restored(run: Run, checkpoint: Checkpoint, check_rows: bool = True) -> Resto
             "run.json and config.yaml to build the data and the model."
         )
     run.check_config()
-    with isolate_rng():  # a recipe sets the seed
+    with isolate_rng():  # building a recipe sets the global seed
         recipe = Recipe("load", [run.config], checkpoint=checkpoint)
         data = supervised_data(recipe.data(check_rows))
         module = recipe.model(data)
@@ -74,7 +74,8 @@ def load_predictor(run: Run) -> Predictor:
 def load_trained(run: Run, checkpoint: Checkpoint) -> TrainedModel:
     """Build the model of a checkpoint.
 
-    If the checkpoint does not name all of the model's code, the config of the run does.
+    If the checkpoint does not identify all of the model's code, the model is built from the config
+    of the run.
     """
     lacks_code = checkpoint.spec.missing(SupervisedModule, {}) is not None
     if lacks_code and run.is_recorded and run.config.is_file():
@@ -87,14 +88,14 @@ def trained_model(checkpoint: Checkpoint, restored_run: RestoredRun) -> TrainedM
     run, data, module = restored_run
     if not isinstance(module, SupervisedModule):
         raise InputError(
-            f"this command needs a model that is a SupervisedModule; {run.folder} trained a "
-            f"{type(module).__name__}."
+            f"{run.folder}: this command expects a run of a SupervisedModule, got a run of a "
+            f"{type(module).__name__}. Give another run."
         )
     return TrainedModel(checkpoint.spec, data.encoder, module.float())
 
 
 def out_of_fold_outputs(folder: str | Path) -> tuple[SupervisedDataModule, OutOfFold]:
-    """Return the data of a cross-validation that is finished, and the predictions of its folds.
+    """Return the data of a cross-validation, and the predictions of its finished folds.
 
     Args:
         folder: Folder of the run.
@@ -106,7 +107,7 @@ def out_of_fold_outputs(folder: str | Path) -> tuple[SupervisedDataModule, OutOf
     folder = Path(folder)
     run = Run(folder)
     run.check_config()
-    with isolate_rng():  # a recipe sets the seed
+    with isolate_rng():  # building a recipe sets the global seed
         data = with_all_rows(supervised_data(load(run.config).data()))
     folds = list(read_folds(folder / "folds.jsonl", []).values())
     if not folds:

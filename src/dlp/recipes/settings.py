@@ -1,4 +1,4 @@
-"""Settings of the process while a recipe computes: torch's threads and Lightning's messages."""
+"""Settings of the process while a recipe runs: torch's threads and Lightning's messages."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,7 +9,7 @@ from lightning import Callback, LightningModule, Trainer
 
 from dlp.console import quieted
 
-#: Layers with at most this many units are slower on two threads than on one (on two cores).
+#: On two cores, layers with at most this many units are slower on two threads than on one.
 _FEW_UNITS = 256
 #: Torch's number of threads before the outermost `process_settings`; None while none is active.
 _own_number: int | None = None
@@ -69,11 +69,11 @@ class ProcessSettings(Callback):
         self._settings.enter_context(process_settings(self.number))
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Restore them."""
+        """Restore the previous settings."""
         self._settings.close()
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        """Restore them."""
+        """Restore the previous settings."""
         self._settings.close()

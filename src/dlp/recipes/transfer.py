@@ -40,7 +40,7 @@ def start_from(path: Path, model: LightningModule, data: LightningDataModule) ->
 
 
 def _check_columns(path: Path, trained: Component, encoder: AnyEncoder) -> None:
-    """Refuse weights for different columns, which are worse than random weights."""
+    """Refuse weights that belong to different columns, because they are worse than random ones."""
     if trained.class_path != class_path(encoder):
         return
     source = copy.deepcopy(encoder)

@@ -1,4 +1,4 @@
-"""Runs: their folder, and the callbacks that fill it."""
+"""Runs: their folders, and the callbacks that write to them."""
 
 from lazy_loader import attach_stub
 

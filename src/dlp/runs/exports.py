@@ -8,18 +8,19 @@ from dlp.runs.folder import Run
 
 
 def source_of(checkpoint: Path) -> dict[str, str]:
-    """Return the facts about its checkpoint that an export contains: path and SHA-256."""
+    """Return the path and the SHA-256 of a checkpoint, which are stored in its export."""
     return {"path": checkpoint.as_posix(), "sha256": sha256(checkpoint)}
 
 
 def changed_checkpoint(export: Path, source: Mapping[str, str]) -> Path | None:
-    """Return the checkpoint of an export if it has changed since the export; otherwise None.
+    """Return the checkpoint of an export if it has changed since the export, or None otherwise.
 
     ``dlp calibrate``, for example, changes a checkpoint.
 
     Args:
         export: File of the exported model.
-        source: Content of the export that `source_of` returned. Exports before 1.2.1 have none.
+        source: The result of `source_of` that is stored in the export. It is empty for exports
+            from before dlp 1.2.1.
     """
     if not source:
         return None

@@ -11,7 +11,12 @@ ROOT = Path("runs")
 
 
 def numbered(name: str | Path, kind: str = "version") -> list[Path]:
-    """Return the numbered folders of a name, such as imdb, imdb.yaml or runs/imdb, newest first."""
+    """Return the numbered folders of runs with a name, the newest first.
+
+    Args:
+        name: Name of the runs, such as imdb, imdb.yaml or runs/imdb.
+        kind: Prefix of the folders' names, ``version`` or ``study``.
+    """
     folders = []
     name = Path(name).as_posix().removeprefix(f"{ROOT}/").removesuffix(".yaml")
     for path in (ROOT / name).glob(f"{kind}_*"):
@@ -24,7 +29,7 @@ def make(name: str, kind: str = "version", folder: str | Path | None = None) -> 
     """Make the folder of a run.
 
     Args:
-        name: Name of the runs, below ``runs``.
+        name: Name of the runs, which is a folder in ``runs``.
         kind: Prefix of the folder's name: ``version`` or ``study``.
         folder: Folder given by the user, which must be empty. None makes the folder with the next
             number.
@@ -67,8 +72,8 @@ def create(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(
-            f"run_dir {folder} cannot be created: {error.strerror}. Choose a place where you may "
-            "write."
+            f"run_dir {folder} cannot be created: {error.strerror}. Choose a folder in "
+            "which you may write."
         ) from error
 
 

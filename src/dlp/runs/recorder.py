@@ -33,7 +33,7 @@ _PACKAGES = ("torch", "lightning", "torchmetrics", "numpy")
 
 @dataclass(eq=False)
 class RunRecorder(Callback):
-    """Recorder of a fit, and of the test after it, in the folder of a run.
+    """Callback that records a fit, and the test after it, in the folder of a run.
 
     Pass all of its callbacks to the Trainer: ``Trainer(callbacks=RunRecorder("mine").callbacks)``.
     They write ``metrics.csv``, ``checkpoints/best.ckpt`` and ``last.ckpt``, ``results.json`` and
@@ -42,10 +42,10 @@ class RunRecorder(Callback):
     not interrupted. A fit that fails before its first epoch ends leaves no folder.
 
     Args:
-        name: Name of the runs, below ``runs``.
+        name: Name of the runs, which is a folder in ``runs``.
         folder: New or empty folder for the run. None makes the next ``runs/<name>/version_N``.
-        run: Run whose fit is continued, instead of a new folder. If None, it is set when a fit
-            begins.
+        run: Run whose fit is continued. None makes a new run when the fit begins. The attribute
+            `run` is then the new run.
         monitor: Metric that decides which epoch is the best.
         test_after_fit: Checkpoint that the caller tests after the fit. The next command is then
             printed after the test.
@@ -53,7 +53,8 @@ class RunRecorder(Callback):
         smoothing: Factor of the moving average in the curves.
         seed: Seed of the run, which is written to ``results.json``.
         config: Content of ``config.yaml``. None writes no such file.
-        origin: Labels of the configs, by which commands find the run. Empty for a run from Python.
+        origin: Labels of the configs, by which commands find the run. It is empty for a run from
+            Python.
     """
 
     name: str = "unnamed"
@@ -89,7 +90,7 @@ class RunRecorder(Callback):
 
     @property
     def checkpoint_to_test(self) -> Path | None:
-        """Path of the checkpoint that ``test_after_fit`` names. None if there is none to test."""
+        """Path of the checkpoint that `test_after_fit` names, or None if there is none to test."""
         if self.run is None or self.test_after_fit is None:
             return None
         return self.run.checkpoint(self.test_after_fit) or self.run.checkpoint()
@@ -124,9 +125,9 @@ class RunRecorder(Callback):
             checkpoint.dirpath = str(self.run.checkpoints.resolve())
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write config and record after the first epoch, and remove the results of earlier ones."""
+        """After the first epoch, write the config and the record, and remove earlier results."""
         if self.run is not None and trainer.is_global_zero and not self.has_trained:
-            (self.run.folder / "results.json").unlink(missing_ok=True)  # it is about fewer epochs
+            (self.run.folder / "results.json").unlink(missing_ok=True)  # it describes fewer epochs
             # The record comes first: a folder with a config but no record is a run of 1.2.
             self.run.write_record("fit", self.origin)
             if self.config is not None:
@@ -134,7 +135,7 @@ class RunRecorder(Callback):
         self.has_trained = True
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write results and curves; print what the curve shows and the next command."""
+        """Write the results and the curves, and print what the curves show and the next command."""
         if self.run is None or not trainer.is_global_zero:
             return
         if not self.has_trained and (self.run.results() or not self.history.metrics):
@@ -189,11 +190,12 @@ class RunRecorder(Callback):
         }
 
     def _failure(self, trainer: Trainer) -> str | None:
-        """Return a clause about a curve that diverged. None if no curve did."""
+        """Return a clause about a curve that diverged, or None if no curve diverged."""
         metrics = self.history.metrics
         failure = divergence("train_loss", metrics.get("train_loss", []))
         last = trainer.callback_metrics.get(self.monitor, math.nan)
-        if failure is None and not math.isfinite(last):  # otherwise a NaN is an epoch without it
+        # In the history, NaN can also mean that an epoch did not log the metric.
+        if failure is None and not math.isfinite(last):
             failure = divergence(self.monitor, metrics.get(self.monitor, []))
         return failure
 
@@ -304,7 +306,7 @@ def stage_scores(trainer: Trainer, stage: str) -> dict[str, float]:
 
 
 def at_threshold(module: LightningModule) -> str:
-    """Return ``, threshold 0.3`` or the like for a module; empty for a threshold of 0.5."""
+    """Return text such as ``, threshold 0.3`` for a module. It is empty for a threshold of 0.5."""
     answer = getattr(module, "answer", None)
     if not isinstance(answer, Answer) or answer.threshold == 0.5:
         return ""

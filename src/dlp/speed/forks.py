@@ -18,7 +18,7 @@ _functions: Sequence[Callable[[], Any]] = ()
 
 
 def num_cores() -> int:
-    """Return the number of cores that this process may use, or 1 where it cannot be forked."""
+    """Return the number of cores that this process may use, or 1 if it cannot be forked."""
     if sys.platform != "linux":
         return 1
     return len(os.sched_getaffinity(0))
@@ -38,7 +38,7 @@ def _run(number: int) -> Any:
 
 
 def _begin() -> None:
-    """Prepare a copy: it ends with its parent, and computes on one thread.
+    """Prepare a copy of the process: it ends when its parent ends, and computes on one thread.
 
     The threads of OpenMP are not copied, so computing on several threads would hang.
     """

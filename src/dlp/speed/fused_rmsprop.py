@@ -5,7 +5,8 @@ a convnet takes 7 % less. A fit of Reuters gains nothing.
 
 Adam without its first moment and its bias corrections is RMSprop. The private kernel is called
 because the public ``torch.optim.adam.adam`` checks and groups its arguments in each call: a stacked
-step takes 240 us with it and 140 us without. Proposal for upstream: ``RMSprop(fused=True)``.
+step takes 240 us with this function and 140 us without it. Proposal for upstream:
+``RMSprop(fused=True)``.
 """
 
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-#: Number of a step so late that Adam's bias corrections are exactly 1.
+#: Step number that is so large that Adam's bias corrections are exactly 1.
 _LATE_STEP = torch.tensor(1e9)
 
 
@@ -67,7 +68,8 @@ def fused_update(optimizer: Optimizer) -> bool:
     """Update all weights that have a gradient.
 
     Returns:
-        True, or False if a weight cannot be fused. Then no weight was changed.
+        True if the weights were updated. False if a weight cannot be fused, in which case no weight
+        was changed.
     """
     for group in optimizer.param_groups:
         if not all(map(can_fuse, group["params"])):

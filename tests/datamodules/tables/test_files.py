@@ -116,14 +116,18 @@ def test_a_csv_is_read_as_pandas_reads_it_with_the_arguments_of_the_user(
             {},
             r"a row has more cells than the header\. .*skiprows: 1",
         ),
-        ("a,b\n1,2\n3\n4,5\n", {}, r"row 1 .* has 1 cells, the header 2"),
+        ("a,b\n1,2\n3\n4,5\n", {}, r"row 1 .* has 1 cells, .* header has 2"),
         (
             "a,b\n1,2\n3\n4,5\nin all,9\n",
             {"skipfooter": 1, "engine": "python"},
-            r"row 1 .* has 1 cells, the header 2",
+            r"row 1 .* has 1 cells, .* header has 2",
         ),
         ("x,y\na,b\n1,2\n3\n", {"skiprows": 1}, r"row 1 .* has 1 cells"),
-        ("1,2\n3\n4,5\n", {"names": ["a", "b"]}, "row 1 .* has 1 cells, the header 2"),
+        (
+            "1,2\n3\n4,5\n",
+            {"names": ["a", "b"]},
+            r"row 1 .* has 1 cells, .* header has 2",
+        ),
         (
             "a,zip\n1,00501\n2,10001\n",
             {},
@@ -140,7 +144,7 @@ def test_a_csv_is_read_as_pandas_reads_it_with_the_arguments_of_the_user(
             "read as cp1252 .*encoding: cp1252.*as UTF-8",
         ),
         (b"a,b\n\x00\xff\x81,\x02\n", {}, "is not a text file"),
-        ("a,b\n1,Köln\n", {"encoding": "ascii"}, "It is UTF-8: leave encoding out"),
+        ("a,b\n1,Köln\n", {"encoding": "ascii"}, "It is UTF-8.*encoding"),
         ("a,b\n1,2\n", {"seperator": ";"}, "unexpected keyword argument 'seperator'"),
         (
             "d,b\n03/04/2024,2\n",
@@ -167,7 +171,7 @@ def test_a_csv_is_read_as_pandas_reads_it_with_the_arguments_of_the_user(
         (
             "a,d\n1,2019-02-19\n",
             GERMAN,
-            "'2019-02-19', are not all dates of the date_format '%d.",
+            "'2019-02-19'.*date_format '%d.",
         ),
     ],
 )
@@ -272,7 +276,7 @@ def test_all_columns_that_name_rows_are_told_at_once():
         InputError, match=r"'Unnamed: 1', drop_columns: \[name, 'Unnamed: 3'\]"
     ):
         check(read_converted(write("a,,name,\n" + rows(*names))))
-    with pytest.raises(InputError, match=r"above 1,000 categories.*: c"):
+    with pytest.raises(InputError, match=r"1,000 categories.*: c"):
         check(pd.DataFrame({"c": [f"name{n}" for n in range(1200)] * 3}))
 
 
@@ -309,9 +313,9 @@ def test_json_cells_keep_their_text_and_their_lines():
     [
         ("t.jsonl", '{"a": 1}\n' r'{"a": "\ud83d"}', "surrogates not allowed"),
         ("t.json", "[" * 5000, "cannot be read as a table"),
-        ("t.json", '{"a": 1}\n{"a": 2}', r"an object per line, call it \.jsonl"),
+        ("t.json", '{"a": 1}\n{"a": 2}', r"\.jsonl"),
         ("t.csv.gz", GZIPPED[:-9], "cannot be read as a table: Compressed"),
-        ("t.xlsx", "PK", "is not a table. Save it as one of .csv"),
+        ("t.xlsx", "PK", r"is not a table.*\.csv"),
     ],
 )
 def test_other_files_that_cannot_be_read_are_refused(name, content, message):
@@ -476,7 +480,7 @@ def test_a_utf_8_table_that_is_read_in_another_encoding_is_noted(capsys):
             "city,x\nKöln,1\n".encode("utf-8-sig"),
             "the mark of UTF-8, but is read as cp1252",
         ),
-        (b"city,x\nK\x81ln,1\n", "is not in cp1252, the encoding of read_csv"),
+        (b"city,x\nK\x81ln,1\n", "is not in cp1252, .* read_csv"),
     ],
 )
 def test_a_table_that_cannot_be_in_the_encoding_of_read_csv_is_refused(

@@ -20,7 +20,7 @@ Augmentation = Literal["book", "flip"] | Transform
 class RandomAffine:
     """Random rotation, shift, shear, zoom and flip of each image in a batch, in one pass.
 
-    The transforms and their order are those of ``ImageDataGenerator`` in Keras 2.0.8, which the
+    The transforms and their order come from ``ImageDataGenerator`` in Keras 2.0.8, which the
     book uses. They are relative to the centre of the image, and points outside the image repeat its
     edge. Later releases of Keras expect `shear` in degrees, so that the book's 0.2 has almost no
     effect. torchvision's ``RandomAffine`` changes all images of a batch in the same way.

@@ -73,12 +73,12 @@ class CatsVsDogsDataModule(ImageFolderDataModule):
         self.save_arguments(locals())
 
     def prepare_data(self) -> None:
-        """Download the set from the Hub if it is there in neither layout."""
+        """Download the set from the Hub if the folder contains it in neither layout."""
         if any(self.path.glob("data/*.parquet")) or (self.path / "train").is_dir():
             return
         import datasets
 
-        advice = "Set DLP_DATA_DIR to the folder of the sets, or put Kaggle's folder train there."
+        advice = "Set DLP_DATA_DIR to the folder of the sets, or copy Kaggle's folder train to it."
         with downloading(self.path, "cats and dogs", advice):
             commit = hub_commit(HUB)
             table = datasets.load_dataset(HUB, split="train", revision=commit)

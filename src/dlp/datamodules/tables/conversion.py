@@ -1,7 +1,8 @@
-"""Columns of texts of a training table become numbers, dates and categories.
+"""Convert the text columns of a training table to numbers, dates and categories.
 
-A CSV is read as text, and other files and data frames may hold texts too. All cells of a column
-decide what it contains. In use, `trained_types` converts to the types that were decided here.
+A CSV is read as text, and other files and data frames may also contain text columns. All cells of a
+column decide its type. In tables that are read later, such as a test table, `trained_types`
+converts the columns to the types that were decided here.
 """
 
 import re
@@ -23,8 +24,8 @@ from dlp.reader.encoder import Floats, Options
 from dlp.reader.fields import Column, is_date, is_numeric_or_date
 from dlp.reader.notation import column_option, missing_values
 
-_CODE = r"^\s*0\d+\s*$"  # 00501, of which a number keeps 501
-_EXACT = 2**53  # integers below it are floats without rounding
+_CODE = r"^\s*0\d+\s*$"  # such as 00501, which would become the number 501
+_EXACT = 2**53  # a float represents every integer below this one exactly
 
 
 def convert_columns(
@@ -35,20 +36,23 @@ def convert_columns(
     numbers: Collection[str] = (),
     classes: Collection[str] = (),
 ) -> pd.DataFrame:
-    """Convert the columns of texts whose cells are all numbers, or which are named as dates.
+    """Convert the text columns of a training table.
+
+    A column is converted to numbers if all of its cells are numbers, to dates if ``parse_dates``
+    lists it, and to categories if its ``dtype`` is ``category``. Other text columns stay text.
 
     Args:
-        frame: Table, whose columns are replaced one after the other, so that its texts and numbers
-            are not in memory together. Columns of other types than text stay as they are.
+        frame: Table. Its columns are replaced one after the other, so that all texts and all
+            numbers are never in memory at the same time. Columns that are not text stay unchanged.
         options: The user's arguments of ``pandas.read_csv``.
-        source: Name of the table, for errors.
-        columns: Columns to convert, of those that the table has; others stay as they are.
-        numbers: Columns that the user lists as numbers, in which 00501 is 501.
-        classes: Columns that stay texts if a cell is a code, such as 00501.
+        source: Name of the table, for error messages.
+        columns: Columns to convert if the table has them. The others stay unchanged.
+        numbers: Columns that the user lists as numbers. In these columns 00501 becomes 501.
+        classes: Columns that stay text if a cell is a code, such as 00501.
 
     Raises:
-        InputError: If a column of dates has other cells, or a number would be another one than its
-            text, as 501 of 00501.
+        InputError: If a column of dates contains other cells, or if a cell would lose its meaning
+            as a number, such as the code 00501.
     """
     converter = CellConverter(options, date_columns(options))
     codes: dict[str, str] = {}
@@ -81,15 +85,15 @@ def convert_columns(
                 frame[name] = typed
     if codes:
         raise _other_number(frame, source, codes, options)
-    pa.default_memory_pool().release_unused()  # the texts took as much as the numbers
+    pa.default_memory_pool().release_unused()  # the texts took as much memory as the numbers
     return frame
 
 
 def without_missing(frame: pd.DataFrame, options: Options) -> pd.DataFrame:
-    """Make the cells that ``na_values`` lists missing, as in a CSV.
+    """Replace the cells that ``na_values`` lists by missing values, as pandas does in a CSV.
 
     Args:
-        frame: Table, whose columns are replaced.
+        frame: Table. Its columns are replaced.
         options: The user's arguments of ``pandas.read_csv``.
     """
     if "na_values" not in options:
@@ -100,9 +104,9 @@ def without_missing(frame: pd.DataFrame, options: Options) -> pd.DataFrame:
         column = frame[name]
         is_missing = np.zeros(len(frame), bool)
         if is_numeric_or_date(column):
-            with suppress(ValueError):  # the encoder names a number that is not finite
+            with suppress(ValueError):  # the encoder reports numbers that are not finite
                 is_missing = np.isnan(converter.numbers(name, column.to_numpy(), column.index))
-        elif column.dtype != "object":  # lists
+        elif column.dtype != "object":  # object columns contain lists
             missing = list(map(str, missing_values(options, name)))
             is_missing = column.isin(missing).to_numpy()
         if is_missing.any():
@@ -113,43 +117,43 @@ def without_missing(frame: pd.DataFrame, options: Options) -> pd.DataFrame:
 
 
 def date_columns(options: Options) -> list[str]:
-    """Return the columns that ``parse_dates`` names."""
+    """Return the columns that ``parse_dates`` lists."""
     names = options.get("parse_dates")
     return list(map(str, names)) if isinstance(names, list) else []
 
 
 def _dtype(name: str, options: Options) -> Any:
-    """Return the argument ``dtype`` for a column; None leaves it to its cells."""
+    """Return the ``dtype`` that the user gave for a column, or None if its cells decide."""
     dtype = column_option(options, "dtype", name)
     with naming("read_csv: dtype"):
         return None if dtype is None else pd.api.types.pandas_dtype(dtype)
 
 
 def _cast(column: Column, numbers: Any, dtype: Any) -> Any:
-    """Return numbers in another type; only floats may be rounded.
+    """Convert numbers to another type. Only a type of floats may round them.
 
     Args:
-        column: Texts of the numbers.
+        column: Text of each number, for error messages.
         numbers: The numbers.
-        dtype: Type of pandas.
+        dtype: The pandas dtype to convert to.
 
     Raises:
-        ValueError: If the type cannot represent a number.
+        ValueError: If the type cannot represent a number, and is not a type of floats.
     """
     cast = numbers.astype(dtype)
     is_changed = (cast != numbers).fillna(False) & numbers.notna()
     if is_changed.any() and not pd.api.types.is_float_dtype(dtype):
         raise ValueError(
-            f"{column[is_changed].iloc[0]!r} is not of dtype {dtype}, which read_csv names. Give "
-            "float, or leave dtype out."
+            f"expected numbers of dtype {dtype}, as given in read_csv, got "
+            f"{column[is_changed].iloc[0]!r}. Give the dtype float, or leave dtype out."
         )
     return cast
 
 
 def _as_written(column: Column, values: Floats, options: Options) -> Any:
-    """Return numbers as pandas types them: without decimals they are integers, or booleans.
+    """Return numbers in the type that pandas would infer: booleans, integers or floats.
 
-    Whole numbers that fit neither into a float nor into an integer of 64 bits stay text.
+    Whole numbers stay text if neither a 64-bit integer nor a float represents them exactly.
     """
     cells = pa.array(column)
     numbers = pd.Series(values, column.index, name=column.name)
@@ -158,7 +162,7 @@ def _as_written(column: Column, values: Floats, options: Options) -> Any:
         words = {text.lower() for text in cells.unique().to_pylist() if text}
         if words <= {"true", "false"}:
             return numbers.astype("boolean" if is_missing.any() else "bool")
-    if not (values == np.floor(values)).all():  # a missing number is not equal
+    if not (values == np.floor(values)).all():  # NaN, for a missing number, is not equal either
         return numbers
     try:
         integers = cells.cast(pa.int64()).to_numpy()
@@ -173,7 +177,7 @@ def _as_written(column: Column, values: Floats, options: Options) -> Any:
 
 
 def _first_code(column: Column, values: Floats | None, converter: CellConverter) -> str | None:
-    """Return the first text that is a code or a date, but would become a number; None for none."""
+    """Return the first text that is a code or a date but would become a number, or None."""
     cells = pa.array(column)
     mark = converter.options.get("thousands")
     if values is not None:
@@ -182,12 +186,13 @@ def _first_code(column: Column, values: Floats | None, converter: CellConverter)
             code += rf"|^\s*[-+]?0\d*{re.escape(mark)}"
         else:
             cells = cells.filter(pa.array(values == np.floor(values)))
-        cells = cells.filter(compute.less(cells, "1"))  # blanks, signs and 0 come before 1
+        cells = cells.filter(compute.less(cells, "1"))  # codes begin with a blank, a sign or 0
         codes = cells.filter(compute.match_substring_regex(cells, code))
         return str(codes[0]) if len(codes) else None
     if not mark:
         return None
-    # With marks at other places 1.5 would be 15, and 12.03.2024 12032024.
+    # Thousands separators in other places are refused. Otherwise 1.5 would become 15, and
+    # 12.03.2024 would become 12032024.
     others = []
     for text in cells.drop_null().unique().to_pylist():
         try:
@@ -200,7 +205,7 @@ def _first_code(column: Column, values: Floats | None, converter: CellConverter)
 
 
 def _check_mark(column: Column, options: Options, source: str) -> None:
-    """Refuse numbers of a file with semicolons whose dots may all be marks of thousands."""
+    """Refuse numbers in a semicolon-separated file if all dots may be thousands separators."""
     is_given = "decimal" in options or "thousands" in options
     if is_given or options.get("sep") != ";" or not is_grouped(column.dropna(), "."):
         return
@@ -208,40 +213,40 @@ def _check_mark(column: Column, options: Options, source: str) -> None:
     raise InputError(
         f"{source}: column {column.name!r} contains {text!r}, which is "
         f"{text.replace('.', '')} with read_csv: {{thousands: .}} and {float(text):g} with "
-        "read_csv: {decimal: .}. Give the one that is meant."
+        "read_csv: {decimal: .}. Give the argument that is right for this file."
     )
 
 
 def _other_number(
     frame: pd.DataFrame, source: str, codes: Mapping[str, str], options: Options
 ) -> InputError:
-    """Return the refusal of columns whose numbers would be others than their texts.
+    """Return the error for columns whose texts would lose their meaning as numbers.
 
     Args:
-        frame: Table, in which these columns are text.
+        frame: Table, in which these columns are still text.
         source: Name of the table.
-        codes: The first such text of each column.
+        codes: First text that would lose its meaning, by the name of its column.
         options: The user's arguments of ``pandas.read_csv``.
     """
     first, text = next(iter(codes.items()))
     fix: Fix = read_arguments(first, frame[first].dropna(), options)
     if "parse_dates" not in fix:
         fix = {"dtype": dict.fromkeys(codes, "category")}
-    advice = "int instead of category reads numbers"
+    advice = "To read the column as numbers, give the dtype int"
     if options.get("thousands"):
-        advice += "; or leave thousands out, or give parse_dates with date_format"
+        advice += ". You can also leave thousands out, or give parse_dates with date_format"
     return InputError(
-        f"{source}: column {first!r} contains numbers and {text!r}, whose meaning a number would "
-        f"lose. Keep its texts by {inline({'read_csv': fix})} ({advice}).",
+        f"{source}: column {first!r} contains numbers and {text!r}, which would lose its meaning "
+        f"as a number. Give {inline({'read_csv': fix})}. {advice}.",
         {"read_csv": fix},
     )
 
 
 def _dates(column: Column, converter: CellConverter, source: str) -> Any:
-    """Return the dates of texts; if their offsets from UTC differ, as in summer, in UTC."""
+    """Convert texts to dates, and to UTC if their offsets from UTC differ, as in summer."""
     name = str(column.name)
     form = converter.date_format(name)
-    codes, texts = pd.factorize(column, use_na_sentinel=False)  # days repeat
+    codes, texts = pd.factorize(column, use_na_sentinel=False)  # dates often repeat
     try:
         distinct, places = converter.distinct_dates(name, texts.to_numpy(), range(len(texts)))
         dates = dates_column(distinct, name, source)
@@ -249,8 +254,8 @@ def _dates(column: Column, converter: CellConverter, source: str) -> Any:
         raise
     except ValueError as error:
         raise InputError(
-            f"{source}: the cells of column {name!r}, such as {column.dropna().iloc[0]!r}, are not "
-            f"all dates of the date_format {form or 'ISO 8601'!r}. Correct them, or give "
-            "read_csv: {date_format: '%d.%m.%Y'} or the like."
+            f"{source}: not all cells of column {name!r}, such as {column.dropna().iloc[0]!r}, are "
+            f"dates in the date_format {form or 'ISO 8601'!r}. Correct them, or give the format "
+            "that the file uses, such as read_csv: {date_format: '%d.%m.%Y'}."
         ) from error
     return dates.take(places[codes]).set_axis(column.index)

@@ -1,4 +1,4 @@
-"""The user's own features: a class or a function from data frame to data frame."""
+"""User-defined features: a class or a function that converts a data frame to another one."""
 
 import copy
 import inspect
@@ -37,31 +37,43 @@ FeaturesArgument = str | Callable[..., Any] | object
 
 
 class FeatureTransformer:
-    """Transformer of input columns, fitted on the training part.
+    """User-defined transformer of the input columns, which is fitted to the training part.
 
-    A checkpoint contains its plain attributes, never code: the config or the program gives the
-    class again.
+    A checkpoint contains the attributes of the transformer, but not its code. To load the
+    checkpoint, the config or the program must give the same class or function again.
 
     Args:
-        transformer: Object with ``transform(frame) -> frame`` and, if it learns, ``fit(frame)``; a
-            class of such objects; a function of a frame; or the import path of a class or function,
-            such as ``my_features.Ratios``. `fit` leaves what it learns in attributes: None, bool,
-            int, float, str, or lists, tuples and dictionaries of these.
+        transformer: Object with a method ``transform(frame) -> frame`` and, if it learns, a method
+            ``fit(frame)``. A class of such objects, which is called without arguments, a function
+            from frame to frame, and the import path of a class or function, such as
+            ``my_features.Ratios``, are also accepted. `fit` must store what it learns in
+            attributes that are None, bool, int, float, str, or lists, tuples and dictionaries of
+            these.
+
+    Raises:
+        InputError: If the import path cannot be imported.
     """
 
     def __init__(self, transformer: FeaturesArgument) -> None:
         target = locate(transformer) if isinstance(transformer, str) else transformer
         if target is None:
-            raise InputError(f"features: cannot import {transformer!r}.")
+            raise InputError(
+                f"features: cannot import {transformer!r}. Give the import path of a class or "
+                "function, such as my_features.Ratios."
+            )
         self.transformer: Any = target() if inspect.isclass(target) else target
         self.name = getattr(target, "__qualname__", type(target).__qualname__)
-        #: Type of each input column in the training.
+        #: Type of each input column in training.
         self.dtypes: dict[str, str] = {}
-        #: Type with the categories of each input column of type ``category``.
+        #: Type, with its categories, of each input column of type ``category``.
         self.categories: dict[str, pd.CategoricalDtype] = {}
 
     def fit(self, frame: pd.DataFrame) -> None:
-        """Fit the transformer on the input columns of the training part."""
+        """Fit the transformer to the input columns of the training part.
+
+        Raises:
+            InputError: If an attribute of the transformer is not a plain value.
+        """
         self.dtypes = {str(name): str(dtype) for name, dtype in frame.dtypes.items()}
         self.categories = {
             str(name): dtype
@@ -74,16 +86,21 @@ class FeatureTransformer:
             if not is_plain(value):
                 raise InputError(
                     f"features: {self.name}.{name} is a {type(value).__name__}, which a checkpoint "
-                    "does not hold. Store plain values, by float(...) or .tolist()."
+                    "cannot contain. Convert it to plain values with float(...) or .tolist()."
                 )
 
     def transform(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return the features, row for row."""
+        """Return the features, with one row for each row of the input columns.
+
+        Raises:
+            InputError: If a column is missing, or if the result is not a data frame with the same
+                index.
+        """
         rows = frame.reset_index(drop=True)
         try:
             result = getattr(self.transformer, "transform", self.transformer)(rows)
         except KeyError as error:
-            raise InputError(f"features: {self.name} needs the column {error}.") from error
+            raise InputError(f"features: {self.name} needs the column {error}. Add it.") from error
         if not isinstance(result, pd.DataFrame) or not result.index.equals(rows.index):
             raise InputError(
                 f"features: {self.name} must return a data frame with the index of its input."
@@ -91,7 +108,7 @@ class FeatureTransformer:
         return plain_table(result, f"the result of {self.name}").set_axis(frame.index, axis=0)
 
     def state(self) -> PlainValues:
-        """Return name, attributes and types as plain values."""
+        """Return the name and the attributes, and the types of the columns, as plain values."""
         categories = {}
         for name, dtype in self.categories.items():
             cells = dtype.categories.tolist()
@@ -106,10 +123,10 @@ class FeatureTransformer:
         }
 
     def load_state(self, state: PlainValues) -> None:
-        """Restore a `state`.
+        """Restore the result of `state`.
 
         Raises:
-            InputError: If it belongs to other features.
+            InputError: If the state belongs to other features.
         """
         if state["name"] != self.name:
             raise other_features(state["name"])
@@ -120,20 +137,20 @@ class FeatureTransformer:
 
 
 def other_features(name: str | None) -> InputError:
-    """Return the refusal of a model that was trained with features of a name, or without any."""
-    return InputError(f"the model was trained with features: {name}; give the same ones.")
+    """Return the error for a model that was trained with features `name`, or without features."""
+    return InputError(f"the model was trained with features: {name}. Give the same argument.")
 
 
 class FeatureEncoder(TableEncoder):
-    """Encoder of a table whose columns the user's own features replace before they are encoded.
+    """Encoder of a table whose columns are replaced by user-defined features before encoding.
 
-    The transformer gets the types of the training: dates, numbers and texts, regardless of how a
-    dictionary or a CSV contains the cells.
+    The transformer receives columns of the same types as in training, such as dates, numbers and
+    texts, regardless of how the cells are written in a dictionary or a CSV.
 
     Args:
-        features: Transformer of the columns, see `FeatureTransformer`. It is copied, because each
-            split learns its own.
-        **arguments: Arguments of `TableEncoder`, which encodes the new columns.
+        features: Transformer of the columns; see `FeatureTransformer`. It is copied, because each
+            split fits its own copy.
+        **arguments: Arguments of `TableEncoder`, which encodes the features.
     """
 
     def __init__(self, features: FeaturesArgument, **arguments: Any) -> None:
@@ -149,7 +166,7 @@ class FeatureEncoder(TableEncoder):
         return {"features": self.features.name}
 
     def fit(self, rows: Table, targets: Array | None = None) -> None:
-        """Learn the features, then what `TableEncoder` learns of their columns."""
+        """Fit the transformer to the rows, and then fit `TableEncoder` to the features."""
         self._forget()
         frame = _frame(as_columns(rows))
         self.features.fit(frame)
@@ -162,7 +179,7 @@ class FeatureEncoder(TableEncoder):
         self.fields_ = [self._input_field(frame[name]) for name in frame]
 
     def _input_field(self, column: Column) -> Field:
-        """Return the field of a column of a row, before the features are made."""
+        """Return the `Field` of an input column, from which the features are computed."""
         name = str(column.name)
         converter = self._input_converter
         if is_date(column):
@@ -175,7 +192,7 @@ class FeatureEncoder(TableEncoder):
         return category_field(name, texts, places)
 
     def convert(self, rows: Table) -> ConvertedTable:
-        """Convert the cells of the features of rows."""
+        """Compute the features of rows and convert their cells."""
         return super().convert(self.transformed(rows))
 
     def transformed(self, rows: Table) -> pd.DataFrame:
@@ -185,7 +202,7 @@ class FeatureEncoder(TableEncoder):
             if name not in frame:
                 continue
             column = frame[name]
-            is_number = pd.api.types.is_numeric_dtype(column)  # it may mark a missing cell
+            is_number = pd.api.types.is_numeric_dtype(column)  # a number may mean a missing cell
             if name in self.features.categories:
                 categories = self.features.categories[name]
                 frame[name] = categories_as_trained(column, categories, self._input_converter)
@@ -194,11 +211,11 @@ class FeatureEncoder(TableEncoder):
         return self.features.transform(frame)
 
     def state(self) -> PlainValues:
-        """Return what was learned, also by the transformer."""
+        """Return what was learned, including what the transformer learned."""
         return {**super().state(), "features_": self.features.state()}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Take what another object has learned, see `state`."""
+        """Restore the result of `state`."""
         learned = dict(state)
         self.features.load_state(learned.pop("features_"))
         super().load_state(learned)

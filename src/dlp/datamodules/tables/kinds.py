@@ -19,30 +19,38 @@ _ENGLISH_NUMBER = r"-?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?"
 _GERMAN_NUMBER = r"-?(\d+|\d{1,3}(\.\d{3})+)(,\d\d?)?"
 _GROUPED_BY_COMMAS = r"-?(0|[1-9]\d{0,2}(,\d{3})*)"
 _GROUPED_BY_DOTS = r"-?(0|[1-9]\d{0,2}(\.\d{3})*)"
-_NO_NAME = "Unnamed: "  # of pandas, with the place of the column
+_NO_NAME = "Unnamed: "  # pandas's name for a column without one, before its position
 _MAX_CODES = 20
 _MAX_CATEGORIES = 1000
 
 
 def is_category(column: Column) -> bool:
-    """Return True for texts that repeat, and are not too many to choose among."""
+    """Return True if a column has at most 1,000 distinct cells, each twice or more on average."""
     return column.dtype != "object" and column.nunique() <= min(_MAX_CATEGORIES, column.count() / 2)
 
 
 def is_grouped(cells: Column, mark: str) -> bool:
-    """Return True for whole numbers with a mark of thousands, a comma or a dot, from 1,000 on."""
+    """Return True if all cells are whole numbers, and those from 1,000 on have separators.
+
+    Args:
+        cells: Texts, (N,).
+        mark: Thousands separator, a comma or a dot. At least one cell must contain it.
+    """
     pattern = _GROUPED_BY_COMMAS if mark == "," else _GROUPED_BY_DOTS
     is_marked = cells.str.contains(mark, regex=False).any()
     return bool(is_marked and cells.str.fullmatch(pattern).all())
 
 
 def read_arguments(name: str, cells: Column, options: Options) -> dict[str, Any]:
-    """Return the arguments of ``read_csv`` that all cells of a column of text agree on, if any.
+    """Return the arguments of ``read_csv`` that would convert all cells of a text column.
 
     Args:
         name: Name of the column.
-        cells: Its cells without missing ones, (N,).
-        options: The arguments that the user gave.
+        cells: Cells of the column, without missing ones, (N,).
+        options: The arguments of ``read_csv`` that the user gave.
+
+    Returns:
+        The arguments, or an empty dictionary if none would convert all cells.
     """
     if cells.str.fullmatch(_ISO_DATE).all():
         return {"parse_dates": [name]}
@@ -68,22 +76,29 @@ def read_arguments(name: str, cells: Column, options: Options) -> dict[str, Any]
 
 
 def check_target(column: Column, task: str, options: Options) -> None:
-    """Check that a target is not lists and, unless it is classes, neither dates nor their text.
+    """Check that a target column can be encoded.
+
+    It must not contain lists. Unless the task is classification, it must not contain dates either,
+    or text that looks like numbers or dates.
 
     Args:
         column: Column of the table.
         task: Kind of target.
         options: The user's arguments of ``pandas.read_csv``.
+
+    Raises:
+        InputError: If the column contains such cells.
     """
     if column.dropna().head(1).map(pd.api.types.is_list_like).any():
         raise InputError(
-            f"the target {column.name!r} contains lists; make columns of 0 and 1, one per label."
+            f"the target {column.name!r} contains lists. Replace it by one column of 0 and 1 per "
+            "label."
         )
     if task == "classification":
         return
     if is_date(column):
         raise InputError(
-            f"the target {column.name!r} contains dates; make numbers of them, such as days, or "
+            f"the target {column.name!r} contains dates. Convert them to numbers, such as days, or "
             "give task: classification.",
             {"task": "classification"},
         )
@@ -95,13 +110,16 @@ def check_target(column: Column, task: str, options: Options) -> None:
 
 
 def check_text(column: Column, options: Options, advice: str, *fixes: Fix) -> None:
-    """Check that text is not numbers or dates.
+    """Check that a text column does not consist of numbers or dates.
 
     Args:
         column: Column of the table.
         options: The user's arguments of ``pandas.read_csv``, for the notation of numbers.
-        advice: Words that name the argument by which the text is accepted.
-        fixes: The same as arguments; the first one is preferred.
+        advice: What to do if the column is meant to be text. It is the end of a sentence.
+        fixes: The arguments in `advice`, with the best one first.
+
+    Raises:
+        InputError: If most of the distinct cells are numbers, or look like numbers or dates.
     """
     cells = column.dropna()
     distinct = _distinct(column)
@@ -109,7 +127,7 @@ def check_text(column: Column, options: Options, advice: str, *fixes: Fix) -> No
     if 0.5 < is_numeric.mean() < 1:
         others = distinct[~is_numeric].tolist()[:8]
         holes = {"read_csv": {"na_values": {str(column.name): others}}}
-        accepted = f"{inline(holes)} for missing cells"
+        accepted = f"{inline(holes)} if such cells are missing"
         if not any(re.search(r"\d", cell) for cell in others):
             if not (_are_codes(column) and all(map(_is_word, others))):
                 fixes = (holes,)
@@ -117,27 +135,28 @@ def check_text(column: Column, options: Options, advice: str, *fixes: Fix) -> No
                 fixes = ({"read_csv": {"skipfooter": 1, "engine": "python"}},)
                 accepted = f"{inline(fixes[0])} if the last row is a total, {accepted}"
         else:
-            accepted = "read_csv: {decimal: .., thousands: ..} for numbers in another notation"
+            accepted = "read_csv: {decimal: .., thousands: ..} if they are numbers"
             if not any(map(str.isalpha, "".join(others))):
                 fixes = ()
         raise InputError(
             f"column {column.name!r} contains numbers and {others[0]!r}, first in row "
-            f"{cells.index[cells == others[0]][0]}. Correct it, give {accepted}, or {advice}.",
+            f"{cells.index[cells == others[0]][0]}. Correct the cell, give {accepted}, or "
+            f"{advice}.",
             *fixes,
         )
     looks_numeric = distinct.str.count(r"\d") > distinct.str.count(r"[^\W\d_]")
     if _are_codes(column):  # categories such as A1 or 10-20
         looks_numeric = distinct.str.fullmatch(_NUMBER_OR_DATE)
     if looks_numeric.mean() > 0.5:
-        convert = "for a CSV by read_csv (decimal, thousands, or parse_dates with date_format)"
+        convert = "in a CSV with decimal, thousands, or parse_dates and date_format in read_csv"
         if arguments := read_arguments(str(column.name), distinct, options):
             fixes = ({"read_csv": arguments},)
-            convert = f"for a file give {inline(fixes[0])}"
-        elif is_grouped(distinct, ","):  # 1,250 may be 1.25 in a file with semicolons
+            convert = f"in a file with {inline(fixes[0])}"
+        elif is_grouped(distinct, ","):  # in a semicolon-separated file, 1,250 may mean 1.25
             fixes = ()
         raise InputError(
             f"column {column.name!r} contains text that looks like numbers or dates, such as "
-            f"{distinct[looks_numeric].iloc[0]!r}. Convert it, {convert}, or {advice}.",
+            f"{distinct[looks_numeric].iloc[0]!r}. Convert it ({convert}), or {advice}.",
             *fixes,
         )
 
@@ -147,15 +166,21 @@ def check_inputs(frame: pd.DataFrame, texts: Collection[str], options: Options) 
 
     Args:
         frame: Columns.
-        texts: Names of the columns that were read as text, regardless of their type now.
+        texts: Names of the columns that were read as text, regardless of their current type.
         options: The user's arguments of ``pandas.read_csv``.
+
+    Raises:
+        InputError: If a column cannot be an input. The message lists all such columns.
     """
     names = []
     for name in map(str, frame):
         column = frame[name].sort_index()
         is_input = _is_input(column)
         if name in texts:
-            advice = f"list it in categorical_columns, or give drop_columns: [{name}] or id_column"
+            advice = (
+                f"list the column in categorical_columns, or give drop_columns: [{name}] or "
+                "id_column"
+            )
             fixes: list[Fix] = [{"drop_columns": [name]}]
             if column.is_unique:
                 fixes.insert(0, {"id_column": name})
@@ -175,15 +200,15 @@ def check_inputs(frame: pd.DataFrame, texts: Collection[str], options: Options) 
         fix = {"id_column": key, "text_columns": worded, "drop_columns": rest}
         fixes.append({argument: columns for argument, columns in fix.items() if columns})
     raise InputError(
-        f"columns of row numbers, names, texts, lists or above {_MAX_CATEGORIES:,} categories, or "
-        f"without a name, are not inputs as they are: {', '.join(names)}. Give "
+        f"columns that contain row numbers, names, texts, lists or more than {_MAX_CATEGORIES:,} "
+        f"categories, or that have no name, cannot be used as inputs: {', '.join(names)}. Give "
         f"{inline(fixes[0])}, or list them in numeric_columns or categorical_columns.",
         *fixes,
     )
 
 
 def _is_key(column: Column) -> bool:
-    """Return True for distinct texts or whole numbers."""
+    """Return True for a column of distinct texts or whole numbers in three or more rows."""
     is_plain = pd.api.types.is_integer_dtype(column) or column.dtype in ("str", "category")
     return is_plain and len(column) > 2 and column.is_unique
 
@@ -194,18 +219,18 @@ def _distinct(column: Column) -> "pd.Series[str]":
 
 
 def _are_codes(column: Column) -> bool:
-    """Return True for few texts that repeat."""
+    """Return True for a column with at most 20 distinct texts, each twice or more on average."""
     return bool(column.nunique() <= min(_MAX_CODES, column.count() / 2))
 
 
 def _is_word(text: str) -> bool:
-    """Return True for a text with a letter that does not say that a cell is missing."""
+    """Return True for a text that contains a letter and does not mark a missing cell."""
     has_letter = re.search(r"[^\W\d_]", text) is not None
     return has_letter and text.lower() not in map(str.lower, DEFAULT_MISSING)
 
 
 def _is_number(text: str, options: Options) -> bool:
-    """Return True for the text of a number in the notation of ``read_csv``."""
+    """Return True for a number in the notation that ``decimal`` and ``thousands`` describe."""
     try:
         number(text, options)
     except ValueError:
@@ -214,7 +239,10 @@ def _is_number(text: str, options: Options) -> bool:
 
 
 def _has_words(column: Column) -> bool:
-    """Return True for texts of two words or more on average; names of rows have no name."""
+    """Return True for a column whose texts have two or more words on average.
+
+    A column without a name is excluded, because it contains row names.
+    """
     if str(column.name).startswith(_NO_NAME):
         return False
     return bool(_distinct(column).str.count(r"\s\S").mean() >= 1)
@@ -227,7 +255,8 @@ def _is_input(column: Column) -> bool:
         return is_category(column)
     if not _is_key(column):
         return True
-    # Row numbers rise, and of numbers by chance some would be equal.
+    # Distinct whole numbers identify rows if they rise, or if random numbers in the same range
+    # would repeat.
     width = float(column.max()) - float(column.min())
     likely_repeats = len(column) ** 2 / (2 * width)
     return likely_repeats <= 10 and not column.is_monotonic_increasing

@@ -23,9 +23,9 @@ class TableRows(Rows):
     """Rows of a data frame, whose index contains the row numbers.
 
     Args:
-        table: Data frame, which the parts of a split share.
+        table: Data frame, which all parts of a split share.
         index: Indices of the rows in the table, (N,).
-        texts: Columns of texts.
+        texts: Names of the text columns.
     """
 
     table: pd.DataFrame
@@ -41,15 +41,15 @@ class TableRows(Rows):
 
     @property
     def frame(self) -> pd.DataFrame:
-        """Rows as a data frame of their own."""
+        """Rows as a separate data frame."""
         return self.table.iloc[self.index]
 
     def encodable(self) -> Columns:
-        """Return the rows as columns, each of which is taken from the table when it is read."""
+        """Return the rows as columns. Each column is selected from the table when it is read."""
         return Columns(_Cells(self.table, self.index), self.table.index[self.index])
 
     def describe(self) -> str:
-        """Return a line per column: kind, missing cells, distinct cells, range."""
+        """Return one line per column: its kind, missing cells, distinct cells and range."""
         header = ["column", "kind", "missing", "distinct", "values"]
         lines = [_describe_column(self.frame[name]) for name in self.frame]
         if not lines:
@@ -58,19 +58,19 @@ class TableRows(Rows):
         return "\n".join([f"{len(self):,} rows", table, *_hints(self.frame)])
 
     def readable(self) -> list[str]:
-        """Return the cells of each row with their columns."""
+        """Return one line per row with the name and the cell of each column."""
         lines = []
         for row in self.frame.astype(str).to_dict("records"):
             lines.append(", ".join(f"{name}={cell}" for name, cell in row.items()))
         return lines
 
     def raw(self) -> list[Any]:
-        """Return a dictionary per row, None for missing cells."""
+        """Return one dictionary per row, in which missing cells are None."""
         cells = self.frame.astype(object).where(self.frame.notna(), None)
         return cells.rename(columns=str).to_dict("records")
 
     def features(self) -> pd.DataFrame:
-        """Return numbers, categories and texts as a data frame; booleans and dates are numbers."""
+        """Return a data frame of numbers, categories and texts. Booleans and dates are numbers."""
         types = dict.fromkeys(self.frame.select_dtypes("bool"), "float")
         types |= dict.fromkeys(self.frame.select_dtypes("str"), "category")
         frame = self.frame.astype(types | dict.fromkeys(self.texts, "str"))
@@ -79,7 +79,11 @@ class TableRows(Rows):
         return frame.fillna(dict.fromkeys(self.texts, ""))
 
     def baselines(self, linear: Estimator, boosting: Estimator) -> Estimators:
-        """Return a linear model of scaled and one-hot columns and words, and gradient boosting."""
+        """Return a linear model and gradient boosting.
+
+        The linear model uses scaled numbers, one-hot categories and the words of texts. Gradient
+        boosting uses numbers and the codes of categories, but no words.
+        """
         from sklearn.compose import make_column_selector, make_column_transformer
         from sklearn.feature_extraction.text import CountVectorizer
         from sklearn.impute import SimpleImputer
@@ -93,7 +97,7 @@ class TableRows(Rows):
         spread = make_column_transformer(
             (numbers, is_number), (OneHotEncoder(handle_unknown="ignore"), is_category), *words
         )
-        # Trees take missing and unscaled numbers.
+        # Trees accept missing and unscaled numbers.
         codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
         coded = make_column_transformer(("passthrough", is_number), (codes, is_category))
         models = {"linear model": make_pipeline(spread, linear())}
@@ -106,7 +110,11 @@ class TableRows(Rows):
 
 
 class _Cells(Mapping[str, Any]):
-    """Cells of some rows by column; a copy of all columns would take the memory of the table."""
+    """Cells of some rows by column.
+
+    They are selected column by column, because a copy of all columns would take as much memory as
+    the table.
+    """
 
     def __init__(self, table: pd.DataFrame, index: Indices | slice) -> None:
         self.columns = {str(name): column for name, column in table.items()}
@@ -115,7 +123,7 @@ class _Cells(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         return self.columns[name].iloc[self.index]
 
-    def __contains__(self, name: object) -> bool:  # a Mapping would take the column to find out
+    def __contains__(self, name: object) -> bool:  # the default would select the column
         return name in self.columns
 
     def __iter__(self) -> Iterator[str]:
@@ -143,7 +151,7 @@ def _describe_column(column: Column) -> tuple[Any, ...]:
 
 
 def _hints(frame: pd.DataFrame) -> list[str]:
-    """Return a line on cells of R that are missing, and one on names that look like cells."""
+    """Return hints about cells with the text NA, and about column names that look like cells."""
     hints = []
     plain = frame.loc[:, frame.dtypes != "object"]  # lists may be arrays
     counts: Any = (plain == "NA").sum()
@@ -155,7 +163,7 @@ def _hints(frame: pd.DataFrame) -> list[str]:
     names = frame.columns.to_series()
     are_among_cells = (plain == names[plain.columns]).any().reindex(names.index, fill_value=False)
     is_cell = pd.to_numeric(names, errors="coerce").notna() | are_among_cells
-    if is_cell.all() and not names.str.isdigit().all():  # as names by header: null are
+    if is_cell.all() and not names.str.isdigit().all():  # with header: null, names are digits
         hints.append(
             "the names of the columns look like cells; if the file has no names, give read_csv: "
             "{header: null}"
@@ -171,14 +179,14 @@ def check_columns(frame: pd.DataFrame, names: Iterable[str | None]) -> None:
 
 
 class Roles(NamedTuple):
-    """Columns of a table that are not inputs, of those that it has."""
+    """Names of the id, group and time columns that a table has."""
 
     id: str | None
     group: str | None
     time: str | None
 
     def cells(self, frame: pd.DataFrame) -> dict[str, Any]:
-        """Return index, id columns, groups and times of the rows, as `Examples` takes them."""
+        """Return the index, id columns, groups and times of the rows as arguments of `Examples`."""
         cells: dict[str, Any] = {"index": frame.index.to_numpy()}
         if self.id in frame:
             cells["id_columns"] = {self.id: frame[self.id].to_numpy(object)}
@@ -194,20 +202,21 @@ def target_values(frame: pd.DataFrame, task: str, options: Options) -> Array:
         check_target(frame[name], task, options)
     column: Any = frame.squeeze(axis="columns")
     if column.ndim == 1 and not is_numeric_or_date(column):
-        codes, values = pd.factorize(column)  # rows share their values: a million texts take 50 MB
+        # Equal cells share one object, because a million separate texts would take 50 MB.
+        codes, values = pd.factorize(column)
         column = np.append(np.asarray(values, object), np.nan)[codes]  # -1 is missing
     return np.asarray(column)
 
 
 def drop_unlabelled(frame: pd.DataFrame, targets: list[str], source: str) -> pd.DataFrame:
-    """Return the rows that have all targets; say how many have not."""
+    """Return the rows that have all targets, and print how many rows do not."""
     labelled = frame.dropna(subset=targets)
     count = len(frame) - len(labelled)
     if count:
         say(f"{count:,} rows of {source} have no target and are left out")
     if count and len(targets) == 1:
         [target] = targets
-        # Missing cells made floats of whole numbers; other types, such as text, stay.
+        # Missing cells turned whole numbers into floats. Other types, such as text, are unchanged.
         if pd.api.types.is_float_dtype(labelled[target]):
             labelled[target] = labelled[target].convert_dtypes()
     return labelled

@@ -1,4 +1,4 @@
-"""Tables whose matrix would be large: their rows are expanded batch by batch."""
+"""Rows of a table whose matrix would be large. They are expanded batch by batch."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from dlp.reader.table import ConvertedTable, TableEncoder
 
 
 class StoredTable(StoredRows):
-    """N rows as numbers and codes; a batch becomes a matrix when it is served.
+    """N rows as numbers and codes. Each batch is expanded to a matrix when it is served.
 
     Args:
         encoder: Encoder that has converted the rows.

@@ -1,4 +1,4 @@
-"""Columns of a table in use get the types that they had in training."""
+"""Convert the columns of new tables to the types that they had in training."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -12,18 +12,18 @@ from dlp.reader.cells import CellConverter
 from dlp.reader.encoder import Floats, Options
 from dlp.reader.fields import Column, is_date
 
-_CELLS_PER_BLOCK = 2**16  # they stay in the cache
+_CELLS_PER_BLOCK = 2**16  # a block fits into the CPU's cache
 
 
 def table_as_trained(
     frame: pd.DataFrame, options: Options, dtypes: Mapping[str, str]
 ) -> pd.DataFrame:
-    """Convert the columns of texts that held numbers or dates in training.
+    """Convert text columns that contained numbers or dates in training.
 
-    A column with a cell of another kind stays as it is, so that the encoder names the cell.
+    If a cell cannot be converted, its column stays unchanged, and the encoder reports the cell.
 
     Args:
-        frame: Table.
+        frame: Table. Its columns are replaced.
         options: The user's arguments of ``pandas.read_csv``.
         dtypes: Type of each column in training.
     """
@@ -38,10 +38,10 @@ def table_as_trained(
 
 
 def column_as_trained(column: Column, dtype: str, converter: CellConverter) -> Any:
-    """Return a column with the type that it had in training, however its cells are given.
+    """Return a column with the type that it had in training, regardless of the type of its cells.
 
     Raises:
-        ValueError: If a cell is of another kind.
+        ValueError: If a cell cannot be converted.
     """
     if dtype == "str":
         texts, places = converter.distinct_texts(str(column.name), column.to_numpy(), column.index)
@@ -66,7 +66,7 @@ def categories_as_trained(
 ) -> Column:
     """Return a column of categories with the codes that they had in training.
 
-    Unseen categories have the codes after these.
+    Categories that are unseen in training have the next codes.
     """
     if _have_same_codes(column.dtype, trained):
         return column
@@ -85,7 +85,7 @@ def categories_as_trained(
 
 
 def _have_same_codes(own: Any, trained: pd.CategoricalDtype) -> bool:
-    """Return True if a type has the categories of another one, in its order."""
+    """Return True if a type has the same categories as another one, in the same order."""
     if not isinstance(own, pd.CategoricalDtype) or own.ordered != trained.ordered:
         return False
     return bool(own.categories.equals(trained.categories))
@@ -102,20 +102,20 @@ def _exactly(numbers: "pd.Series[float]", dtype: str) -> Column:
 
 
 def trained_dates(dtypes: Mapping[str, str]) -> list[str]:
-    """Return the columns of dates."""
+    """Return the names of the columns of dates."""
     return [name for name, dtype in dtypes.items() if dtype.startswith("datetime64")]
 
 
 def zoned_columns(dtypes: Mapping[str, str]) -> list[str]:
-    """Return the columns of dates with a time zone."""
+    """Return the names of the columns of dates with a time zone."""
     return [name for name in trained_dates(dtypes) if "," in dtypes[name]]
 
 
 def column_numbers(column: Column, converter: CellConverter) -> Floats:
-    """Return the numbers of a column, float64 (N,), NaN for a missing one.
+    """Return the numbers of a column, float64 (N,), with NaN for missing cells.
 
-    Most texts of numbers are converted by Arrow, in a third of the time. What it takes is a number
-    for `CellConverter` too; what it does not take is decided there.
+    Arrow converts most texts, in a third of the time. A text that Arrow accepts is also a number
+    for `CellConverter`, and `CellConverter` decides on all other texts.
 
     Raises:
         ValueError: If a cell is not a number.
@@ -133,7 +133,7 @@ def column_numbers(column: Column, converter: CellConverter) -> Floats:
 
 
 def _plain_numbers(name: str, block: Any, converter: CellConverter) -> Any:
-    """Return the numbers of a block of texts, or the texts if Arrow does not take all of them."""
+    """Return the numbers of a block of texts, or the texts if Arrow rejects one."""
     options = converter.options
     is_plain = options.get("decimal", ".") == "." and not options.get("thousands")
     if is_plain and name not in converter.dates:
@@ -141,6 +141,6 @@ def _plain_numbers(name: str, block: Any, converter: CellConverter) -> Any:
             numbers = block.cast(pa.float64()).to_numpy(zero_copy_only=False)
         except pa.ArrowInvalid:
             return block.to_pylist()
-        if np.isfinite(numbers).sum() == len(block) - block.null_count:  # Arrow takes nan and inf
+        if np.isfinite(numbers).sum() == len(block) - block.null_count:  # Arrow accepts nan and inf
             return numbers
     return block.to_pylist()

@@ -19,7 +19,7 @@ from dlp.reader.tokens import Tokens
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Rows of each part, as they were read.
+#: Rows of each part, not yet encoded.
 Frames = dict[str, "pd.DataFrame"]
 _FORMAT = 3  # increased when tokens or columns change, so that cached texts are built again
 _HUB = "hub:"
@@ -41,7 +41,7 @@ def cached_texts(key: str, read: Callable[[], Texts]) -> Texts:
 class TextFiles:
     """Texts in a table, in a folder or on the Hub.
 
-    Most arguments are those of `TextDataModule`.
+    Most arguments are described in `TextDataModule`.
 
     Args:
         path: Path of a table or folder, or ``hub:OWNER/NAME``. Without labels it may also be a .txt
@@ -73,7 +73,7 @@ class TextFiles:
     def texts(self) -> Texts:
         """Return all texts from the cache.
 
-        They are read again if an argument changes, or the version of the texts. The version is the
+        They are read again if an argument or the version of the texts changes. The version is the
         SHA-256 of each file, or the commit of a data set on the Hub.
         """
         files = self
@@ -190,7 +190,7 @@ class TextFiles:
             raise InputError(
                 f"{folder} has no class folders with .txt files, such as pos/1.txt or "
                 "train/pos/1.txt. If it contains tables, give their files as path and test_path. "
-                "Export a data set that save_to_disk wrote with to_parquet first."
+                "If it was written by save_to_disk, export the data set with to_parquet first."
             )
         return frames
 
@@ -214,9 +214,9 @@ class TextFiles:
         """
         import datasets
 
-        datasets.disable_progress_bars()  # a set on the disk is read in seconds
+        datasets.disable_progress_bars()  # files on the disk are read in seconds
         frames = {}
-        with tempfile.TemporaryDirectory() as folder:  # so that no set is on the disk twice
+        with tempfile.TemporaryDirectory() as folder:  # so that no set is stored twice
             try:
                 sets = datasets.load_dataset(name, revision=commit, cache_dir=folder)
             except Exception as error:  # the Hub, the network and the files raise many kinds

@@ -33,9 +33,10 @@ class Backbone(nn.Module):
         trainable_stages: Number of stages, counted from the deepest one, that are trained from the
             start, including their batch normalisation; or ``all``.
         scaling: How images in [0, 1] are standardised. ``weights`` uses the mean and standard
-            deviation with which the weights were trained (for a file or random weights, those of
-            ``DEFAULT``). The name of other weights uses theirs. ``unit`` leaves the images in
-            [0, 1], as the book does.
+            deviation with which the weights were trained. For weights from a file and for random
+            weights, they are those of ``DEFAULT``. The name of published weights uses the mean and
+            standard deviation of these weights. ``unit`` leaves the images in [0, 1], as the book
+            does.
         image_size: Side of the images in pixels, for networks that accept a single size, such as a
             ViT. None means the size that the weights were trained on.
 

@@ -37,9 +37,10 @@ class PretrainedModule(SupervisedModule):
         activation: Activation after each hidden layer.
         dropout: Dropout rate after each hidden layer.
         scaling: How images in [0, 1] are standardised. ``weights`` uses the mean and standard
-            deviation with which the weights were trained (for a file or random weights, those of
-            ``DEFAULT``). The name of other weights uses theirs. ``unit`` leaves the images in
-            [0, 1], as the book does.
+            deviation with which the weights were trained. For weights from a file and for random
+            weights, they are those of ``DEFAULT``. The name of published weights uses the mean and
+            standard deviation of these weights. ``unit`` leaves the images in [0, 1], as the book
+            does.
         backbone_lr: Learning rate of the backbone. null means the learning rate of the optimizer.
         **training: See `SupervisedModule`.
     """

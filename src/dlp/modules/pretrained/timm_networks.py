@@ -1,4 +1,4 @@
-"""Networks from timm as chains of stages, whose ends are in timm's ``feature_info``."""
+"""Networks from timm as chains of stages. timm's ``feature_info`` says where stages end."""
 
 from functools import partial
 from typing import Any
@@ -34,7 +34,7 @@ def timm_network(name: str, weights: str | None) -> StagedNetwork:
             pretrained=weights in scalings,
         )
     network.reset_classifier(0)
-    with torch.device("meta"):  # the order of the modules needs no values
+    with torch.device("meta"):  # only the order of the modules is needed
         stages = _stages(timm.create_model(name).eval())
     return StagedNetwork(network, stages, scalings)
 
