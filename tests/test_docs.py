@@ -62,7 +62,9 @@ def name_of(words):
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_links_lead_to_files_and_headings(name):
-    for target in re.findall(r"\]\(([^)\s:]+)\)", TEXTS[name]):  # without a colon, so not a URL
+    for target in re.findall(
+        r"\]\(([^)\s:]+)\)", TEXTS[name]
+    ):  # without a colon, so not a URL
         path, _, anchor = target.partition("#")
         file = (ROOT / name).parent / path if path else ROOT / name
         page = file.resolve().relative_to(ROOT).as_posix()

@@ -45,9 +45,7 @@ def small_model(seed=0, **arguments):
     model = PretrainedModule((3, 32, 32), 2, "sigmoid", **arguments)
     for layer in model.network.backbone.model.modules():
         if isinstance(layer, nn.BatchNorm2d):
-            layer.momentum = (
-                None  # averages over all batches
-            )
+            layer.momentum = None  # averages over all batches
     with torch.no_grad():
         model.network.backbone.model.train()((IMAGES - 0.5) / 0.3)
     model.network.backbone.train()

@@ -52,7 +52,7 @@ def image_folder(path, classes=("cats", "dogs"), count=6, side=12, seed=0):
 
 
 def numbers(changed=False):
-    """Return 40 rows of 3 numbers. The last two rows equal the first two unless these are changed."""
+    """Return 40 rows of 3 numbers. The last two equal the first two unless these are changed."""
     x = np.random.default_rng(0).normal(3, 2, (ROWS, 3)).round(3)
     x[-2:] = x[:2]
     x[:10] += 100 * changed
@@ -121,8 +121,9 @@ def image_data(
     return datamodules.ImageFolderDataModule(folder / "rows.csv", **options)
 
 
-#: Functions ``(folder, changed, grouped, timed, predict, **arguments)`` that return this set. `changed`
-#: changes the inputs of the first ten rows; `predict` adds the first five rows without labels.
+#: Functions ``(folder, changed, grouped, timed, predict, **arguments)`` that return this set.
+#: `changed` changes the inputs of the first ten rows; `predict` adds the first five rows without
+#: labels.
 DATA_MODULES = {
     "arrays": array_data,
     "table": table_data,

@@ -61,7 +61,10 @@ def quiet_trainer(
         enable_checkpointing=any(isinstance(each, Checkpoint) for each in callbacks),
         max_epochs=max_epochs,
         callbacks=list(callbacks),
-        **{"log_every_n_steps": 1, **arguments},  # Lightning warns if an epoch has fewer batches
+        **{
+            "log_every_n_steps": 1,
+            **arguments,
+        },  # Lightning warns if an epoch has fewer batches
     )
 
 

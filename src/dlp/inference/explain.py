@@ -54,7 +54,7 @@ def _columns(
 ) -> pd.DataFrame:
     """Return how much the score changes if a cell is replaced by the typical cell of its column.
 
-    ``difference`` is the score of the row minus the score of the changed row. A column of texts also
+    ``difference`` is the score of the row minus the score of the changed row. A text column also
     has a line for each known word, whose ``difference`` compares with the text without this word.
     """
     encoder: Any = predictor.encoder

@@ -62,7 +62,7 @@ class Predictor:
                 own module.
 
         Raises:
-            InputError: If `path` contains no model, or if an argument is missing that the model needs.
+            InputError: If `path` contains no model, or an argument that the model needs is missing.
         """
         file = exported_file(path)
         if file is not None:
