@@ -47,6 +47,27 @@ def test_two_numbers_that_are_taken_as_values_are_named_with_the_way_to_classes(
     assert not capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("num_classes", "task"), [(20, "classification"), (21, "regression")]
+)
+def test_whole_numbers_are_classes_up_to_20_and_the_other_task_is_named(
+    num_classes, task, capsys
+):
+    values = np.arange(num_classes).repeat(3)
+    encoder = fitted(values)
+    assert encoder.task == task
+    described = encoder.describe({"train": encoder.encode(values)})
+    printed = capsys.readouterr().out
+    if task == "classification":
+        assert "task: regression" in described
+        assert not printed
+    else:
+        assert "task: classification" in printed
+    given = fitted(values, "classification")
+    assert given.num_outputs == num_classes
+    assert "task: regression" not in given.describe({"train": given.encode(values)})
+
+
 def test_one_hot_classes():
     encoder = fitted(["b", "a", "c"], one_hot=True)
     encoded = encoder.encode(np.array(["c", "a"]))

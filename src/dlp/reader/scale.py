@@ -1,4 +1,4 @@
-"""Scale of a column of numbers, its bins, and the calendar of a column of dates."""
+"""Scale of a column of numbers, its bins, and the calendar and clock of a column of dates."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,6 +14,8 @@ Scaling = Literal["standard", "minmax", "quantile", "none"]
 
 #: Number of columns of a date: seven weekdays, sine and cosine of its place in the year.
 CALENDAR = 9
+#: Number of further columns of a date with a time: sine and cosine of its place in the day.
+CLOCK = 2
 _DAYS_PER_YEAR = 365.2425
 _NUM_QUANTILES = 128
 _LEAST_RANK = 1e-3
@@ -162,9 +164,19 @@ def calendar(days: Floats) -> Array:
 
     The first column is 1 on Thursdays, the weekday of 1970-01-01, the seventh on Wednesdays.
     """
-    columns = np.empty((len(days), CALENDAR), np.float32)
-    columns[:, :7] = np.floor(days)[:, None] % 7 == np.arange(7)
-    angles = (days % _DAYS_PER_YEAR).astype(np.float32) * np.float32(2 * np.pi / _DAYS_PER_YEAR)
-    columns[:, 7] = np.sin(angles)
-    columns[:, 8] = np.cos(angles)
-    return columns
+    weekdays = np.floor(days)[:, None] % 7 == np.arange(7)
+    return np.concatenate([weekdays, _on_a_circle(days, _DAYS_PER_YEAR)], axis=1, dtype=np.float32)
+
+
+def clock(days: Floats) -> Array:
+    """Return the time of day of days since 1970 as sine and cosine, float32 (N, 2).
+
+    Both are continuous at midnight. The time of a date with an offset from UTC is the one in UTC.
+    """
+    return _on_a_circle(days, 1.0)
+
+
+def _on_a_circle(days: Floats, period: float) -> Array:
+    """Return the sine and cosine of the place of days in a period of days, float32 (N, 2)."""
+    angles = (days % period).astype(np.float32) * np.float32(2 * np.pi / period)
+    return np.stack([np.sin(angles), np.cos(angles)], axis=1)

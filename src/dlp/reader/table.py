@@ -23,10 +23,11 @@ from .fields import (
     text_field,
 )
 from .rows import Columns, Table, as_columns
-from .scale import CALENDAR, Missing, Scale, Scales, Scaling, calendar
+from .scale import CALENDAR, CLOCK, Missing, Scale, Scales, Scaling, calendar, clock
 from .tokens import tokenise
 
 _NUMBERS_PER_BLOCK = 2**17  # they stay in the cache
+_SECOND = 1 / 86400  # days
 
 
 class UnseenCategoryWarning(UserWarning):
@@ -57,9 +58,10 @@ class ConvertedTable(NamedTuple):
 class TableEncoder(TwoStepEncoder[Table, ConvertedTable]):
     """Encoder of a table into a matrix, float32 (N, D).
 
-    Numbers are filled and scaled, a date is the number of its day, its weekday and its place in the
-    year, categories become one-hot, and words of texts become columns of 0 and 1. A missing
-    category is a category of its own, a missing text has no word.
+    Numbers are filled and scaled. A date becomes the number of its day, its weekday and its place
+    in the year, and its time of day if the times of the training rows differ. Categories become
+    one-hot, and words of texts become columns of 0 and 1. A missing category is a category of its
+    own, a missing text has no word.
 
     A column that is constant in training is left out of the matrix, and a category unseen in
     training becomes zeros; a warning names both.
@@ -124,6 +126,8 @@ class TableEncoder(TwoStepEncoder[Table, ConvertedTable]):
         self.zoned_: list[str] = []
         #: Columns of dates that have columns of the calendar.
         self.calendar_: list[str] = []
+        #: Columns of dates with different times of day, which also have columns of the clock.
+        self.clock_: list[str] = []
         #: Columns of a row, which may be others than those encoded; see `fields`.
         self.fields_: list[Field] = []
         self.__dict__.pop("_scales", None)
@@ -208,6 +212,8 @@ class TableEncoder(TwoStepEncoder[Table, ConvertedTable]):
         self.scales_[name] = scale
         if name in self.dates_:
             self.calendar_.append(name)
+            if np.ptp(numbers[~is_missing] % 1) > _SECOND:
+                self.clock_.append(name)
         return True
 
     def _learn_categories(self, column: Column) -> bool:
@@ -254,6 +260,8 @@ class TableEncoder(TwoStepEncoder[Table, ConvertedTable]):
             names += [f"{name} bin {place}" for place in range(1, scale.num_bins + 1)]
         for name in self.calendar_:
             names += [f"{name} calendar {place}" for place in range(CALENDAR)]
+        for name in self.clock_:
+            names += [f"{name} clock {place}" for place in range(CLOCK)]
         return names
 
     @property
@@ -325,6 +333,8 @@ class TableEncoder(TwoStepEncoder[Table, ConvertedTable]):
         scales = list(self.scales_)
         for name in self.calendar_:
             blocks.append(calendar(filled[:, scales.index(name)]))
+        for name in self.clock_:
+            blocks.append(clock(filled[:, scales.index(name)]))
         return blocks
 
     # Description -------------------------------------------------------------------------------

@@ -239,6 +239,25 @@ def test_dates_are_days_in_utc_with_weekday_and_season_and_booleans_0_and_1():
     np.testing.assert_allclose(result[0, 3:12], calendar, rtol=1e-6)
 
 
+def test_dates_with_different_times_have_the_time_of_day_as_sine_and_cosine():
+    hours = np.array([0, 6, 9.5, 23.75] * 5)
+    dates = pd.Timestamp("2021-03-05") + pd.to_timedelta(
+        np.arange(20) * 24 + hours, unit="h"
+    )
+    train = pd.DataFrame(
+        {"d": dates, "noon": dates.normalize() + pd.Timedelta(hours=12)}
+    )
+    names, result = encode(train, train)
+    is_clock = [" clock " in name for name in names]
+    assert [names[place] for place in np.flatnonzero(is_clock)] == [
+        "d clock 0",
+        "d clock 1",
+    ]
+    angles = 2 * np.pi * hours / 24
+    expected = np.stack([np.sin(angles), np.cos(angles)], axis=1)
+    np.testing.assert_allclose(result[:, is_clock], expected, atol=1e-6)
+
+
 def test_listed_columns_have_the_listed_kind_and_others_stay():
     def names(new=NEW, **listed):
         return encode(TRAIN, new, **listed)[0]

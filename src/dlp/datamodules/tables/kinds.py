@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from dlp.datamodules.tables.dates import date_formats, look_like_dates
 from dlp.errors import Fix, InputError, inline
 from dlp.reader.encoder import Options
 from dlp.reader.fields import Column, is_date, is_numeric_or_date
@@ -14,7 +15,6 @@ from dlp.reader.notation import DEFAULT_MISSING, number
 
 _NUMBER_OR_DATE = r"[^\w]*\d[\d.,'\s\u2019/]*[^\w]*|\d{4}-\d\d-\d\d.*"
 _ISO_DATE = r"\d{4}-\d\d-\d\d.*"
-_GERMAN_DATE = r"\d\d?\.\d\d?\.\d{4}"
 _ENGLISH_NUMBER = r"-?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?"
 _GERMAN_NUMBER = r"-?(\d+|\d{1,3}(\.\d{3})+)(,\d\d?)?"
 _GROUPED_BY_COMMAS = r"-?(0|[1-9]\d{0,2}(,\d{3})*)"
@@ -54,8 +54,9 @@ def read_arguments(name: str, cells: Column, options: Options) -> dict[str, Any]
     """
     if cells.str.fullmatch(_ISO_DATE).all():
         return {"parse_dates": [name]}
-    if cells.str.fullmatch(_GERMAN_DATE).all():
-        return {"parse_dates": [name], "date_format": {name: "%d.%m.%Y"}}
+    formats = date_formats(cells, options)
+    if len(formats) == 1:
+        return _read_dates(name, formats[0])
     if cells.str.fullmatch(_ENGLISH_NUMBER).all() and cells.str.contains(r",\d{3}[,.]").any():
         return {"thousands": ","}
     decimal = options.get("decimal")
@@ -73,6 +74,11 @@ def read_arguments(name: str, cells: Column, options: Options) -> dict[str, Any]
     if cells.str.contains(".", regex=False).any():
         return {"decimal": ",", "thousands": "."}
     return {"decimal": ","}
+
+
+def _read_dates(name: str, date_format: str) -> dict[str, Any]:
+    """Return the arguments of ``read_csv`` that read the dates of a column."""
+    return {"parse_dates": [name], "date_format": {name: date_format}}
 
 
 def check_target(column: Column, task: str, options: Options) -> None:
@@ -144,19 +150,29 @@ def check_text(column: Column, options: Options, advice: str, *fixes: Fix) -> No
             f"{advice}.",
             *fixes,
         )
+    if len(formats := date_formats(distinct, options)) > 1:
+        first, second = (inline({"read_csv": _read_dates(str(column.name), f)}) for f in formats)
+        raise InputError(
+            f"column {column.name!r} contains dates such as {distinct.iloc[0]!r}, which may begin "
+            f"with the month or the day. For a file give {first} or {second}, or {advice}. "
+            "Otherwise its dates are lost."
+        )
     looks_numeric = distinct.str.count(r"\d") > distinct.str.count(r"[^\W\d_]")
     if _are_codes(column):  # categories such as A1 or 10-20
         looks_numeric = distinct.str.fullmatch(_NUMBER_OR_DATE)
     if looks_numeric.mean() > 0.5:
         convert = "in a CSV with decimal, thousands, or parse_dates and date_format in read_csv"
+        ending = ""
         if arguments := read_arguments(str(column.name), distinct, options):
             fixes = ({"read_csv": arguments},)
             convert = f"in a file with {inline(fixes[0])}"
         elif is_grouped(distinct, ","):  # in a semicolon-separated file, 1,250 may mean 1.25
             fixes = ()
+        elif look_like_dates(distinct):
+            ending = " Otherwise its dates are lost."
         raise InputError(
             f"column {column.name!r} contains text that looks like numbers or dates, such as "
-            f"{distinct[looks_numeric].iloc[0]!r}. Convert it ({convert}), or {advice}.",
+            f"{distinct[looks_numeric].iloc[0]!r}. Convert it ({convert}), or {advice}.{ending}",
             *fixes,
         )
 
@@ -173,7 +189,9 @@ def check_inputs(frame: pd.DataFrame, texts: Collection[str], options: Options) 
         InputError: If a column cannot be an input. The message lists all such columns.
     """
     names = []
-    for name in map(str, frame):
+    # Dates that do not say whether they begin with the month are read like the others.
+    undecided = {name for name in texts if name in frame and _is_undecided(frame[name])}
+    for name in sorted(map(str, frame), key=undecided.__contains__):
         column = frame[name].sort_index()
         is_input = _is_input(column)
         if name in texts:
@@ -205,6 +223,11 @@ def check_inputs(frame: pd.DataFrame, texts: Collection[str], options: Options) 
         f"{inline(fixes[0])}, or list them in numeric_columns or categorical_columns.",
         *fixes,
     )
+
+
+def _is_undecided(column: Column) -> bool:
+    """Return True for dates of which the month or the day may come first."""
+    return len(date_formats(_distinct(column), {})) > 1
 
 
 def _is_key(column: Column) -> bool:
